@@ -1,0 +1,67 @@
+import {VARIABLE, type InformationElement} from './element.js'
+
+/** One field of a Template: an element at an encoded length. RFC 7011 section 3.2. */
+export interface Field {
+  readonly element: InformationElement
+  /** Octets on the wire, or VARIABLE (65535). */
+  readonly length: number
+  /** Octets from the start of the record; −1 behind a variable-length field. */
+  readonly offset: number
+}
+
+/** A Template Record or Options Template Record, as received or as made by us. RFC 7011 section 3.4. */
+export interface Template {
+  /** 256..65535, as on the wire. */
+  readonly id: number
+  /** 0: Template; n ≥ 1: Options Template whose first n fields are its scope. */
+  readonly scopeCount: number
+  readonly fields: readonly Field[]
+  /** Octets of each record, or 0 if the Template has a variable-length field. */
+  readonly recordOctets: number
+  /** Octets of the smallest possible record (variable-length fields count 1). */
+  readonly minimumOctets: number
+  /** Same for two Templates exactly when their records are encoded alike, whatever their ids. */
+  readonly layout: string
+}
+
+export interface FieldSpecifier {
+  readonly element: InformationElement
+  readonly length: number
+}
+
+/** Lays out fields and computes the sizes that readers need. */
+export function createTemplate(
+  id: number,
+  specifiers: readonly FieldSpecifier[],
+  scopeCount = 0,
+): Template {
+  const fields: Field[] = []
+  let offset = 0
+  let minimum = 0
+  let layout = String(scopeCount)
+  for (const {element, length} of specifiers) {
+    fields.push({element, length, offset})
+    layout += `,${element.enterpriseNumber}/${element.elementId}:${length}`
+    minimum += length === VARIABLE ? 1 : length
+    if (length === VARIABLE) offset = -1
+    else if (offset >= 0) offset += length
+  }
+  return {
+    id,
+    scopeCount,
+    fields,
+    recordOctets: offset < 0 ? 0 : offset,
+    minimumOctets: minimum,
+    layout,
+  }
+}
+
+/** Index of the first field that carries `element`, or −1. Scope fields count. */
+export function fieldIndex(template: Template, element: InformationElement): number {
+  const fields = template.fields
+  for (let i = 0; i < fields.length; i++) {
+    const e = fields[i].element
+    if (e.elementId === element.elementId && e.enterpriseNumber === element.enterpriseNumber) return i
+  }
+  return -1
+}
