@@ -39,10 +39,7 @@ export interface MeterOptions {
   readonly onFull: 'evict' | 'drop' | 'fail'
   /** Octets of the IP packet carried by a Packet Report. */
   readonly sectionOctets: number
-  /**
-   * Fields of the records by IP version, in order; element and length on the wire. The last `vary`
-   * fields of a Packet Report are variable in length.
-   */
+  /** Fields of the records by IP version, in order. For packets both are the same one template (index 0). */
   readonly fields: {readonly v4: readonly MeterField[]; readonly v6: readonly MeterField[]}
 }
 

@@ -1,0 +1,8 @@
+// The addon's only entry point. Each binding file registers what it offers.
+#include "binding/binding.h"
+
+NAPI_MODULE_INIT() {
+  darta::register_meter(env, exports);
+  darta::register_kernels(env, exports);
+  return exports;
+}

@@ -1,0 +1,8 @@
+// Only files in binding/ include node_api.h. They convert values and own handles, nothing more.
+#pragma once
+#include <node_api.h>
+
+namespace darta {
+void register_meter(napi_env env, napi_value exports);
+void register_kernels(napi_env env, napi_value exports);
+}  // namespace darta
