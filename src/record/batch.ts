@@ -62,7 +62,11 @@ export function recordEnd(batch: RecordBatch, index: number): number {
 }
 
 /** Where field `field` of record `index` lies: its first octet, length octets not counted. RFC 7011 section 7. */
-export function fieldSpan(batch: RecordBatch, index: number, field: number): {start: number; length: number} {
+export function fieldSpan(
+  batch: RecordBatch,
+  index: number,
+  field: number,
+): {start: number; length: number} {
   const {fields} = batch.template
   const target = fields[field]
   const begin = recordStart(batch, index)

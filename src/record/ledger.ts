@@ -7,7 +7,7 @@ export type LedgerUnit = 'packets' | 'records' | 'messages' | 'lines'
  */
 export class StageLedger {
   readonly stage: string
-  readonly unit: LedgerUnit
+  readonly unit: LedgerUnit;
   in = 0
   out = 0
   /** Units by reason. A reason that is a normal part of the job (non-IP frames of a meter) is `skipped`. */
@@ -72,6 +72,6 @@ export class Ledger {
   }
 
   lines(): string[] {
-    return this.stages.map(s => s.line())
+    return this.stages.map((s) => s.line())
   }
 }

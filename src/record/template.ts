@@ -61,7 +61,8 @@ export function fieldIndex(template: Template, element: InformationElement): num
   const fields = template.fields
   for (let i = 0; i < fields.length; i++) {
     const e = fields[i].element
-    if (e.elementId === element.elementId && e.enterpriseNumber === element.enterpriseNumber) return i
+    if (e.elementId === element.elementId && e.enterpriseNumber === element.enterpriseNumber)
+      return i
   }
   return -1
 }
