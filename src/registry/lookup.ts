@@ -57,7 +57,9 @@ export function elementByNumber(
 export function elementByName(name: string): InformationElement | undefined {
   if (Object.hasOwn(ie, name)) return (ie as Record<string, InformationElement>)[name]
   if (/^reverse[A-Z]/.test(name)) {
-    const forward = name[7].toLowerCase() + name.slice(8)
+    // VRFname is the one IANA name that begins with a capital.
+    const rest = name.slice(7)
+    const forward = Object.hasOwn(ie, rest) ? rest : rest[0].toLowerCase() + rest.slice(1)
     if (Object.hasOwn(ie, forward))
       return reverseOf((ie as Record<string, InformationElement>)[forward])
   }
