@@ -1,4 +1,4 @@
-import {VARIABLE} from './element.js'
+import {VARIABLE, type InformationElement} from './element.js'
 import type {Template} from './template.js'
 
 /** What is known of the Message that records came in; shared by all its batches. RFC 7011 section 3.1. */
@@ -18,6 +18,12 @@ export interface MessageContext {
 /** Templates of the session at the time the batch was read; only batches with sub-template lists need them. */
 export type TemplateLookup = ReadonlyMap<number, Template>
 
+/** How a list inside a record finds the element it names; the session's registry. */
+export interface ElementLookup {
+  /** Always gives an element; unknown ones are octetArrays named `pen/id`. */
+  get(enterpriseNumber: number, elementId: number): InformationElement
+}
+
 /**
  * Records of one Template, as octets: normally one Data Set as received. This is what flows between
  * stages. A batch and its octets are never changed after it is made, and may be kept.
@@ -36,6 +42,8 @@ export interface RecordBatch {
   readonly message: MessageContext
   /** Present when the Template has subTemplateList or subTemplateMultiList fields. */
   readonly templates?: TemplateLookup
+  /** Present when the Template has list fields. */
+  readonly elements?: ElementLookup
 }
 
 /**
@@ -121,5 +129,6 @@ export function keepRecords(batch: RecordBatch, indices: ArrayLike<number>): Rec
     offsets,
     message: batch.message,
     ...(batch.templates && {templates: batch.templates}),
+    ...(batch.elements && {elements: batch.elements}),
   }
 }
