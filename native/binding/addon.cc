@@ -3,6 +3,7 @@
 
 NAPI_MODULE_INIT() {
   darta::register_meter(env, exports);
-  darta::register_kernels(env, exports);
+  darta::register_groups(env, exports);
+  darta::register_text(env, exports);
   return exports;
 }

@@ -4,5 +4,6 @@
 
 namespace darta {
 void register_meter(napi_env env, napi_value exports);
-void register_kernels(napi_env env, napi_value exports);
+void register_groups(napi_env env, napi_value exports);
+void register_text(napi_env env, napi_value exports);
 }  // namespace darta

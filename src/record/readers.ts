@@ -47,7 +47,7 @@ export function numberReader(template: Template, field: number): Reader<number> 
 }
 
 /** Reader of an unsigned integer of any length as bigint. */
-export function bigintReader(template: Template, field: number): Reader<bigint> {
+export function bigintReader(_template: Template, field: number): Reader<bigint> {
   return (batch, index) => {
     const span = fieldSpan(batch, index, field)
     return readBigUnsigned(batch.octets, span.start, span.length)
