@@ -17,7 +17,8 @@ function read(file, enterprise) {
   const lines = readFileSync(`${root}src/registry/${file}`, 'utf8').trimEnd().split('\n')
   return lines.slice(1).map((line, i) => {
     const [id, name, type, semantics, units, range, status, description] = cells(line)
-    if (!/^\d+$/.test(id) || !/^[A-Za-z]\w*$/.test(name)) throw new Error(`${file}:${i + 2}: ${line}`)
+    if (!/^\d+$/.test(id) || !/^[A-Za-z]\w*$/.test(name))
+      throw new Error(`${file}:${i + 2}: ${line}`)
     return {id: Number(id), name, type, semantics, units, range, status, description, enterprise}
   })
 }
