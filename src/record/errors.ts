@@ -10,6 +10,7 @@ export const errorCodes = {
   DARTA_FILE_EXISTS: 'the output exists and --force was not given',
   DARTA_FILE_READ: 'an input cannot be opened or read',
   DARTA_FILE_WRITE: 'an output cannot be opened or written',
+  DARTA_FLOW_TABLE_FULL: 'a new Flow found no room and --on-full=fail was given',
   DARTA_FORMAT_UNKNOWN: 'the input is in no format darta can read',
   DARTA_LIST_MALFORMED: 'a structured data field (RFC 6313) does not fit its octets',
   DARTA_MESSAGE_LENGTH: 'a Message says it is shorter than its header or longer than its input',
