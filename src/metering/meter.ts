@@ -37,6 +37,8 @@ export interface MeterOptions {
   readonly maxFlows: number
   /** `evict`: end the Flow that would expire first (flowEndReason 5). `drop`: do not meter packets of new Flows. */
   readonly onFull: 'evict' | 'drop' | 'fail'
+  /** Of the table's hash, 0..2^53−1, so that nobody can aim at one slot; random if absent. Records do not depend on it. */
+  readonly seed?: number
   /** Octets of the IP packet carried by a Packet Report. */
   readonly sectionOctets: number
   /** Fields of the records by IP version, in order. For packets both are the same one template (index 0). */
