@@ -35,12 +35,17 @@ export interface MeterOptions {
   readonly maxMemoryOctets: number
   /** Flows that may be live at once; 0: no limit. */
   readonly maxFlows: number
-  /** `evict`: end the Flow that would expire first (flowEndReason 5). `drop`: do not meter packets of new Flows. */
+  /**
+   * `evict`: end the Flow that would expire first (flowEndReason 5). `drop`: do not meter packets of new Flows.
+   * `fail`: push and step throw DARTA_FLOW_TABLE_FULL; finish still gives what was metered until then.
+   */
   readonly onFull: 'evict' | 'drop' | 'fail'
   /** Of the table's hash, 0..2^53−1, so that nobody can aim at one slot; random if absent. Records do not depend on it. */
   readonly seed?: number
   /** Octets of the IP packet carried by a Packet Report. */
   readonly sectionOctets: number
+  /** Frames to read, then the meter takes no more (`full`); 0: no limit. */
+  readonly maxFrames: number
   /** Fields of the records by IP version, in order. For packets both are the same one template (index 0). */
   readonly fields: {readonly v4: readonly MeterField[]; readonly v6: readonly MeterField[]}
 }
@@ -78,6 +83,14 @@ export interface MeterCounters {
   /** Frames not metered because they are damaged or no room was left, by reason, and the first one's offset. */
   readonly lost: ReadonlyMap<string, number>
   readonly firstOffset: ReadonlyMap<string, number>
+  /**
+   * Σ octets of the lost frames: IP total length for `flow-table-full`, otherwise the original length,
+   * nothing where the record header itself was not read (`truncated`, `malformed`).
+   */
+  readonly lostOctets: number
+  /** Nanoseconds since 1970 of the earliest and latest lost frame that has a time; RFC 7011 section 4.2. */
+  readonly firstLostNs: bigint | undefined
+  readonly lastLostNs: bigint | undefined
   /** Octets of input read. */
   readonly inputOctets: number
   readonly flowsCreated: number
@@ -92,10 +105,17 @@ export interface MeterCounters {
   readonly lastTimeNs: bigint | undefined
 }
 
-/** A Metering Process over the octets of one capture (pcap or pcapng, not compressed). */
+/** A Metering Process over the octets of captures (pcap or pcapng, not compressed), one after another. */
 export interface Meter {
   /** Takes the next octets of the capture, cut anywhere; returns the buffers that are full. */
   push(octets: Uint8Array): MeterOutput[]
+  /**
+   * The capture ends here and another may follow, pcap after pcapng or whatever: a cut record is counted,
+   * the reader starts anew (offsets too), Flows, clock and counters stay. Without it `finish` does the same.
+   */
+  endCapture(): void
+  /** Whether `maxFrames` frames were read; what is pushed from then on is ignored. */
+  full(): boolean
   /** End of input: expires every Flow and returns the last buffers. A cut record is counted, not thrown. */
   finish(): MeterOutput[]
   /** Returns what is held so far as records without ending the capture (SIGUSR2): partly filled buffers. */
@@ -107,8 +127,8 @@ export interface Meter {
 
 /** A meter that can also map a regular file by itself, which saves copying it. */
 export interface FileMeter extends Meter {
-  /** @throws DartaError DARTA_FILE_READ */
+  /** Opens the next capture; the one before, if any, is ended and closed. @throws DartaError DARTA_FILE_READ */
   open(path: string): void
-  /** Meters the next `octets` of the opened file, about; `done` at its end (then call finish). */
+  /** Meters the next `octets` of the opened file, about; `done` at its end or when `full`: then open or finish. */
   step(octets: number): {outputs: MeterOutput[]; done: boolean}
 }
