@@ -3,6 +3,7 @@
 #
 #   setup.sh build    what running darta needs
 #   setup.sh test     also the programs that tests compare darta with; tests skip where one is absent
+#   setup.sh lab      also the programs of which scripts/lab.mjs records the traffic
 #
 # Fetches from the Debian and npm registries only. Installs packages as root or through sudo; where it may not, it
 # names what is missing and ends with status 1 if darta cannot be built without it.
@@ -41,6 +42,24 @@ tcpdump tcpdump
 tshark tshark
 zsh zsh
 zstd zstd
+'
+lab_needs='
+chronyd chrony
+curl curl
+dig bind9-dnsutils
+dnsmasq dnsmasq-base
+ethtool ethtool
+iperf3 iperf3
+nginx nginx
+nmap nmap
+openssl openssl
+ping iputils-ping
+socat socat
+sshd openssh-server
+ssh openssh-client
+tcpdump tcpdump
+traceroute traceroute
+tshark tshark
 '
 
 # Packages of the list on stdin of which the sign is absent.
@@ -106,6 +125,9 @@ if ! provide "$(printf '%s' "$build_needs" | missing)" 'the build'; then
 fi
 if [ "$wanted" = test ]; then
   provide "$(printf '%s' "$test_needs" | missing)" 'the tests' || say 'the tests that need them are skipped'
+fi
+if [ "$wanted" = lab ]; then
+  provide "$(printf '%s' "$lab_needs" | missing)" 'the lab' || exit 1
 fi
 
 # Modules: the hidden lock file that npm writes last says what lies in node_modules.

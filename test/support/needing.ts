@@ -1,0 +1,52 @@
+import test, {type ExecutionContext} from 'ava'
+import {accessSync, constants, existsSync} from 'node:fs'
+import {delimiter, join} from 'node:path'
+import {fileURLToPath} from 'node:url'
+
+/** The project's root folder, with a slash at the end. */
+export const root = fileURLToPath(new URL('../../../', import.meta.url))
+
+/** Why a test cannot run here; undefined where it can. */
+type Reason = string | undefined
+
+/** Programs, by name or path, that other packages bring. */
+export function tools(...programs: string[]): Reason {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin']
+  const absent = programs.filter(
+    (program) => !folders.some((folder) => isExecutable(join(folder, program))),
+  )
+  return absent.length === 0 ? undefined : `not installed: ${absent.join(', ')}`
+}
+
+/** A file or folder of `../shared`, which lies beside the project where its test data is kept. */
+export function shared(path: string): Reason {
+  return existsSync(join(root, '../shared', path)) ? undefined : `no ../shared/${path}`
+}
+
+/** For raw sockets and network namespaces. */
+export function superuser(): Reason {
+  return process.getuid?.() === 0 ? undefined : 'not root'
+}
+
+/**
+ * ava's `test`, or, if any reason is given, a `test.skip` that puts the reasons behind the title,
+ * where the report shows them.
+ */
+export function needing(
+  ...reasons: Reason[]
+): (title: string, implementation: (t: ExecutionContext) => unknown) => void {
+  const given = reasons.filter((reason) => reason !== undefined)
+  return (title, implementation) => {
+    if (given.length === 0) test(title, (t) => implementation(t) as void)
+    else test.skip(`${title} (${given.join('; ')})`, (t) => implementation(t) as void)
+  }
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
