@@ -1,0 +1,65 @@
+import {existsSync} from 'node:fs'
+
+/**
+ * The commands as their classes define them, sorted by name:
+ *
+ *     {name, summary, description, flags: [{name, char, value, text, options, default, multiple, negatable, group}],
+ *      args: [{name, text, options, required}], strict, usage}
+ *
+ * `value` is the placeholder of what a flag takes, undefined for a flag that takes nothing.
+ */
+export async function readCommands() {
+  const index = new URL('../../build/src/commands/index.js', import.meta.url)
+  if (!existsSync(index)) return []
+  const {commands} = await import(index.href)
+  const list = []
+  for (const name of Object.keys(commands).sort()) {
+    const {default: Command} = await commands[name]()
+    if (typeof Command.summary !== 'string') throw new Error(`${name} has no summary`)
+    list.push({
+      name,
+      summary: Command.summary.replace(/\.$/, ''),
+      description: Command.description ?? '',
+      usage: Command.usage,
+      strict: Command.strict,
+      flags: Object.entries({...Command.flags, ...Command.baseFlags})
+        .filter(([, flag]) => !flag.hidden)
+        .map(([flagName, flag]) => describeFlag(name, flagName, flag)),
+      args: Object.entries(Command.args ?? {})
+        .filter(([, arg]) => !arg.hidden)
+        .map(([argName, arg]) => ({
+          name: arg.name ?? argName,
+          text: textOf(arg),
+          options: arg.options ?? [],
+          required: arg.required ?? false,
+        })),
+    })
+  }
+  return list
+}
+
+function describeFlag(command, name, flag) {
+  const text = textOf(flag)
+  if (text === '') throw new Error(`${command} --${name} says nothing of itself`)
+  return {
+    name,
+    char: flag.char,
+    aliases: [...(flag.aliases ?? []), ...(flag.charAliases ?? [])],
+    value:
+      flag.type === 'option'
+        ? String(flag.helpValue ?? name.toUpperCase()).replace(/^<(.*)>$/, '$1')
+        : undefined,
+    text,
+    options: flag.options ?? [],
+    default: typeof flag.default === 'function' ? undefined : flag.default,
+    multiple: flag.multiple ?? false,
+    negatable: flag.allowNo ?? false,
+    group: flag.helpGroup ?? '',
+  }
+}
+
+/** Summary and description of a flag or argument as one text; the second often repeats the first. */
+function textOf({summary, description}) {
+  const parts = [summary, description].filter((part) => typeof part === 'string' && part !== '')
+  return [...new Set(parts)].map((part) => part.trim().replace(/([^.:;!?])$/, '$1.')).join(' ')
+}
