@@ -58,7 +58,7 @@ function filesBelow(folder) {
 }
 
 function writeIndex(folder) {
-  if (!existsSync(folder)) return
+  mkdirSync(folder, {recursive: true})
   const names = readdirSync(folder, {withFileTypes: true})
     .filter((entry) => entry.isFile() && /^[a-z][a-z0-9-]*\.ts$/.test(entry.name))
     .map((entry) => entry.name.slice(0, -3))
@@ -112,6 +112,8 @@ async function bundle() {
     format: 'esm',
     platform: 'node',
     target: 'node22',
+    // oclif asks for it only to run commands written in TypeScript.
+    external: ['typescript'],
     // Identifiers keep their names: stack traces that users send should say where they are.
     minifySyntax: true,
     minifyWhitespace: true,

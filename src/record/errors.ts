@@ -12,6 +12,7 @@ export const errorCodes = {
   DARTA_FILE_WRITE: 'an output cannot be opened or written',
   DARTA_FLOW_TABLE_FULL: 'a new Flow found no room and --on-full=fail was given',
   DARTA_FORMAT_UNKNOWN: 'the input is in no format darta can read',
+  DARTA_INTERNAL: 'a fault in darta itself; please report it with the message',
   DARTA_LIST_MALFORMED: 'a structured data field (RFC 6313) does not fit its octets',
   DARTA_MESSAGE_LENGTH: 'a Message says it is shorter than its header or longer than its input',
   DARTA_MESSAGE_TRUNCATED: 'a Message is cut short',

@@ -1,0 +1,254 @@
+import {Command} from '@oclif/core/command'
+import * as Flags from '@oclif/core/flags'
+import type * as Interfaces from '@oclif/core/interfaces'
+import {DartaError} from '../record/errors.js'
+import {Ledger} from '../record/ledger.js'
+import {OutputClosed} from '../io/errors.js'
+import {removeTemporaries} from '../io/temporaries.js'
+import {isTerminal, writeWords} from './terminal.js'
+
+/** 128 + SIGPIPE: what a shell shows for a peer written in C. */
+const EXIT_PIPE = 141
+
+/** What oclif's parser says of each word of the command line, in the user's order. */
+type RawToken = Awaited<ReturnType<Command['parse']>>['raw'][number]
+
+interface CommonFlags {
+  quiet?: boolean
+  json?: boolean
+  'strict-loss'?: boolean
+}
+
+/**
+ * What every command has: common flags, the ledger, signals, exit codes. A command defines `execute`
+ * and reads `this.parse(TheCommand)` there.
+ *
+ * Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but something was lost and --strict-loss was
+ * given; 4 permission; 141 the reader of the output went away; 130, 143 a second SIGINT, SIGTERM.
+ */
+export abstract class DartaCommand extends Command {
+  static override baseFlags: Interfaces.FlagInput = {
+    quiet: Flags.boolean({
+      char: 'q',
+      helpGroup: 'common',
+      summary: 'Say nothing on standard error unless something failed or was lost.',
+    }),
+    verbose: Flags.boolean({
+      char: 'v',
+      helpGroup: 'common',
+      summary: 'Say more on standard error; -vv says still more.',
+    }),
+    json: Flags.boolean({
+      helpGroup: 'common',
+      summary: 'Write errors on standard error as JSON, one object a line: code, message, offset.',
+    }),
+    'strict-loss': Flags.boolean({
+      helpGroup: 'common',
+      summary: 'End with status 3 if anything was lost or damaged.',
+    }),
+  }
+
+  /** Each stage opens its account here with `this.ledger.stage(name, unit)`, in the order of the data. */
+  readonly ledger = new Ledger()
+  /** As the user typed it: `capture`. */
+  get name(): string {
+    return this.id ?? ''
+  }
+
+  /** 0, 1 for -v, 2 for -vv. */
+  verbosity = 0
+
+  readonly #abort = new AbortController()
+  readonly #stop = new AbortController()
+  readonly #stopHooks: (() => void)[] = []
+  #hangUp: (() => void) | undefined
+  #flush: (() => void) | undefined
+  #common: CommonFlags = {}
+  #exitCode = 0
+
+  /** Aborted when nothing more can be written, because the reader went away: all work is in vain. */
+  get signal(): AbortSignal {
+    return this.#abort.signal
+  }
+
+  /** Aborted by the first SIGINT or SIGTERM, and with `signal`: sources end, stages flush. */
+  get stopping(): AbortSignal {
+    return this.#stop.signal
+  }
+
+  get quiet(): boolean {
+    return this.#common.quiet === true
+  }
+
+  /** The command's work. What it throws decides the exit code. */
+  protected abstract execute(): Promise<void>
+
+  /** Calls `fn` once, at the first SIGINT or SIGTERM. */
+  onStop(fn: () => void): void {
+    this.#stopHooks.push(fn)
+  }
+
+  /** What SIGHUP does, where it makes sense: reopen outputs, read a file again. */
+  onHangUp(fn: () => void): void {
+    this.#hangUp = fn
+  }
+
+  /** What SIGUSR2 does: write all that is held, begin a new output file. */
+  onFlush(fn: () => void): void {
+    this.#flush = fn
+  }
+
+  /** A line for people on standard error, unless -q. */
+  note(text: string): void {
+    if (!this.quiet) writeWords(`darta ${this.name}: ${text}\n`)
+  }
+
+  /** A line for people on standard error with -v (`level` 1) or -vv (2). */
+  detail(text: string, level = 1): void {
+    if (this.verbosity >= level) writeWords(`darta ${this.name}: ${text}\n`)
+  }
+
+  /** Reports a fault after which the work goes on; the exit status will not be 0. */
+  report(error: unknown): void {
+    const fault = asDartaError(error)
+    this.#exitCode ||= exitCodeOf(fault)
+    if (this.#common.json ?? this.#jsonAsked()) {
+      const {code, offset} = fault
+      writeWords(`${JSON.stringify({code, message: fault.message, offset})}\n`)
+      return
+    }
+    const at = fault.offset === undefined ? '' : `, octet ${fault.offset}`
+    writeWords(`darta ${this.name}: ${fault.message} (${fault.code}${at})\n`)
+    if (this.verbosity > 1) writeWords(`${fault.stack ?? ''}\n`)
+  }
+
+  /** Ends the sources, as a first SIGINT does. */
+  stop(): void {
+    if (this.#stop.signal.aborted) return
+    this.#stop.abort()
+    for (const fn of this.#stopHooks) fn()
+  }
+
+  /** Bare arguments as the user ordered them; oclif's own `argv` mixes up repeated words. */
+  operands(raw: readonly RawToken[]): string[] {
+    return raw.filter((token) => token.type === 'arg').map((token) => token.input)
+  }
+
+  /** How often a flag was given: 2 for `-nn`. */
+  occurrences(raw: readonly RawToken[], flag: string): number {
+    return raw.filter((token) => token.type === 'flag' && token.flag === flag).length
+  }
+
+  protected override async parse<
+    F extends Interfaces.OutputFlags<Interfaces.FlagInput>,
+    B extends Interfaces.OutputFlags<Interfaces.FlagInput>,
+    A extends Interfaces.OutputArgs<Interfaces.ArgInput>,
+  >(
+    options?: Interfaces.Input<F, B, A>,
+    argv?: string[],
+  ): Promise<Interfaces.ParserOutput<F, B, A>> {
+    try {
+      const output = await super.parse<F, B, A>(options, argv)
+      this.#common = output.flags
+      this.verbosity = this.occurrences(output.raw, 'verbose')
+      return output
+    } catch (error) {
+      throw usageError(error)
+    }
+  }
+
+  /** Runs `execute` and never throws: faults become words on standard error and an exit code. */
+  override async run(): Promise<void> {
+    const restore = this.#listen()
+    try {
+      await this.execute()
+    } catch (error) {
+      if (error instanceof OutputClosed) this.#exitCode = EXIT_PIPE
+      else this.report(error)
+    } finally {
+      restore()
+    }
+    if (this.#exitCode !== EXIT_PIPE) this.#account()
+    process.exitCode = this.#exitCode
+  }
+
+  /** The ledger's last word, and what it means for the exit code. */
+  #account(): void {
+    const lost = this.ledger.totalLost()
+    for (const stage of this.ledger.stages) {
+      if (!this.quiet || stage.lost.size > 0) writeWords(`darta ${this.name}: ${stage.line()}\n`)
+    }
+    if (this.#exitCode === 0 && lost > 0 && this.#common['strict-loss']) this.#exitCode = 3
+  }
+
+  #jsonAsked(): boolean {
+    const end = this.argv.indexOf('--')
+    return (end === -1 ? this.argv : this.argv.slice(0, end)).includes('--json')
+  }
+
+  /** The work is in vain: the reader of the output went away. */
+  outputClosed(): OutputClosed {
+    const error = new OutputClosed()
+    this.#abort.abort(error)
+    this.stop()
+    return error
+  }
+
+  #listen(): () => void {
+    const end = (signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): void => {
+      if (!this.#stop.signal.aborted) {
+        this.stop()
+        return
+      }
+      // Dying of the signal itself tells a shell loop to stop too; an exit code would not.
+      removeTemporaries()
+      process.removeAllListeners(signal)
+      process.kill(process.pid, signal)
+    }
+    const listeners: Record<string, () => void> = {
+      SIGINT: () => end('SIGINT'),
+      SIGTERM: () => end('SIGTERM'),
+      SIGHUP: () => {
+        if (isTerminal(0) || isTerminal(1)) end('SIGHUP')
+        else this.#hangUp?.()
+      },
+      SIGUSR1: () => {
+        for (const line of this.ledger.lines()) writeWords(`darta ${this.name}: ${line}\n`)
+      },
+      SIGUSR2: () => this.#flush?.(),
+    }
+    for (const [signal, listener] of Object.entries(listeners)) process.on(signal, listener)
+    return () => {
+      for (const [signal, listener] of Object.entries(listeners)) process.off(signal, listener)
+    }
+  }
+}
+
+/** oclif's errors of the command line, and what parsers of values throw, in one line. */
+function usageError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  if (error instanceof DartaError && error.code !== 'DARTA_USAGE') return error
+  const message = error.message
+    .replace(/\nSee more help with --help$/, '')
+    .replace(/^Parsing (--\S+) \n\t/, '$1: ')
+    .replace(/\s*\n\s*/g, ' ')
+    .trim()
+  return new DartaError('DARTA_USAGE', `${message}; see --help`, undefined, error)
+}
+
+function asDartaError(error: unknown): DartaError {
+  if (error instanceof DartaError) return error
+  const {code} = error as NodeJS.ErrnoException
+  const message = error instanceof Error ? error.message : String(error)
+  if (code === 'EACCES' || code === 'EPERM') {
+    return new DartaError('DARTA_PERMISSION', message, undefined, error)
+  }
+  const place = error instanceof Error ? ` ${error.stack?.split('\n')[1]?.trim() ?? ''}` : ''
+  return new DartaError('DARTA_INTERNAL', `${message}${place}`, undefined, error)
+}
+
+function exitCodeOf(error: DartaError): number {
+  if (error.code === 'DARTA_USAGE') return 2
+  if (error.code === 'DARTA_PERMISSION') return 4
+  return 1
+}

@@ -1,0 +1,133 @@
+import {access, constants} from 'node:fs/promises'
+import {readError} from '../io/errors.js'
+import {openInput, type OpenInput} from '../io/open-input.js'
+import type {RecordStream} from '../record/batch.js'
+import {DartaError} from '../record/errors.js'
+import type {Format} from '../record/format.js'
+import {Ledger, type LedgerUnit, type StageLedger} from '../record/ledger.js'
+import type {DartaCommand} from './base-command.js'
+import {detectFormat, formatByName} from './find-format.js'
+import {showProgress} from './progress.js'
+import {isTerminal} from './terminal.js'
+
+export interface RecordInputOptions {
+  /** Of `-r`; `-` and nothing at all are standard input. */
+  readonly read?: readonly string[]
+  /** Of `--input-format`. */
+  readonly inputFormat?: string
+}
+
+/**
+ * The names of the inputs, all of which can be opened.
+ *
+ * @throws DartaError DARTA_USAGE when standard input would be a terminal; DARTA_FILE_READ,
+ * DARTA_PERMISSION
+ */
+export async function inputNames(read: readonly string[] | undefined): Promise<string[]> {
+  const names = read === undefined || read.length === 0 ? ['-'] : [...read]
+  if (names.length === 1 && names[0] === '-' && read?.length !== 1 && isTerminal(0)) {
+    throw new DartaError(
+      'DARTA_USAGE',
+      'standard input is a terminal: give -r FILE or pipe something in',
+    )
+  }
+  // Before anything is written: the second of two names may be misspelt.
+  for (const name of names) {
+    if (name === '-') continue
+    await access(name, constants.R_OK).catch((error: unknown) => {
+      throw readError(name, error)
+    })
+  }
+  return names
+}
+
+/**
+ * Records of the named inputs, one after another. What is damaged is reported and makes the exit
+ * code 1, and reading goes on with the next input.
+ */
+export async function openRecords(
+  command: DartaCommand,
+  options: RecordInputOptions,
+): Promise<RecordStream> {
+  const forced =
+    options.inputFormat === undefined
+      ? undefined
+      : await readableFormat(options.inputFormat, '--input-format')
+  const names = await inputNames(options.read)
+  return readRecords(command, names, forced)
+}
+
+async function* readRecords(
+  command: DartaCommand,
+  names: readonly string[],
+  forced: Format | undefined,
+): RecordStream {
+  const ledger = new SharedLedger(command.ledger)
+  for (const name of names) {
+    if (command.stopping.aborted) return
+    let done = (): void => {}
+    try {
+      const input = await openInput(name, command)
+      if (input.head.length === 0) continue
+      const format = forced ?? (await detected(input))
+      const decoder = format.decoder!({ledger, source: name})
+      done = showProgress(name, input.progress, command.quiet)
+      for await (const octets of input.octets) {
+        const batches = decoder.push(octets)
+        if (batches.length > 0) yield batches
+      }
+      const batches = decoder.end()
+      if (batches.length > 0) yield batches
+    } catch (error) {
+      if (!(error instanceof DartaError)) throw error
+      command.report(error)
+    } finally {
+      done()
+    }
+  }
+}
+
+async function detected(input: OpenInput): Promise<Format> {
+  const name = await detectFormat(input.head)
+  if (name === 'pcap' || name === 'pcapng') {
+    throw new DartaError(
+      'DARTA_FORMAT_UNKNOWN',
+      `${input.name} is a capture (${name}), not records; use darta capture -r`,
+    )
+  }
+  if (name === undefined) {
+    const hex = Buffer.from(input.head.subarray(0, 4)).toString('hex')
+    throw new DartaError(
+      'DARTA_FORMAT_UNKNOWN',
+      `${input.name} begins with ${hex}, which is no format darta knows; --input-format names one`,
+      0,
+    )
+  }
+  return readableFormat(name, input.name)
+}
+
+async function readableFormat(spec: string, flag: string): Promise<Format> {
+  const {name, format} = await formatByName(spec, flag)
+  if (format.decoder === undefined) {
+    throw new DartaError('DARTA_USAGE', `${flag}: ${name} can be written but not read`)
+  }
+  return format
+}
+
+/** Gives several inputs of one format one account. */
+class SharedLedger extends Ledger {
+  readonly #target: Ledger
+
+  constructor(target: Ledger) {
+    super()
+    this.#target = target
+  }
+
+  override stage(name: string, unit: LedgerUnit): StageLedger {
+    const known = this.stages.find((stage) => stage.stage === name && stage.unit === unit)
+    if (known !== undefined) return known
+    const stage = this.#target.stage(name, unit)
+    this.stages.push(stage)
+    return stage
+  }
+}

@@ -1,0 +1,140 @@
+import type {OctetSink} from '../io/octet-sink.js'
+import {standardOutput} from '../io/stdio.js'
+import {writeFile} from '../io/write-file.js'
+import type {RecordBatch} from '../record/batch.js'
+import {DartaError} from '../record/errors.js'
+import type {Encoder, Format} from '../record/format.js'
+import type {DartaCommand} from './base-command.js'
+import {formatByName} from './find-format.js'
+import {isTerminal} from './terminal.js'
+
+/** How long records may wait in an encoder while nothing follows them. */
+const IDLE_FLUSH_MS = 200
+
+export interface RecordOutputOptions {
+  /** Of `-w`. */
+  readonly write?: string
+  /** Of `-o`. */
+  readonly output?: string
+  /** What the command writes when neither `-o` nor DARTA_FORMAT says. */
+  readonly preferred?: {readonly terminal: string; readonly other: string}
+  readonly force?: boolean
+  /** Of `-l`. */
+  readonly lineBuffered?: boolean
+  /** For the encoder: the command's flags about presentation. */
+  readonly options?: Readonly<Record<string, unknown>>
+}
+
+/** Where records go. */
+export interface RecordSink {
+  /** Name of the format that is written. */
+  readonly format: string
+  /** Resolves when there is room for more. */
+  write(batches: readonly RecordBatch[]): Promise<void>
+  /** Writes all that is held (SIGUSR2). */
+  flush(): Promise<void>
+  /** Resolves when all is where it belongs. */
+  end(): Promise<void>
+  /** Gives up; no half-written file stays. */
+  abort(): Promise<void>
+}
+
+/**
+ * Opens the output that `-w` and `-o` describe.
+ *
+ * @throws DartaError DARTA_USAGE, DARTA_FILE_EXISTS, DARTA_FILE_WRITE, DARTA_PERMISSION
+ */
+export async function openRecordSink(
+  command: DartaCommand,
+  options: RecordOutputOptions,
+): Promise<RecordSink> {
+  const {write} = options
+  const toStandardOutput = write === undefined || write === '-'
+  const onTerminal = toStandardOutput && isTerminal(1)
+  const spec = options.output ?? chosenFormat(onTerminal, options.preferred)
+  const {name, format, argument} = await formatByName(spec, '-o')
+  const encoder = openEncoder(command, name, format, argument, options)
+  if (onTerminal && format.binary) {
+    throw new DartaError(
+      'DARTA_USAGE',
+      `-o ${name} is binary and standard output is a terminal: pipe it, as in | darta print, or use -w FILE`,
+    )
+  }
+  const closed = (): void => {
+    command.outputClosed()
+  }
+  const octets = toStandardOutput
+    ? standardOutput(closed)
+    : writeFile(write, {force: options.force ?? false, closed})
+  return new EncodingSink(name, encoder, octets, options.lineBuffered ?? false)
+}
+
+function chosenFormat(
+  onTerminal: boolean,
+  preferred: RecordOutputOptions['preferred'] = {terminal: 'table', other: 'ipfix'},
+): string {
+  if (onTerminal) return preferred.terminal
+  return process.env.DARTA_FORMAT || preferred.other
+}
+
+function openEncoder(
+  command: DartaCommand,
+  name: string,
+  format: Format,
+  argument: string | undefined,
+  {options = {}}: RecordOutputOptions,
+): Encoder {
+  if (format.encoder === undefined) {
+    throw new DartaError('DARTA_USAGE', `-o: ${name} can be read but not written`)
+  }
+  return format.encoder({ledger: command.ledger, options, argument})
+}
+
+class EncodingSink implements RecordSink {
+  readonly format: string
+  readonly #encoder: Encoder
+  readonly #octets: OctetSink
+  readonly #lineBuffered: boolean
+  #timer: NodeJS.Timeout | undefined
+  /** Writes happen one after another, also when the timer comes between. */
+  #last: Promise<void> = Promise.resolve()
+
+  constructor(format: string, encoder: Encoder, octets: OctetSink, lineBuffered: boolean) {
+    this.format = format
+    this.#encoder = encoder
+    this.#octets = octets
+    this.#lineBuffered = lineBuffered
+  }
+
+  async write(batches: readonly RecordBatch[]): Promise<void> {
+    const chunks = this.#encoder.push(batches)
+    if (this.#lineBuffered) chunks.push(...this.#encoder.flush())
+    else this.#timer ??= setTimeout(() => void this.flush().catch(() => {}), IDLE_FLUSH_MS)
+    await this.#put(chunks)
+  }
+
+  async flush(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    await this.#put(this.#encoder.flush())
+  }
+
+  async end(): Promise<void> {
+    clearTimeout(this.#timer)
+    await this.#put(this.#encoder.end())
+    await this.#octets.end()
+  }
+
+  async abort(): Promise<void> {
+    clearTimeout(this.#timer)
+    await this.#octets.abort()
+  }
+
+  #put(chunks: readonly Uint8Array[]): Promise<void> {
+    if (chunks.length === 0) return this.#last
+    this.#last = this.#last.then(() => this.#octets.write(chunks))
+    // A flush by the timer has nobody who waits; the next write reports its failure.
+    this.#last.catch(() => {})
+    return this.#last
+  }
+}

@@ -1,0 +1,149 @@
+import {
+  closeSync,
+  existsSync,
+  fsync,
+  linkSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs'
+import {dirname} from 'node:path'
+import {DartaError} from '../record/errors.js'
+import {isSystemError, writeError} from './errors.js'
+import {DescriptorSink, type OctetSink} from './octet-sink.js'
+import {forgetTemporary, rememberTemporary} from './temporaries.js'
+
+export interface WriteFileOptions {
+  /** Replace what has this name. */
+  readonly force: boolean
+  /** Called when the output is a named pipe and its reader went away. */
+  readonly closed?: () => void
+}
+
+/**
+ * Opens an output file. It is written under a temporary name in the same folder and gets its own
+ * name when it is whole and on disk, so that whoever looks sees all of it or nothing. What is no
+ * regular file (a named pipe, a device) is written in place.
+ *
+ * @throws DartaError DARTA_FILE_EXISTS, DARTA_FILE_WRITE, DARTA_PERMISSION
+ */
+export function writeFile(path: string, options: WriteFileOptions): OctetSink {
+  try {
+    const stat = statSync(path, {throwIfNoEntry: false})
+    if (stat !== undefined && !stat.isFile()) {
+      return new InPlace(path, openSync(path, 'w'), options.closed)
+    }
+    if (stat !== undefined && !options.force) throw existsError(path)
+    return new AtomicFile(path, options.force)
+  } catch (error) {
+    throw writeError(path, error)
+  }
+}
+
+function existsError(path: string): DartaError {
+  return new DartaError('DARTA_FILE_EXISTS', `${path} exists; --force replaces it`)
+}
+
+class InPlace extends DescriptorSink {
+  override async end(): Promise<void> {
+    await super.end()
+    closeSync(this.fd)
+  }
+}
+
+class AtomicFile extends DescriptorSink {
+  readonly #force: boolean
+  readonly #temporary: string
+  readonly #target: string
+
+  constructor(path: string, force: boolean) {
+    // A symbolic link stays one: what it points to is replaced.
+    const target = force && existsSync(path) ? realpathSync(path) : path
+    const {fd, temporary} = openTemporary(target)
+    super(path, fd)
+    this.#force = force
+    this.#temporary = temporary
+    this.#target = target
+    rememberTemporary(temporary)
+  }
+
+  override async end(): Promise<void> {
+    try {
+      await super.end()
+      await sync(this.fd)
+      closeSync(this.fd)
+      this.#publish()
+      forgetTemporary(this.#temporary)
+      await syncFolder(dirname(this.#target))
+    } catch (error) {
+      await this.abort()
+      throw writeError(this.name, error, this.octets)
+    }
+  }
+
+  override async abort(): Promise<void> {
+    // Its error, if it fails, is what the caller gives up for.
+    await this.settle().catch(() => {})
+    try {
+      closeSync(this.fd)
+    } catch {
+      // Closed by end().
+    }
+    try {
+      unlinkSync(this.#temporary)
+    } catch {
+      // Not there any more.
+    }
+    forgetTemporary(this.#temporary)
+  }
+
+  #publish(): void {
+    if (this.#force) {
+      renameSync(this.#temporary, this.#target)
+      return
+    }
+    // A link never replaces what another process made under this name in the meantime.
+    try {
+      linkSync(this.#temporary, this.#target)
+    } catch (error) {
+      if (isSystemError(error) && error.code === 'EEXIST') throw existsError(this.name)
+      // A file system without links.
+      if (existsSync(this.#target)) throw existsError(this.name)
+      renameSync(this.#temporary, this.#target)
+      return
+    }
+    unlinkSync(this.#temporary)
+  }
+}
+
+/** A new file beside `target`; the process's umask decides its mode. */
+function openTemporary(target: string): {fd: number; temporary: string} {
+  for (let n = 0; ; n++) {
+    const temporary = `${target}.${process.pid}${n === 0 ? '' : `-${n}`}.tmp`
+    try {
+      return {fd: openSync(temporary, 'wx'), temporary}
+    } catch (error) {
+      if (!isSystemError(error) || error.code !== 'EEXIST') throw error
+    }
+  }
+}
+
+function sync(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fsync(fd, (error) => (error === null ? resolve() : reject(error)))
+  })
+}
+
+/** The new name itself is on disk only when its folder is. */
+async function syncFolder(folder: string): Promise<void> {
+  const fd = openSync(folder, 'r')
+  try {
+    await sync(fd)
+  } catch {
+    // Some file systems cannot; the file itself is safe.
+  } finally {
+    closeSync(fd)
+  }
+}

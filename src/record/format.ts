@@ -1,0 +1,55 @@
+import type {RecordBatch} from './batch.js'
+import type {Ledger} from './ledger.js'
+
+/**
+ * Turns octets of a stream or file into batches. Synchronous on purpose: waiting is paid per chunk
+ * of input, never per batch.
+ */
+export interface Decoder {
+  /**
+   * Takes the next octets, cut anywhere; returns the batches that are complete. The octets are the
+   * decoder's from now on: batches may point into them and nobody changes them.
+   * Damage is counted in the ledger and skipped, not thrown, where the rest can still be read.
+   */
+  push(octets: Uint8Array): RecordBatch[]
+  /** End of input: what was held, and an account of what was cut off. */
+  end(): RecordBatch[]
+}
+
+/** Turns batches into octets. Arrays it has returned are the receiver's and are never changed. */
+export interface Encoder {
+  /** Octets to write now, in order; what is not worth writing yet is held. */
+  push(batches: readonly RecordBatch[]): Uint8Array[]
+  /** Everything held, so that a reader that waits sees it (idle output, `-l`, SIGUSR2). */
+  flush(): Uint8Array[]
+  /** Everything held and whatever ends the format; nothing follows. */
+  end(): Uint8Array[]
+}
+
+export interface DecodeContext {
+  /** The decoder opens its own account here; several inputs of one format share one. */
+  readonly ledger: Ledger
+  /** Name of the input for people and for `MessageContext.exporter`; `-` is standard input. */
+  readonly source: string
+}
+
+export interface EncodeContext {
+  /** The encoder opens its own account here. */
+  readonly ledger: Ledger
+  /** What the command's flags say about the output; each encoder takes what it knows. */
+  readonly options: Readonly<Record<string, unknown>>
+  /** What follows the colon in `fmt:…`. */
+  readonly argument?: string
+}
+
+/** Default export of each file of src/formats: the file's name is what `-o` and `--input-format` take. */
+export interface Format {
+  /** One line for `--help` and the man page. */
+  readonly summary: string
+  /** Never written on a terminal. */
+  readonly binary: boolean
+  /** Whether input that begins with `head` (1 to 65536 octets) is of this format. */
+  detects?(head: Uint8Array): boolean
+  decoder?(context: DecodeContext): Decoder
+  encoder?(context: EncodeContext): Encoder
+}
