@@ -2,16 +2,10 @@
 // --check: says whether they are up to date instead of writing.
 import {readFileSync, writeFileSync, existsSync} from 'node:fs'
 import {fileURLToPath} from 'node:url'
+import {cells} from './csv.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const check = process.argv.includes('--check')
-
-/** Splits one CSV line of RFC 4180 (no line breaks inside fields). */
-function cells(line) {
-  return [...line.matchAll(/(?:^|,)("(?:[^"]|"")*"|[^,]*)/g)].map((m) =>
-    m[1].startsWith('"') ? m[1].slice(1, -1).replaceAll('""', '"') : m[1],
-  )
-}
 
 function read(file, enterprise) {
   const lines = readFileSync(`${root}src/registry/${file}`, 'utf8').trimEnd().split('\n')
