@@ -3,7 +3,8 @@ import * as Flags from '@oclif/core/flags'
 import type * as Interfaces from '@oclif/core/interfaces'
 import {DartaError} from '../record/errors.js'
 import {Ledger} from '../record/ledger.js'
-import {OutputClosed} from '../io/errors.js'
+import {isClosedPipe, OutputClosed, writeError} from '../io/errors.js'
+import {writeAllSync} from '../io/standard-streams.js'
 import {removeTemporaries} from '../io/temporaries.js'
 import {isTerminal, writeWords} from './terminal.js'
 
@@ -106,6 +107,18 @@ export abstract class DartaCommand extends Command {
   /** A line for people on standard error with -v (`level` 1) or -vv (2). */
   detail(text: string, level = 1): void {
     if (this.verbosity >= level) writeWords(`darta ${this.name}: ${text}\n`)
+  }
+
+  /**
+   * Writes words that are the command's result to standard output, all of them, before it returns.
+   * Records go through a sink instead.
+   */
+  print(text: string): void {
+    try {
+      writeAllSync(1, Buffer.from(text))
+    } catch (error) {
+      throw isClosedPipe(error) ? this.outputClosed() : writeError('standard output', error)
+    }
   }
 
   /** Reports a fault after which the work goes on; the exit status will not be 0. */

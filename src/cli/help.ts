@@ -51,8 +51,10 @@ export async function commandHelp(name: string, commands: CommandTable): Promise
 /** The help page of one command's class. */
 export function classHelp(name: string, CommandOfName: CommandClass): string {
   const command = describe(name, CommandOfName)
-  const page = new CommandHelp(command, fullConfig(), helpOptions()).generate()
-  return `${command.summary === undefined ? '' : `${command.summary}\n\n`}${page}\n`
+  // The summary stands above; oclif would repeat it in the description.
+  const rest = {...command, summary: undefined}
+  const page = new CommandHelp(rest, fullConfig(), helpOptions()).generate()
+  return `${command.summary ?? ''}\n\n${page}\n`
 }
 
 async function rootHelp(commands: CommandTable): Promise<string> {
@@ -79,15 +81,33 @@ function describe(name: string, CommandOfName: CommandClass): Command.Loadable {
     summary,
     description,
     examples,
-    usage,
+    usage: usage ?? usageLine(name, CommandOfName),
     strict,
     aliases,
     hiddenAliases: [],
     hidden: false,
-    flags: named({...CommandOfName.flags, ...CommandOfName.baseFlags}),
+    flags: named(lettersFirst({...CommandOfName.flags, ...CommandOfName.baseFlags})),
     args: named(CommandOfName.args),
     load: async () => CommandOfName as unknown as Command.Class,
   }
+}
+
+/** `ie [QUERY...] [FLAGS]` */
+function usageLine(name: string, {args, strict}: CommandClass): string {
+  const words = Object.entries(args).map(([arg, {multiple, required}]) => {
+    const word = `${arg.toUpperCase()}${(multiple ?? false) || strict === false ? '...' : ''}`
+    return required ? word : `[${word}]`
+  })
+  return [name, ...words, '[FLAGS]'].join(' ')
+}
+
+/** Flags with a letter before those without: oclif indents no other order right. */
+function lettersFirst<T extends {char?: string}>(flags: Record<string, T>): Record<string, T> {
+  const entries = Object.entries(flags)
+  return Object.fromEntries([
+    ...entries.filter(([, {char}]) => char !== undefined),
+    ...entries.filter(([, {char}]) => char === undefined),
+  ])
 }
 
 /** Copies with their own names inside, as oclif's cache would have made. */

@@ -1,0 +1,153 @@
+import * as Args from '@oclif/core/args'
+import * as Flags from '@oclif/core/flags'
+import {DartaCommand} from '../cli/base-command.js'
+import {
+  abstractTypeByName,
+  elementNumber,
+  elementSpecifier,
+  findElements,
+} from '../cli/element-query.js'
+import {csvLine, textTable} from '../cli/text-table.js'
+import type {InformationElement} from '../record/element.js'
+import {DartaError} from '../record/errors.js'
+import {allElements} from '../registry/lookup.js'
+
+const columns = ['number', 'name', 'type', 'semantics', 'units', 'range', 'status', 'description']
+
+export default class Ie extends DartaCommand {
+  static override summary = 'Look up Information Elements.'
+  static override description =
+    'Without QUERY all registered elements are listed: the IANA registry and those of darta itself. ' +
+    'Reverse elements (RFC 5103) are found by their names and numbers.'
+  static override examples = [
+    '<%= config.bin %> ie sourceIPv4Address',
+    '<%= config.bin %> ie 8 29305/1',
+    '<%= config.bin %> ie --spec /^flow(Start|End)/',
+    '<%= config.bin %> ie --type ipv6Address -o ndjson',
+  ]
+  static override args = {
+    query: Args.string({
+      ignoreStdin: true,
+      multiple: true,
+      description: 'Name, number (8, 0/8, 29305/1), part of a name, or /regular expression/.',
+    }),
+  }
+  static override flags = {
+    type: Flags.string({
+      helpValue: 'TYPE',
+      summary: 'Only elements of this abstract data type, like unsigned64.',
+    }),
+    range: Flags.string({
+      helpValue: 'A-B',
+      summary: 'Only elements with numbers from A to B.',
+    }),
+    status: Flags.option({options: ['current', 'deprecated'] as const})({
+      helpValue: 'current|deprecated',
+      summary: 'Only elements of this status.',
+    }),
+    spec: Flags.boolean({
+      summary: 'Write Information Element Specifiers, name(number)<type>[size] (RFC 7013).',
+    }),
+    output: Flags.option({options: ['table', 'ndjson', 'json', 'csv'] as const, char: 'o'})({
+      helpValue: 'table|ndjson|json|csv',
+      summary: 'Output format; table unless said otherwise.',
+      exclusive: ['spec'],
+    }),
+  }
+
+  protected async execute(): Promise<void> {
+    const {args, flags} = await this.parse(Ie)
+    const queries: string[] = args.query ?? []
+    const type = flags.type === undefined ? undefined : abstractTypeByName(flags.type)
+    const [least, greatest] = flags.range === undefined ? [1, 32767] : numberRange(flags.range)
+    const candidates = queries.length === 0 ? allElements() : this.#find(queries)
+    const found = candidates.filter(
+      (element) =>
+        (type === undefined || element.type === type) &&
+        (flags.status === undefined || element.status === flags.status) &&
+        element.elementId >= least &&
+        element.elementId <= greatest,
+    )
+    if (found.length === 0 && candidates.length > 0) {
+      throw new DartaError('DARTA_ELEMENT_UNKNOWN', 'no Information Element is like that')
+    }
+    if (found.length === 0) return
+    if (flags.spec) this.print(found.map((element) => `${elementSpecifier(element)}\n`).join(''))
+    else this.print(render(found, flags.output ?? 'table'))
+  }
+
+  /** What each query finds, nothing twice; a query that finds nothing does not hide the others. */
+  #find(queries: readonly string[]): InformationElement[] {
+    const found = new Set<InformationElement>()
+    for (const query of queries) {
+      try {
+        for (const element of findElements(query)) found.add(element)
+      } catch (error) {
+        this.report(error)
+      }
+    }
+    return [...found]
+  }
+}
+
+function numberRange(input: string): [number, number] {
+  const match = /^(\d*)-(\d*)$/.exec(input) ?? /^(\d+)()$/.exec(input)
+  if (match === null || input === '-') {
+    throw new DartaError('DARTA_USAGE', `--range: expected A-B like 1-100, not '${input}'`)
+  }
+  const least = match[1] === '' ? 1 : Number(match[1])
+  const greatest = input.includes('-') ? (match[2] === '' ? 32767 : Number(match[2])) : least
+  return [least, greatest]
+}
+
+function render(elements: readonly InformationElement[], format: string): string {
+  switch (format) {
+    case 'ndjson':
+      return elements.map((element) => `${JSON.stringify(description(element))}\n`).join('')
+    case 'json':
+      return `${JSON.stringify(elements.map(description), undefined, 2)}\n`
+    case 'csv':
+      return [columns, ...elements.map(cells)].map((row) => `${csvLine(row)}\n`).join('')
+    default: {
+      // Columns that say nothing about anything that was found are left out.
+      const rows = elements.map(cells)
+      const shown = columns
+        .map((_, i) => i)
+        .filter((i) => i < 3 || rows.some((row) => row[i] !== ''))
+      return textTable(
+        shown.map((i) => columns[i].toUpperCase()),
+        rows.map((row) => shown.map((i) => row[i])),
+      )
+    }
+  }
+}
+
+function cells(element: InformationElement): string[] {
+  const {name, type, semantics, units, range, status, description} = element
+  return [
+    elementNumber(element),
+    name,
+    type,
+    semantics,
+    units,
+    range === undefined ? '' : `${range[0]}-${range[1]}`,
+    status,
+    description,
+  ]
+}
+
+/** The same for programs; members without content are left out. */
+function description(element: InformationElement): Record<string, unknown> {
+  const {enterpriseNumber, elementId, name, type, semantics, units, range, status} = element
+  return {
+    name,
+    enterpriseNumber,
+    elementId,
+    type,
+    semantics,
+    ...(units !== '' && {units}),
+    ...(range !== undefined && {range}),
+    status,
+    ...(element.description !== '' && {description: element.description}),
+  }
+}
