@@ -57,7 +57,8 @@ export function createPcapReader(magic: number, sink: CaptureSink): CaptureForma
       if (w.end - w.at < FILE_HEADER_OCTETS) return needMore(w)
       const snapLength = w.view.getUint32(w.at + 16, littleEndian)
       maxCaptured = Math.min(Math.max(snapLength, PLAUSIBLE_OCTETS), MAX_RECORD_OCTETS)
-      linkType = w.view.getUint32(w.at + 20, littleEndian) & 0x0fffffff
+      // The upper half tells of frame check sequences.
+      linkType = w.view.getUint32(w.at + 20, littleEndian) & 0xffff
       w.at += FILE_HEADER_OCTETS
     }
     frame.octets = w.octets
