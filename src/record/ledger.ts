@@ -14,6 +14,13 @@ export class StageLedger {
   readonly skipped = new Map<string, number>()
   /** Units by reason that were lost or damaged; these count for --strict-loss. */
   readonly lost = new Map<string, number>()
+  /**
+   * Units by reason that never came in, as sequence numbers and drop counters of others tell. No part of
+   * the balance; these count for --strict-loss.
+   */
+  readonly missing = new Map<string, number>()
+  /** Events worth telling that cost no unit. No part of the balance. */
+  readonly noted = new Map<string, number>()
   /** Octet offset of the first fault of each reason, where it has one. */
   readonly firstOffset = new Map<string, number>()
 
@@ -28,6 +35,23 @@ export class StageLedger {
 
   lose(reason: string, n = 1, offset?: number): void {
     this.lost.set(reason, (this.lost.get(reason) ?? 0) + n)
+    this.#place(reason, offset)
+  }
+
+  /** `n` below zero takes back what was thought missing and came late. */
+  miss(reason: string, n = 1, offset?: number): void {
+    const sum = (this.missing.get(reason) ?? 0) + n
+    if (sum === 0) this.missing.delete(reason)
+    else this.missing.set(reason, sum)
+    this.#place(reason, offset)
+  }
+
+  note(reason: string, n = 1, offset?: number): void {
+    this.noted.set(reason, (this.noted.get(reason) ?? 0) + n)
+    this.#place(reason, offset)
+  }
+
+  #place(reason: string, offset: number | undefined): void {
     if (offset !== undefined && !this.firstOffset.has(reason)) this.firstOffset.set(reason, offset)
   }
 
@@ -35,6 +59,13 @@ export class StageLedger {
   totalLost(): number {
     let n = 0
     for (const v of this.lost.values()) n += v
+    return n
+  }
+
+  /** Sum over all reasons of units that never came in. */
+  totalMissing(): number {
+    let n = 0
+    for (const v of this.missing.values()) n += v
     return n
   }
 
@@ -52,6 +83,8 @@ export class StageLedger {
     let text = `${this.stage}: ${this.in} ${this.unit} in, ${this.out} out`
     if (this.skipped.size > 0) text += `, skipped ${sum(this.skipped)} (${list(this.skipped)})`
     if (this.lost.size > 0) text += `, lost ${sum(this.lost)} (${list(this.lost)})`
+    if (this.missing.size > 0) text += `, missing ${sum(this.missing)} (${list(this.missing)})`
+    if (this.noted.size > 0) text += `, noted ${list(this.noted)}`
     return text
   }
 }
@@ -67,8 +100,9 @@ export class Ledger {
     return stage
   }
 
+  /** Units that any stage lost or missed. */
   totalLost(): number {
-    return this.stages.reduce((n, s) => n + s.totalLost(), 0)
+    return this.stages.reduce((n, s) => n + s.totalLost() + s.totalMissing(), 0)
   }
 
   lines(): string[] {

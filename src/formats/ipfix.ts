@@ -1,0 +1,32 @@
+import {createDecoder} from '../ipfix/decoder.js'
+import {createEncoder} from '../ipfix/encoder.js'
+import {findBrokenSet, IPFIX_VERSION, MESSAGE_HEADER_OCTETS} from '../ipfix/message.js'
+import type {Format} from '../record/format.js'
+
+/** A Message Header, and Sets that fill the Message as far as `head` shows it. */
+function detects(head: Uint8Array): boolean {
+  if (head.length < 2) return false
+  const view = new DataView(head.buffer, head.byteOffset, head.byteLength)
+  if (view.getUint16(0) !== IPFIX_VERSION) return false
+  if (head.length < MESSAGE_HEADER_OCTETS) return true
+  const length = view.getUint16(2)
+  if (length < MESSAGE_HEADER_OCTETS) return false
+  return length > head.length || findBrokenSet(view, 0, length) < 0
+}
+
+export default {
+  summary: 'IPFIX Messages back to back (RFC 7011, RFC 5655)',
+  binary: true,
+  detects,
+  decoder: ({ledger, source}) => createDecoder({ledger, source}),
+  encoder: ({ledger, options}) =>
+    createEncoder({
+      ledger,
+      maxMessageOctets: numberOption(options.maxMessageOctets),
+      templateRefresh: numberOption(options.templateRefresh),
+    }),
+} satisfies Format
+
+function numberOption(value: unknown): number | undefined {
+  return typeof value === 'number' ? value : undefined
+}

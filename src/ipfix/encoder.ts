@@ -1,0 +1,439 @@
+import {recordEnd, recordStart, type RecordBatch} from '../record/batch.js'
+import {DARTA_PEN, isList, REVERSE_PEN, VARIABLE} from '../record/element.js'
+import {createRecordBuilder} from '../record/record-writer.js'
+import {maskUtf8} from '../record/utf8.js'
+import {walkField, type ListWalk} from './list-templates.js'
+import {
+  MAX_MESSAGE_OCTETS,
+  MESSAGE_HEADER_OCTETS,
+  MIN_DATA_SET_ID,
+  OPTIONS_TEMPLATE_SET_ID,
+  SET_HEADER_OCTETS,
+  TEMPLATE_SET_ID,
+  writeMessageHeader,
+} from './message.js'
+import {templateRecordOctets, writeTemplateRecord} from './template-record.js'
+import {typeRecordReader, typeRecordValues, typeTemplate} from './type-records.js'
+import type {InformationElement} from '../record/element.js'
+import type {Encoder} from '../record/format.js'
+import type {Ledger} from '../record/ledger.js'
+import type {Template} from '../record/template.js'
+
+export interface EncoderOptions {
+  readonly ledger: Ledger
+  /** Octets a Message may have, 576..65535; on UDP what the path carries. Default 65535. */
+  readonly maxMessageOctets?: number
+  /** Each array returned is one Message (UDP); else Messages that lie together come as one array. */
+  readonly messagePerArray?: boolean
+  /** Seconds of export time after which all Templates are sent again; 0 (default): never. */
+  readonly templateRefresh?: number
+}
+
+export interface IpfixEncoder extends Encoder {
+  /**
+   * Sends all Templates of every domain again, in Messages of this export time (seconds since 1970). RFC 7011 section 8.4.
+   */
+  refreshTemplates(exportTime: number): void
+}
+
+/** What is known of a Template of the input. */
+interface Outgoing {
+  readonly template: Template
+  /** The ID it has in our Messages. */
+  readonly id: number
+  readonly recordOctets: number
+  /** Elements that readers may not know by themselves. */
+  readonly described: readonly InformationElement[]
+  readonly lists: boolean
+  readonly types: ReturnType<typeof typeRecordReader>
+  /** Fields whose octets are looked at on the way out. */
+  readonly strings: readonly number[]
+  readonly controlBits: readonly number[]
+}
+
+interface OutgoingDomain {
+  readonly id: number
+  /** Data Records in Messages closed so far, modulo 2^32. */
+  sequence: number
+  /** By ID, in the order of first use. */
+  readonly announced: Map<number, Template>
+  refreshedAt: number
+}
+
+/**
+ * Encodes batches as IPFIX Messages. RFC 7011 sections 3, 8 and 10.
+ *
+ * Templates get IDs from 256 on in the order of first use, one for each layout, the same in all Observation
+ * Domains. A Template goes ahead of its first record in each domain. Export time and domain are those of the
+ * Messages that the records came in, so the same records give the same octets; records with the same ones share Messages. Sequence
+ * numbers begin at 0. Records are copied as they are, but for Template IDs in structured data, which become ours, octets of
+ * strings that are no UTF-8 (`?`, counted), and the upper four bits of tcpControlBits (0, RFC 9565).
+ */
+export function createEncoder(options: EncoderOptions): IpfixEncoder {
+  const maxOctets = options.maxMessageOctets ?? MAX_MESSAGE_OCTETS
+  const refresh = options.templateRefresh ?? 0
+  const ledger = options.ledger.stage('ipfix-write', 'records')
+  const blockOctets = Math.max(16 * maxOctets, 65536)
+
+  const outgoing = new WeakMap<Template, Outgoing>()
+  const ids = new Map<string, number>()
+  const domains = new Map<number, OutgoingDomain>()
+  const describedAlready = new Set<string>()
+  const unknownIds = new Map<number, number>()
+  let nextId = MIN_DATA_SET_ID
+
+  let out: Uint8Array[] = []
+  /** Octets in which Messages are built one behind the other; those behind `at` are free. */
+  let block = new Uint8Array(0)
+  let view = new DataView(block.buffer)
+  /** Where the Messages begin that are done but not in `out`. */
+  let doneFrom = 0
+  let start = 0
+  let at = 0
+  /** The Message being built; undefined: none. */
+  let domain: OutgoingDomain | undefined
+  let exportTime = 0
+  let count = 0
+  /** The Set being built; −1: none. */
+  let setStart = -1
+  let setId = 0
+
+  function layoutId(layout: string): number {
+    let id = ids.get(layout)
+    if (id === undefined) {
+      if (nextId > 65535) return -1
+      id = nextId++
+      ids.set(layout, id)
+    }
+    return id
+  }
+
+  function outgoingOf(template: Template): Outgoing {
+    let known = outgoing.get(template)
+    if (known !== undefined) return known
+    const {fields} = template
+    const indices = (wanted: (field: number) => boolean): number[] =>
+      fields.map((_, i) => i).filter(wanted)
+    known = {
+      template,
+      id: layoutId(template.layout),
+      recordOctets: template.recordOctets,
+      described: fields.map(({element}) => element).filter(needsTypeRecord),
+      lists: fields.some(({element}) => isList(element.type)),
+      types: typeRecordReader(template),
+      strings: indices((i) => fields[i].element.type === 'string'),
+      controlBits: indices((i) => {
+        const {element, length, offset} = fields[i]
+        const pen = element.enterpriseNumber
+        return (
+          element.elementId === 6 &&
+          (pen === 0 || pen === REVERSE_PEN) &&
+          length === 2 &&
+          offset >= 0
+        )
+      }),
+    }
+    outgoing.set(template, known)
+    return known
+  }
+
+  function closeSet(): void {
+    if (setStart < 0) return
+    view.setUint16(setStart, setId)
+    view.setUint16(setStart + 2, at - setStart)
+    setStart = -1
+  }
+
+  function closeMessage(): void {
+    if (domain === undefined) return
+    closeSet()
+    writeMessageHeader(view, start, {
+      length: at - start,
+      exportTime,
+      sequenceNumber: domain.sequence,
+      observationDomainId: domain.id,
+    })
+    domain.sequence = (domain.sequence + count) >>> 0
+    domain = undefined
+    count = 0
+    if (options.messagePerArray) handOver()
+  }
+
+  /** Puts the Messages that are done into `out`. */
+  function handOver(): void {
+    const to = domain === undefined ? at : start
+    if (to > doneFrom) out.push(block.subarray(doneFrom, to))
+    doneFrom = to
+  }
+
+  function openMessage(of: OutgoingDomain, time: number): void {
+    if (block.length - at < maxOctets) {
+      handOver()
+      block = new Uint8Array(blockOctets)
+      view = new DataView(block.buffer)
+      at = 0
+      doneFrom = 0
+    }
+    start = at
+    at += MESSAGE_HEADER_OCTETS
+    domain = of
+    exportTime = time
+    if (refresh > 0 && of.announced.size > 0 && ((time - of.refreshedAt) | 0) >= refresh) {
+      announceAgain(of, time)
+    }
+  }
+
+  function announceAgain(of: OutgoingDomain, time: number): void {
+    of.refreshedAt = time
+    for (const [id, template] of of.announced) writeTemplate(of, time, id, template)
+  }
+
+  /**
+   * Makes sure that a Set of this ID is open and has room for `octets` more.
+   *
+   * @returns false if no Message has so much room
+   */
+  function reserve(of: OutgoingDomain, time: number, id: number, octets: number): boolean {
+    if (MESSAGE_HEADER_OCTETS + SET_HEADER_OCTETS + octets > maxOctets) return false
+    if (domain !== undefined && (domain !== of || exportTime !== time)) closeMessage()
+    if (domain !== undefined) {
+      const header = setStart >= 0 && setId === id ? 0 : SET_HEADER_OCTETS
+      if (at + header + octets - start > maxOctets) closeMessage()
+    }
+    if (domain === undefined) openMessage(of, time)
+    if (setStart < 0 || setId !== id) {
+      closeSet()
+      // Templates sent again may have filled the Message that was just opened.
+      if (at + SET_HEADER_OCTETS + octets - start > maxOctets) return reserve(of, time, id, octets)
+      setStart = at
+      setId = id
+      at += SET_HEADER_OCTETS
+    }
+    return true
+  }
+
+  function writeTemplate(
+    of: OutgoingDomain,
+    time: number,
+    id: number,
+    template: Template,
+  ): boolean {
+    const set = template.scopeCount > 0 ? OPTIONS_TEMPLATE_SET_ID : TEMPLATE_SET_ID
+    if (!reserve(of, time, set, templateRecordOctets(template))) return false
+    at = writeTemplateRecord(view, at, template, id)
+    return true
+  }
+
+  /** Sends what must go ahead of the records of a Template. @returns false if that is not possible */
+  function announce(of: OutgoingDomain, time: number, known: Outgoing): boolean {
+    if (known.id < 0) return false
+    if (of.announced.has(known.id)) return true
+    for (const element of known.described) describe(of, time, element)
+    if (!writeTemplate(of, time, known.id, known.template)) return false
+    if (of.announced.size === 0) of.refreshedAt = time
+    of.announced.set(known.id, known.template)
+    return true
+  }
+
+  /** Sends the type record of an element once. RFC 5610 section 3. */
+  function describe(of: OutgoingDomain, time: number, element: InformationElement): void {
+    const key = `${element.enterpriseNumber}/${element.elementId}`
+    if (describedAlready.has(key)) return
+    describedAlready.add(key)
+    const known = outgoingOf(typeTemplate)
+    const builder = createRecordBuilder(typeTemplate)
+    builder.add(typeRecordValues(element))
+    const batch = builder.take({
+      exportTime: time,
+      sequenceNumber: 0,
+      observationDomainId: of.id,
+      offset: 0,
+    })
+    if (batch === undefined || !announce(of, time, known)) return
+    const size = recordEnd(batch, 0) - recordStart(batch, 0)
+    if (!reserve(of, time, known.id, size)) return
+    copy(batch, 0, 1, known)
+    ledger.note('type-record')
+  }
+
+  /** Copies records [from, to) into the Set that has been reserved for them. */
+  function copy(batch: RecordBatch, from: number, to: number, known: Outgoing): void {
+    const first = recordStart(batch, from)
+    const octets = recordEnd(batch, to - 1) - first
+    block.set(batch.octets.subarray(first, first + octets), at)
+    const shift = at - first
+    if (known.controlBits.length > 0 || known.strings.length > 0) {
+      for (let i = from; i < to; i++) clean(batch, i, known, shift)
+    }
+    at += octets
+    count += to - from
+  }
+
+  function clean(batch: RecordBatch, index: number, known: Outgoing, shift: number): void {
+    const begin = recordStart(batch, index)
+    for (const field of known.controlBits) {
+      block[begin + shift + known.template.fields[field].offset] &= 0x0f
+    }
+    if (known.strings.length === 0) return
+    const {octets} = batch
+    let place = begin
+    for (const {element, length} of known.template.fields) {
+      let n = length
+      if (n === VARIABLE) {
+        n = octets[place++]
+        if (n === 255) {
+          n = (octets[place] << 8) | octets[place + 1]
+          place += 2
+        }
+      }
+      if (element.type === 'string' && maskUtf8(block, place + shift, place + shift + n) > 0) {
+        ledger.note('ill-formed-string')
+      }
+      place += n
+    }
+  }
+
+  /** Records with structured data, one by one: each Template in it must be announced, and its ID becomes ours. */
+  function addWithLists(batch: RecordBatch, of: OutgoingDomain, known: Outgoing): void {
+    const time = batch.message.exportTime
+    const patches: [at: number, id: number][] = []
+    const walk: ListWalk = {
+      octets: batch.octets,
+      view: batch.view,
+      templates: batch.templates,
+      elements: batch.elements,
+      found: (place, template) => {
+        let id: number | undefined
+        if (template !== undefined) {
+          const inner = outgoingOf(template)
+          if (announce(of, time, inner)) id = inner.id
+        }
+        patches.push([place, id ?? unknownId(batch.view.getUint16(place))])
+      },
+    }
+    for (let i = 0; i < batch.count; i++) {
+      const first = recordStart(batch, i)
+      const end = recordEnd(batch, i)
+      patches.length = 0
+      let place = first
+      for (const {element, length} of known.template.fields) {
+        place = walkField(walk, element.type, length, place, end)
+        if (place < 0) break
+      }
+      if (!reserve(of, time, known.id, end - first)) {
+        ledger.lose('record-too-long')
+        continue
+      }
+      const shift = at - first
+      copy(batch, i, i + 1, known)
+      for (const [where, id] of patches) view.setUint16(where + shift, id)
+      ledger.out++
+    }
+  }
+
+  /** An ID for a Template that nobody knows, so that it is not taken for one of ours. */
+  function unknownId(original: number): number {
+    let id = unknownIds.get(original)
+    if (id === undefined) {
+      id = nextId <= 65535 ? nextId++ : original
+      unknownIds.set(original, id)
+    }
+    return id
+  }
+
+  function add(batch: RecordBatch): void {
+    if (batch.count === 0) return
+    ledger.in += batch.count
+    const {message} = batch
+    const known = outgoingOf(batch.template)
+    let of = domains.get(message.observationDomainId)
+    if (of === undefined) {
+      of = {id: message.observationDomainId, sequence: 0, announced: new Map(), refreshedAt: 0}
+      domains.set(of.id, of)
+    }
+    const time = message.exportTime
+    if (known.types !== undefined) {
+      for (let i = 0; i < batch.count; i++) {
+        const element = known.types(batch, i)
+        if (element !== undefined) {
+          describedAlready.add(`${element.enterpriseNumber}/${element.elementId}`)
+        }
+      }
+    }
+    if (!announce(of, time, known)) {
+      ledger.lose(known.id < 0 ? 'template-ids' : 'template-too-long', batch.count)
+      return
+    }
+    if (known.lists) addWithLists(batch, of, known)
+    else if (batch.offsets === undefined) addFixed(batch, of, known)
+    else addVariable(batch, batch.offsets, of, known)
+  }
+
+  function addFixed(batch: RecordBatch, of: OutgoingDomain, known: Outgoing): void {
+    const size = known.recordOctets
+    for (let i = 0; i < batch.count;) {
+      if (!reserve(of, batch.message.exportTime, known.id, size)) {
+        ledger.lose('record-too-long', batch.count - i)
+        return
+      }
+      const room = Math.floor((maxOctets - (at - start)) / size)
+      const n = Math.min(room, batch.count - i)
+      copy(batch, i, i + n, known)
+      ledger.out += n
+      i += n
+    }
+  }
+
+  function addVariable(
+    batch: RecordBatch,
+    offsets: Uint32Array,
+    of: OutgoingDomain,
+    known: Outgoing,
+  ): void {
+    for (let i = 0; i < batch.count;) {
+      if (!reserve(of, batch.message.exportTime, known.id, offsets[i + 1] - offsets[i])) {
+        ledger.lose('record-too-long')
+        i++
+        continue
+      }
+      const room = maxOctets - (at - start)
+      let to = i + 1
+      while (to < batch.count && offsets[to + 1] - offsets[i] <= room) to++
+      copy(batch, i, to, known)
+      ledger.out += to - i
+      i = to
+    }
+  }
+
+  function take(): Uint8Array[] {
+    handOver()
+    const octets = out
+    out = []
+    return octets
+  }
+
+  return {
+    push(batches) {
+      for (const batch of batches) add(batch)
+      return take()
+    },
+    flush() {
+      closeMessage()
+      return take()
+    },
+    end() {
+      closeMessage()
+      return take()
+    },
+    refreshTemplates(time) {
+      for (const of of domains.values()) announceAgain(of, time)
+    },
+  }
+}
+
+/** Ours, and others' that a type record described. Reverse elements (RFC 5103) are known by their number. */
+function needsTypeRecord(element: InformationElement): boolean {
+  const pen = element.enterpriseNumber
+  if (pen === 0 || pen === REVERSE_PEN) return false
+  return pen === DARTA_PEN || element.status !== 'unknown'
+}

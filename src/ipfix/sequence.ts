@@ -1,0 +1,218 @@
+import type {StageLedger} from '../record/ledger.js'
+
+/** Messages whose sequence numbers are remembered, to tell a repeated Message from a restart. */
+const RECENT = 64
+/** Gaps that late Messages may still fill. */
+const MAX_GAPS = 256
+
+/**
+ * Data Sets of one Message that could not be read: without a Template their records cannot be counted. What
+ * the next Message's sequence number says is missing was in them.
+ */
+export interface UnreadSets {
+  /** Octet of the first of them in the stream. */
+  readonly offset: number
+  /** Octets in their bodies: they held no more records than that. */
+  octets: number
+  /** Still held for a Template to come. */
+  open: number
+  /** Sets given up. */
+  dropped: number
+  /** Records of those that were read after all. */
+  released: number
+  /** Records that were in them, by the sequence numbers; −1: not known. */
+  claimed: number
+}
+
+/** What is known of the sequence numbers of one Observation Domain in one session. RFC 7011 section 3.1. */
+export interface DomainSequence {
+  /** Next sequence number, 0..2^32−1; −1 before the first Message. */
+  expected: number
+  lastExportTime: number
+  /** Something stands between `expected` and the next Message: unread Sets or damaged octets. */
+  unsettled: boolean
+  unread: UnreadSets | undefined
+  /** Octets of damage since the last Message, and where they began. */
+  damagedOctets: number
+  damagedOffset: number
+  /** Ring of (sequence number, export time) of the last Messages. */
+  readonly recent: Uint32Array
+  recentAt: number
+  recentCount: number
+  /** [sequence number, records] of gaps, oldest first. */
+  gaps: [number, number][]
+}
+
+export function createDomainSequence(): DomainSequence {
+  return {
+    expected: -1,
+    lastExportTime: 0,
+    unsettled: false,
+    unread: undefined,
+    damagedOctets: 0,
+    damagedOffset: 0,
+    recent: new Uint32Array(2 * RECENT),
+    recentAt: 0,
+    recentCount: 0,
+    gaps: [],
+  }
+}
+
+function remember(s: DomainSequence, sequence: number, exportTime: number): void {
+  const at = s.recentAt
+  s.recent[2 * at] = sequence
+  s.recent[2 * at + 1] = exportTime
+  s.recentAt = (at + 1) % RECENT
+  if (s.recentCount < RECENT) s.recentCount++
+}
+
+/**
+ * Accounts for the Message with this sequence number and `count` Data Records. All arithmetic is modulo 2^32.
+ *
+ * | Message | seen by | account |
+ * | --- | --- | --- |
+ * | in order | it is the one expected | |
+ * | behind a gap of k records | it is ahead by k | k `missing`, `sequence-gap` |
+ * | late | it lies in a gap | taken off `missing` again; noted `reordered` |
+ * | repeated | sequence number and export time of one of the last 64 Messages | noted `duplicate` |
+ * | restart | anything else that is behind | noted `sequence-reset`, nothing missing |
+ *
+ * On UDP a Message that is behind and older than the last one is `reordered`, however late it comes: a
+ * restarted Exporter's clock does not go back. In a file it is a restart, since files are joined in any order.
+ */
+export function observeSequence(
+  s: DomainSequence,
+  sequence: number,
+  count: number,
+  exportTime: number,
+  offset: number,
+  reliable: boolean,
+  records: StageLedger,
+): void {
+  let ahead = (sequence - s.expected) | 0
+  if (s.expected < 0) {
+    ahead = 0
+    s.damagedOctets = 0
+    s.unsettled = s.unread !== undefined
+  }
+  if (ahead < 0) {
+    observeBehind(s, sequence, count, exportTime, offset, reliable, records)
+    return
+  }
+  if (s.unsettled) ahead = settle(s, ahead, records)
+  if (ahead > 0) {
+    records.miss('sequence-gap', ahead, offset)
+    s.gaps.push([(sequence - ahead) >>> 0, ahead])
+    if (s.gaps.length > MAX_GAPS) s.gaps.shift()
+  }
+  s.expected = (sequence + count) >>> 0
+  s.lastExportTime = exportTime
+  remember(s, sequence, exportTime)
+}
+
+/** Gives what is missing to what is known to be unread; returns what is left over. */
+function settle(s: DomainSequence, ahead: number, records: StageLedger): number {
+  s.unsettled = false
+  if (s.damagedOctets > 0) {
+    const claimed = Math.min(ahead, s.damagedOctets)
+    s.damagedOctets = 0
+    if (claimed > 0) {
+      records.in += claimed
+      records.lose('malformed-message', claimed, s.damagedOffset)
+    }
+    ahead -= claimed
+  }
+  if (s.unread !== undefined) {
+    const unread = s.unread
+    s.unread = undefined
+    unread.claimed = Math.min(ahead, unread.octets)
+    settleUnread(unread, records)
+    ahead -= unread.claimed
+  }
+  return ahead
+}
+
+/** Books unread Sets once nothing about them can change; call with `final` when nothing more will come. */
+export function settleUnread(unread: UnreadSets, records: StageLedger, final = false): void {
+  if (unread.open > 0 || (unread.claimed < 0 && !final)) return
+  const rest = Math.max(unread.claimed - unread.released, 0)
+  if (unread.dropped > 0) {
+    // A Data Set holds one record at least, whatever the sequence numbers say.
+    const lost = Math.max(rest, unread.dropped)
+    records.in += lost
+    records.lose('no-template', lost, unread.offset)
+    unread.dropped = 0
+  } else if (rest > 0) {
+    records.miss('sequence-gap', rest, unread.offset)
+  }
+  unread.claimed = unread.released
+}
+
+function observeBehind(
+  s: DomainSequence,
+  sequence: number,
+  count: number,
+  exportTime: number,
+  offset: number,
+  reliable: boolean,
+  records: StageLedger,
+): void {
+  for (let i = 0; i < s.recentCount; i++) {
+    if (s.recent[2 * i] === sequence && s.recent[2 * i + 1] === exportTime && count > 0) {
+      records.note('duplicate', 1, offset)
+      return
+    }
+  }
+  if (fillsGap(s, sequence, count, records)) {
+    records.note('reordered', 1, offset)
+    remember(s, sequence, exportTime)
+    return
+  }
+  const age = (s.lastExportTime - exportTime) | 0
+  // Messages without Data Records leave no gap; they are late if they are not the first of a new session.
+  if ((count === 0 && age >= 0 && isRecent(s, sequence)) || (!reliable && age > 0)) {
+    records.note('reordered', 1, offset)
+    return
+  }
+  records.note('sequence-reset', 1, offset)
+  if (s.unread !== undefined) {
+    s.unread.claimed = 0
+    settleUnread(s.unread, records)
+    s.unread = undefined
+  }
+  s.unsettled = false
+  s.damagedOctets = 0
+  s.gaps = []
+  s.recentCount = 0
+  s.recentAt = 0
+  s.expected = (sequence + count) >>> 0
+  s.lastExportTime = exportTime
+  remember(s, sequence, exportTime)
+}
+
+function isRecent(s: DomainSequence, sequence: number): boolean {
+  for (let i = 0; i < s.recentCount; i++) if (s.recent[2 * i] === sequence) return true
+  return false
+}
+
+function fillsGap(
+  s: DomainSequence,
+  sequence: number,
+  count: number,
+  records: StageLedger,
+): boolean {
+  for (let i = s.gaps.length - 1; i >= 0; i--) {
+    const [from, size] = s.gaps[i]
+    const begin = (sequence - from) >>> 0
+    if (begin + count > size) continue
+    if (count > 0) {
+      records.miss('sequence-gap', -count)
+      const rest: [number, number][] = []
+      if (begin > 0) rest.push([from, begin])
+      if (begin + count < size) rest.push([(sequence + count) >>> 0, size - begin - count])
+      s.gaps.splice(i, 1, ...rest)
+    }
+    return true
+  }
+  return false
+}
