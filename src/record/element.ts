@@ -114,6 +114,16 @@ export function lengthFits(type: AbstractType, length: number): boolean {
   return reducible && length >= 1 && length < full
 }
 
+/**
+ * Whether octets of this length can be read as `type`: what `lengthFits`, and an integer in more octets than its type
+ * has, which is not allowed but means one thing only. Any other field is octets to all readers.
+ */
+export function carriesType(type: AbstractType, length: number): boolean {
+  if (lengthFits(type, length)) return true
+  const integer = type.startsWith('unsigned') || type.startsWith('signed')
+  return integer && length >= 1 && length <= 8
+}
+
 /** Whether the type is one of RFC 6313's structured types. */
 export function isList(type: AbstractType): boolean {
   return type === 'basicList' || type === 'subTemplateList' || type === 'subTemplateMultiList'

@@ -1,4 +1,4 @@
-import {VARIABLE, type InformationElement} from './element.js'
+import {carriesType, VARIABLE, type InformationElement} from './element.js'
 
 /** One field of a Template: an element at an encoded length. RFC 7011 section 3.2. */
 export interface Field {
@@ -56,13 +56,21 @@ export function createTemplate(
   }
 }
 
-/** Index of the first field that carries `element`, or −1. Scope fields count. */
+/**
+ * Index of the first field that carries `element`, or −1. Scope fields count; a field whose length cannot carry the
+ * element's type does not.
+ */
 export function fieldIndex(template: Template, element: InformationElement): number {
   const fields = template.fields
   for (let i = 0; i < fields.length; i++) {
-    const e = fields[i].element
-    if (e.elementId === element.elementId && e.enterpriseNumber === element.enterpriseNumber)
+    const {element: e, length} = fields[i]
+    if (
+      e.elementId === element.elementId &&
+      e.enterpriseNumber === element.enterpriseNumber &&
+      carriesType(e.type, length)
+    ) {
       return i
+    }
   }
   return -1
 }

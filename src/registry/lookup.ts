@@ -89,6 +89,9 @@ export interface SessionElements {
   learn(element: InformationElement): boolean
 }
 
+/** Elements one session may add, of each kind: what comes in decides their number. */
+const MAX_SESSION_ELEMENTS = 16384
+
 export function createSessionElements(): SessionElements {
   const learned = new Map<number, InformationElement>()
   const unknown = new Map<number, InformationElement>()
@@ -98,6 +101,8 @@ export function createSessionElements(): SessionElements {
       const known = elementByNumber(enterpriseNumber, elementId) ?? learned.get(k) ?? unknown.get(k)
       if (known !== undefined) return known
       const element = unknownElement(enterpriseNumber, elementId)
+      // Two objects for one unknown element do no harm: elements are compared by number.
+      if (unknown.size >= MAX_SESSION_ELEMENTS) unknown.clear()
       unknown.set(k, element)
       return element
     },
@@ -107,6 +112,7 @@ export function createSessionElements(): SessionElements {
       const k = key(enterpriseNumber, elementId)
       const known = byNumber.get(k) ?? learned.get(k)
       if (known !== undefined) return known.type === element.type && known.name === element.name
+      if (learned.size >= MAX_SESSION_ELEMENTS) return false
       learned.set(k, element)
       return true
     },
