@@ -45,8 +45,7 @@ _darta() {
         return
       fi
       case $position in
-        1) : ;;
-        *) ;;
+        *) mapfile -t COMPREPLY < <(compgen -W "$elements" -- "$current") ;;
       esac
       ;;
   esac

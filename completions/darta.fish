@@ -15,4 +15,5 @@ complete -c darta -n '__fish_seen_subcommand_from ie' -s q -l quiet -d 'Say noth
 complete -c darta -n '__fish_seen_subcommand_from ie' -s v -l verbose -d 'Say more on standard error'
 complete -c darta -n '__fish_seen_subcommand_from ie' -l json -d 'Write errors on standard error as JSON, one object a line: code, message, offset'
 complete -c darta -n '__fish_seen_subcommand_from ie' -l strict-loss -d 'End with status 3 if anything was lost or damaged'
+complete -c darta -n '__fish_seen_subcommand_from ie' -a '$__darta_elements'
 complete -c darta -n '__fish_seen_subcommand_from ie' -l help -d 'Show help'

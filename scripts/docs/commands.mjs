@@ -4,7 +4,7 @@ import {existsSync} from 'node:fs'
  * The commands as their classes define them, sorted by name:
  *
  *     {name, summary, description, flags: [{name, char, value, text, options, default, multiple, negatable, group}],
- *      args: [{name, text, options, required}], strict, usage}
+ *      args: [{name, text, options, required, multiple}], usage}
  *
  * `value` is the placeholder of what a flag takes, undefined for a flag that takes nothing.
  */
@@ -21,17 +21,17 @@ export async function readCommands() {
       summary: Command.summary.replace(/\.$/, ''),
       description: Command.description ?? '',
       usage: Command.usage,
-      strict: Command.strict,
       flags: Object.entries({...Command.flags, ...Command.baseFlags})
         .filter(([, flag]) => !flag.hidden)
         .map(([flagName, flag]) => describeFlag(name, flagName, flag)),
       args: Object.entries(Command.args ?? {})
         .filter(([, arg]) => !arg.hidden)
-        .map(([argName, arg]) => ({
+        .map(([argName, arg], i, all) => ({
           name: arg.name ?? argName,
           text: textOf(arg),
           options: arg.options ?? [],
           required: arg.required ?? false,
+          multiple: arg.multiple ?? (Command.strict === false && i === all.length - 1),
         })),
     })
   }

@@ -20,7 +20,7 @@ function kindOf({value, name, options}) {
   if (/\bDIR(ECTORY)?\b/.test(placeholder)) return 'folder'
   if (/\b(IFACE|INTERFACE)\b/.test(placeholder)) return 'interface'
   if (/\bELEMENTS\b/.test(placeholder)) return 'element-list'
-  if (/\bELEMENT\b/.test(placeholder)) return 'element'
+  if (/\b(ELEMENT|QUERY)\b/.test(placeholder)) return 'element'
   return 'other'
 }
 
@@ -62,7 +62,9 @@ function bash(commands, elements) {
     const cases = valued.map(
       (flag) => `        ${spellings(flag).join('|')}) ${action[kindOf(flag)](flag)}; return ;;`,
     )
-    const positions = args.map((arg, i) => `        ${i + 1}) ${action[kindOf(arg)](arg)} ;;`)
+    const positions = args.map(
+      (arg, i) => `        ${arg.multiple ? '*' : i + 1}) ${action[kindOf(arg)](arg)} ;;`,
+    )
     return `    ${name})
       case $previous in
 ${cases.join('\n')}
@@ -73,7 +75,6 @@ ${cases.join('\n')}
       fi
       case $position in
 ${positions.join('\n')}
-        *) ;;
       esac
       ;;`
   })
@@ -140,7 +141,7 @@ function zsh(commands, elements) {
       'element-list': '_sequence _darta_element',
       other: ' ',
     })[kindOf(thing)]
-  const perCommand = commands.map(({name, flags, args, strict}) => {
+  const perCommand = commands.map(({name, flags, args}) => {
     const specs = flags.flatMap((flag) => {
       const all = spellings(flag)
       const apart = flag.multiple ? '*' : `(${all.join(' ')})`
@@ -151,8 +152,8 @@ function zsh(commands, elements) {
         return quote(`${apart}${spelling}${takes}${told}${value}`)
       })
     })
-    for (const [i, arg] of args.entries()) {
-      const more = strict === false && i === args.length - 1 ? '*' : ''
+    for (const arg of args) {
+      const more = arg.multiple ? '*' : ''
       specs.push(quote(`${more}:${inSpec(arg.name)}:${action(arg)}`))
     }
     specs.push(quote('(-)--help[Show help]'))

@@ -67,10 +67,10 @@ ${text(description === '' ? `${summary}.` : description)}
 `
 }
 
-function synopsis({name, args, strict}) {
+function synopsis({name, args}) {
   const words = args.map(
-    ({name: arg, required}, i) =>
-      `${required ? '.' : '.Op '}Ar ${escape(arg)}${!strict && i === args.length - 1 ? ' ...' : ''}`,
+    ({name: arg, required, multiple}) =>
+      `${required ? '.' : '.Op '}Ar ${escape(arg)}${multiple ? ' ...' : ''}`,
   )
   return [`.Nm darta ${name}`, '.Op Ar option ...', ...words]
 }
@@ -131,8 +131,8 @@ function told(flag) {
   return parts.join(' ')
 }
 
-function oneOf({options, text: words}) {
-  const untold = options.filter((option) => !words.includes(option))
+function oneOf({options, value = '', text: words}) {
+  const untold = options.filter((option) => !`${value} ${words}`.includes(option))
   return untold.length === 0 ? '' : ` One of: ${options.join(', ')}.`
 }
 
