@@ -39,13 +39,13 @@ function line(text) {
     return
   }
   const [, not, name, directive] = result
-  const [file, ...title] = name.split(' › ')
+  const file = name.split(' › ').slice(0, -1).join('/')
   open = not !== undefined && directive === undefined
   if (directive !== undefined) {
-    count(title.length > 0 ? file : '', 'skipped')
+    count(file, 'skipped')
     skipped.push(directive === 'TODO' ? `${name} (not written yet)` : name)
   } else {
-    count(title.length > 0 ? file : '', open ? 'failed' : 'passed')
+    count(file, open ? 'failed' : 'passed')
   }
   if (open) console.log(`\nFAILED ${name}`)
 }
@@ -80,7 +80,7 @@ for (const [file, row] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) {
   const parts = [`${row.passed} passed`]
   if (row.failed > 0) parts.push(`${row.failed} failed`)
   if (row.skipped > 0) parts.push(`${row.skipped} skipped`)
-  console.log(`${file.replaceAll(' › ', '/')}: ${parts.join(', ')}`)
+  console.log(`${file}: ${parts.join(', ')}`)
 }
 if (skipped.length > 0) console.log('\nSkipped:')
 for (const name of skipped.sort()) console.log(`  ${name}`)
