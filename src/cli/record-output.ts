@@ -48,25 +48,52 @@ export async function openRecordSink(
   command: DartaCommand,
   options: RecordOutputOptions,
 ): Promise<RecordSink> {
-  const {write} = options
-  const toStandardOutput = write === undefined || write === '-'
-  const onTerminal = toStandardOutput && isTerminal(1)
-  const spec = options.output ?? chosenFormat(onTerminal, options.preferred)
-  const {name, format, argument} = await formatByName(spec, '-o')
+  const {name, format, argument} = await chooseFormat(options)
   const encoder = openEncoder(command, name, format, argument, options)
-  if (onTerminal && format.binary) {
+  const octets = openOctetSink(command, options, `-o ${name}`, format.binary)
+  return new EncodingSink(name, encoder, octets, options.lineBuffered ?? false)
+}
+
+/**
+ * The format in which records go out.
+ *
+ * @throws DartaError DARTA_USAGE
+ */
+export async function chooseFormat(
+  options: RecordOutputOptions,
+): Promise<{name: string; format: Format; argument: string | undefined}> {
+  const spec = options.output ?? chosenFormat(isOnTerminal(options), options.preferred)
+  return formatByName(spec, '-o')
+}
+
+/**
+ * Opens what `-w` names for octets. `what` is written, for people; what is binary does not go to a terminal.
+ *
+ * @throws DartaError DARTA_USAGE, DARTA_FILE_EXISTS, DARTA_FILE_WRITE, DARTA_PERMISSION
+ */
+export function openOctetSink(
+  command: DartaCommand,
+  options: Pick<RecordOutputOptions, 'write' | 'force'>,
+  what: string,
+  binary: boolean,
+): OctetSink {
+  const {write} = options
+  if (binary && isOnTerminal(options)) {
     throw new DartaError(
       'DARTA_USAGE',
-      `-o ${name} is binary and standard output is a terminal: pipe it, as in | darta print, or use -w FILE`,
+      `${what} is binary and standard output is a terminal: pipe it, as in | darta print, or use -w FILE`,
     )
   }
   const closed = (): void => {
     command.outputClosed()
   }
-  const octets = toStandardOutput
+  return write === undefined || write === '-'
     ? standardOutput(closed)
     : writeFile(write, {force: options.force ?? false, closed})
-  return new EncodingSink(name, encoder, octets, options.lineBuffered ?? false)
+}
+
+function isOnTerminal({write}: Pick<RecordOutputOptions, 'write'>): boolean {
+  return (write === undefined || write === '-') && isTerminal(1)
 }
 
 function chosenFormat(
