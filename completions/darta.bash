@@ -1,6 +1,7 @@
 # bash completion for darta. Written by scripts/docs.mjs from the definitions of the commands. Do not edit.
 _darta_takes_value() {
   case $1 in
+    capture) [[ ' -r --read -w --write -o --output --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid ' == *" $2 "* ]] ;;
     ie) [[ ' --type --range --status -o --output ' == *" $2 "* ]] ;;
     *) return 1 ;;
   esac
@@ -31,8 +32,37 @@ _darta() {
     fi
   done
   case $command in
-    '') mapfile -t COMPREPLY < <(compgen -W 'ie help --help --version' -- "$current") ;;
-    help) mapfile -t COMPREPLY < <(compgen -W 'ie' -- "$current") ;;
+    '') mapfile -t COMPREPLY < <(compgen -W 'capture ie help --help --version' -- "$current") ;;
+    help) mapfile -t COMPREPLY < <(compgen -W 'capture ie' -- "$current") ;;
+    capture)
+      case $previous in
+        -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -o|--output) :; return ;;
+        --emit) mapfile -t COMPREPLY < <(compgen -W 'flows packets pcap' -- "$current"); return ;;
+        --key) :; return ;;
+        -T|--timeouts) :; return ;;
+        --active-timeout) :; return ;;
+        --idle-timeout) :; return ;;
+        --timeout) :; return ;;
+        --precision) mapfile -t COMPREPLY < <(compgen -W 'ms us ns' -- "$current"); return ;;
+        --fields) mapfile -t COMPREPLY < <(compgen -P "$before" -W "$elements" -- "${current##*,}"); return ;;
+        --section) :; return ;;
+        --max-memory) :; return ;;
+        --max-flows) :; return ;;
+        --on-full) mapfile -t COMPREPLY < <(compgen -W 'evict drop fail' -- "$current"); return ;;
+        -c|--count) :; return ;;
+        --seed) :; return ;;
+        --odid) :; return ;;
+      esac
+      if [[ $current == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W '-r --read -w --write -o --output --force --emit --key --biflow --decap -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        return
+      fi
+      case $position in
+
+      esac
+      ;;
     ie)
       case $previous in
         --type) :; return ;;

@@ -1,0 +1,217 @@
+import {
+  MESSAGE_HEADER_OCTETS,
+  OPTIONS_TEMPLATE_SET_ID,
+  sealMessage,
+  SET_HEADER_OCTETS,
+  TEMPLATE_SET_ID,
+} from '../../ipfix/message.js'
+import {templateRecordOctets, writeTemplateRecord} from '../../ipfix/template-record.js'
+import {typeRecordValues, typeTemplate} from '../../ipfix/type-records.js'
+import type {MeterCounters, MeterOptions, MeterOutput} from '../../metering/meter.js'
+import {DARTA_PEN, VARIABLE} from '../../record/element.js'
+import {createTemplate, type Template} from '../../record/template.js'
+import type {Value} from '../../record/value.js'
+import {ie} from '../../registry/lookup.js'
+import {keyOfElement} from './meter-options.js'
+
+/** Template IDs that follow the two of the meter's records, 256 and 257. */
+const FLOW_KEYS_ID = 258
+const TYPES_ID = 259
+const STATISTICS_ID = 260
+const RELIABILITY_ID = 261
+
+/** RFC 7011 section 4.4. */
+const flowKeysTemplate = createTemplate(
+  FLOW_KEYS_ID,
+  [
+    {element: ie.templateId, length: 2},
+    {element: ie.flowKeyIndicator, length: 8},
+  ],
+  1,
+)
+
+/** RFC 7011 section 4.1. */
+const statisticsTemplate = createTemplate(
+  STATISTICS_ID,
+  [
+    {element: ie.observationDomainId, length: 4},
+    {element: ie.exportedMessageTotalCount, length: 8},
+    {element: ie.exportedFlowRecordTotalCount, length: 8},
+    {element: ie.exportedOctetTotalCount, length: 8},
+  ],
+  1,
+)
+
+/** RFC 7011 section 4.2: the times are those of the first and the last packet that was ignored. */
+const reliabilityTemplate = createTemplate(
+  RELIABILITY_ID,
+  [
+    {element: ie.observationDomainId, length: 4},
+    {element: ie.ignoredPacketTotalCount, length: 8},
+    {element: ie.ignoredOctetTotalCount, length: 8},
+    {element: ie.observationTimeMilliseconds, length: 8},
+    {element: ie.observationTimeMilliseconds, length: 8},
+  ],
+  1,
+)
+
+/**
+ * The Exporting Process (RFC 7011): makes Messages of a meter's buffers and of what it has to say about them. It only
+ * makes octets; where they go is another's business.
+ */
+export interface ExportingProcess {
+  /**
+   * Messages, in order: before the first buffer the Templates, the Flow Keys and the types of darta's own elements.
+   * The buffers' own octets are used.
+   */
+  export(outputs: readonly MeterOutput[]): Uint8Array[]
+  /** What is left to say at the end: Templates if there was no record at all, then the statistics. */
+  finish(counters: MeterCounters): Uint8Array[]
+  /** Data Records made of the meter's so far. */
+  readonly records: number
+}
+
+export function createExportingProcess(
+  options: MeterOptions,
+  observationDomainId: number,
+): ExportingProcess {
+  const templates = [options.fields.v4, options.fields.v6].map((fields, i) =>
+    createTemplate(256 + i, fields),
+  )
+  if (options.emit === 'packets') templates.pop()
+  const own = [
+    ...new Set(
+      templates
+        .flatMap(({fields}) => fields.map(({element}) => element))
+        .filter(({enterpriseNumber}) => enterpriseNumber === DARTA_PEN),
+    ),
+  ]
+  let sequenceNumber = 0
+  let messages = 0
+  let octetsSent = 0
+  let records = 0
+  let begun = false
+  let lastTime = 0
+
+  function seal(octets: Uint8Array, count: number, exportTime: number): Uint8Array {
+    // RFC 5655 section 7.2: export times do not go back, whatever order the captures come in.
+    lastTime = Math.max(lastTime, exportTime)
+    sealMessage(octets, {exportTime: lastTime, sequenceNumber, observationDomainId})
+    sequenceNumber = (sequenceNumber + count) >>> 0
+    messages++
+    octetsSent += octets.byteLength
+    return octets
+  }
+
+  /** The Message that comes before all others. */
+  function begin(exportTime: number): Uint8Array {
+    begun = true
+    const optionsTemplates: Template[] = []
+    const data: [Template, Value[][]][] = []
+    if (options.emit === 'flows') {
+      optionsTemplates.push(flowKeysTemplate)
+      data.push([
+        flowKeysTemplate,
+        templates.map((template) => [template.id, flowKeyIndicator(template, options)]),
+      ])
+    }
+    if (own.length > 0) {
+      const types = {...typeTemplate, id: TYPES_ID}
+      optionsTemplates.push(types)
+      data.push([types, own.map((element) => typeRecordValues(element))])
+    }
+    return message([templateSet(TEMPLATE_SET_ID, templates)], optionsTemplates, data, exportTime)
+  }
+
+  function message(
+    sets: Uint8Array[],
+    optionsTemplates: Template[],
+    data: readonly [Template, Value[][]][],
+    exportTime: number,
+  ): Uint8Array {
+    if (optionsTemplates.length > 0)
+      sets.push(templateSet(OPTIONS_TEMPLATE_SET_ID, optionsTemplates))
+    let count = 0
+    for (const [template, rows] of data) {
+      count += rows.length
+      const body = rows.map((values) => encodeOptions(template, values))
+      sets.push(set(template.id, body))
+    }
+    const octets = Buffer.concat([new Uint8Array(MESSAGE_HEADER_OCTETS), ...sets])
+    return seal(octets, count, exportTime)
+  }
+
+  return {
+    get records() {
+      return records
+    },
+    export(outputs) {
+      const made: Uint8Array[] = []
+      for (const {octets, count, exportTime} of outputs) {
+        if (!begun) made.push(begin(exportTime))
+        records += count
+        made.push(seal(octets, count, exportTime))
+      }
+      return made
+    },
+    finish(counters) {
+      const time = Number((counters.lastTimeNs ?? 0n) / 1_000_000_000n)
+      const made = begun ? [] : [begin(time)]
+      const statistics = [observationDomainId, messages, records, octetsSent]
+      const data: [Template, Value[][]][] = [[statisticsTemplate, [statistics]]]
+      const ignored = [...counters.lost.values()].reduce((a, b) => a + b, 0)
+      if (ignored > 0) {
+        // Packets whose own time could not be read were ignored about when the last one was seen.
+        const ms = (ns: bigint | undefined): number =>
+          Number((ns ?? counters.lastTimeNs ?? 0n) / 1_000_000n)
+        const {lostOctets, firstLostNs, lastLostNs} = counters
+        const row = [observationDomainId, ignored, lostOctets, ms(firstLostNs), ms(lastLostNs)]
+        data.push([reliabilityTemplate, [row]])
+      }
+      const used = data.map(([template]) => template)
+      made.push(message([], used, data, time))
+      return made
+    },
+  }
+}
+
+/** Bit n is set if field n of the Template is a Flow Key; the first field is bit 0. RFC 7011 section 4.4. */
+function flowKeyIndicator({fields}: Template, {key}: MeterOptions): bigint {
+  let bits = 0n
+  for (const [i, {element}] of fields.slice(0, 64).entries()) {
+    const part = keyOfElement[element.name]
+    if (part !== undefined && key.includes(part)) bits |= 1n << BigInt(i)
+  }
+  return bits
+}
+
+function set(id: number, bodies: readonly Uint8Array[]): Uint8Array {
+  const octets = Buffer.concat([new Uint8Array(SET_HEADER_OCTETS), ...bodies])
+  octets.writeUInt16BE(id, 0)
+  octets.writeUInt16BE(octets.byteLength, 2)
+  return octets
+}
+
+function templateSet(id: number, templates: readonly Template[]): Uint8Array {
+  const bodies = templates.map((template) => {
+    const octets = new Uint8Array(templateRecordOctets(template))
+    writeTemplateRecord(new DataView(octets.buffer), 0, template)
+    return octets
+  })
+  return set(id, bodies)
+}
+
+/** A record of unsigned integers and strings, which is all that options need. */
+function encodeOptions({fields}: Template, values: readonly Value[]): Uint8Array {
+  const parts = fields.map(({length}, i) => {
+    const value = values[i]
+    if (length === VARIABLE) {
+      const text = Buffer.from(value as string).subarray(0, 254)
+      return Buffer.concat([Uint8Array.of(text.byteLength), text])
+    }
+    const octets = Buffer.alloc(8)
+    octets.writeBigUInt64BE(BigInt(value as number | bigint))
+    return octets.subarray(8 - length)
+  })
+  return Buffer.concat(parts)
+}

@@ -1,0 +1,107 @@
+import type {DartaCommand} from '../../cli/base-command.js'
+import {
+  chooseFormat,
+  openOctetSink,
+  openRecordSink,
+  type RecordOutputOptions,
+  type RecordSink,
+} from '../../cli/record-output.js'
+import {formatByName} from '../../cli/find-format.js'
+import type {OctetSink} from '../../io/octet-sink.js'
+import type {MeterCounters, MeterOptions, MeterOutput} from '../../metering/meter.js'
+import {DartaError} from '../../record/errors.js'
+import type {Decoder} from '../../record/format.js'
+import {Ledger} from '../../record/ledger.js'
+import {createExportingProcess, type ExportingProcess} from './exporting-process.js'
+
+/** What takes a meter's buffers to where the user wants them. */
+export interface MeterExporter {
+  /** Resolves when there is room for more. The buffers are the exporter's from now on. */
+  write(outputs: readonly MeterOutput[]): Promise<void>
+  /** Nothing follows: writes what is left to say and resolves when all is where it belongs. */
+  end(counters: MeterCounters): Promise<void>
+  /** Gives up; no half-written file stays. */
+  abort(): Promise<void>
+}
+
+/**
+ * Opens the output that `-w`, `-o` and `--emit` describe. IPFIX goes out in the meter's own buffers; all other formats
+ * get the same Messages decoded, so that they say what `| darta print` would.
+ *
+ * @throws DartaError DARTA_USAGE, DARTA_FILE_EXISTS, DARTA_FILE_WRITE, DARTA_PERMISSION
+ */
+export async function openExporter(
+  command: DartaCommand,
+  meter: MeterOptions,
+  output: RecordOutputOptions,
+  observationDomainId: number,
+): Promise<MeterExporter> {
+  if (meter.emit === 'pcap') {
+    if (output.output !== undefined) {
+      throw new DartaError('DARTA_USAGE', '-o chooses a format of records; --emit pcap writes none')
+    }
+    return exportOctets(openOctetSink(command, output, '--emit pcap', true))
+  }
+  const process = createExportingProcess(meter, observationDomainId)
+  const {name} = await chooseFormat(output)
+  if (name === 'ipfix') {
+    const sink = openOctetSink(command, output, '-o ipfix', true)
+    const account = command.ledger.stage('ipfix', 'records')
+    return exportMessages(sink, process, () => {
+      account.in = account.out = process.records
+    })
+  }
+  const sink = await openRecordSink(command, output)
+  const {format} = await formatByName('ipfix', '-o')
+  // What the decoder counts is our own: it is not what the user asked for.
+  const decoder = format.decoder!({ledger: new Ledger(), source: '-'})
+  return exportRecords(sink, decoder, process)
+}
+
+function exportOctets(sink: OctetSink): MeterExporter {
+  return {
+    write: (outputs) => sink.write(outputs.map(({octets}) => octets)),
+    end: () => sink.end(),
+    abort: () => sink.abort(),
+  }
+}
+
+function exportMessages(
+  sink: OctetSink,
+  process: ExportingProcess,
+  account: () => void,
+): MeterExporter {
+  return {
+    async write(outputs) {
+      const messages = process.export(outputs)
+      account()
+      await sink.write(messages)
+    },
+    async end(counters) {
+      await sink.write(process.finish(counters))
+      await sink.end()
+    },
+    abort: () => sink.abort(),
+  }
+}
+
+function exportRecords(
+  sink: RecordSink,
+  decoder: Decoder,
+  process: ExportingProcess,
+): MeterExporter {
+  const put = async (messages: readonly Uint8Array[]): Promise<void> => {
+    const batches = messages.flatMap((message) => decoder.push(message))
+    if (batches.length > 0) await sink.write(batches)
+  }
+  return {
+    write: (outputs) => put(process.export(outputs)),
+    async end(counters) {
+      await put(process.finish(counters))
+      const batches = decoder.end()
+      if (batches.length > 0) await sink.write(batches)
+      await sink.end()
+    },
+    abort: () => sink.abort(),
+  }
+}
