@@ -4,6 +4,7 @@ import {detectFormat} from '../cli/find-format.js'
 import * as common from '../cli/flags.js'
 import {showProgress, type Progress} from '../cli/progress.js'
 import {inputNames} from '../cli/record-input.js'
+import {chooseFormat} from '../cli/record-output.js'
 import {mappableOctets} from '../io/map-candidate.js'
 import {openInput} from '../io/open-input.js'
 import type {CaptureInput} from '../metering/backend.js'
@@ -35,8 +36,7 @@ export default class Capture extends DartaCommand {
       multiple: true,
       multipleNonGreedy: true,
       helpValue: 'FILE',
-      summary:
-        'Read the capture FILE, or standard input for -, which is the default.',
+      summary: 'Read the capture FILE, or standard input for -, which is the default.',
     }),
     write: common.write,
     output: common.output,
@@ -53,6 +53,8 @@ export default class Capture extends DartaCommand {
     const {flags} = await this.parse(Capture)
     const options = meterOptions(flags)
     const names = await inputNames(flags.read)
+    // What is wrong on the command line is told before anything is opened.
+    await chooseFormat(flags)
     const meter = await openMeter(options)
     try {
       const account = this.ledger.stage('meter', 'packets')
@@ -76,6 +78,7 @@ export default class Capture extends DartaCommand {
     account: StageLedger,
   ): Promise<void> {
     let failure: DartaError | undefined
+    let captures = 0
     for (const name of names) {
       if (this.stopping.aborted || meter.full()) break
       try {
@@ -83,6 +86,7 @@ export default class Capture extends DartaCommand {
           await exporter.write(outputs)
           enter(account, meter.counters())
         }
+        captures++
       } catch (error) {
         if (!(error instanceof DartaError) || this.signal.aborted) throw error
         if (error.code === 'DARTA_FLOW_TABLE_FULL') {
@@ -94,7 +98,12 @@ export default class Capture extends DartaCommand {
         this.report(error)
       }
     }
-    await exporter.write(meter.finish())
+    // Nothing was a capture: that has been told, and no output should look as if there had been no packets.
+    if (captures === 0 && failure === undefined && !this.stopping.aborted) {
+      await exporter.abort()
+      return
+    }
+    if (meter.counters().inputOctets > 0) await exporter.write(meter.finish())
     const counters = meter.counters()
     enter(account, counters)
     await exporter.end(counters)
@@ -119,6 +128,7 @@ export default class Capture extends DartaCommand {
       return
     }
     const input = await openInput(name, this)
+    if (input.head.length === 0 && this.stopping.aborted) return
     await refuseRecords(name, input.head)
     yield* this.#meter(meter, input, name, input.progress)
   }
