@@ -23,7 +23,7 @@ complete -c darta -n '__fish_seen_subcommand_from capture' -l fields -x -a '(__f
 complete -c darta -n '__fish_seen_subcommand_from capture' -l section -x -d 'How much of each IP packet goes into its Packet Report'
 complete -c darta -n '__fish_seen_subcommand_from capture' -l max-memory -x -d 'Most memory for tables, like 512Mi'
 complete -c darta -n '__fish_seen_subcommand_from capture' -l max-flows -x -d 'Most Flows at once'
-complete -c darta -n '__fish_seen_subcommand_from capture' -l on-full -x -a 'evict drop fail' -d 'When a limit is reached: end the Flow that is due first, do not meter new ones, or fail'
+complete -c darta -n '__fish_seen_subcommand_from capture' -l on-full -x -a 'evict drop fail' -d 'At a limit: end the Flow that is due first, meter no new ones, or fail'
 complete -c darta -n '__fish_seen_subcommand_from capture' -s c -l count -x -d 'Stop after N packets'
 complete -c darta -n '__fish_seen_subcommand_from capture' -l seed -x -d 'Of the flow table\'s hash'
 complete -c darta -n '__fish_seen_subcommand_from capture' -l odid -x -d 'Observation Domain ID of the Messages'
