@@ -13,6 +13,7 @@ import {
 } from 'node:fs'
 import {basename, dirname, join, relative} from 'node:path'
 import {fileURLToPath} from 'node:url'
+import {quickStart} from './quick-start.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 process.chdir(root)
@@ -94,6 +95,7 @@ function fingerprint() {
     'package-lock.json',
     'tsconfig.json',
     'scripts/build.mjs',
+    'scripts/quick-start.mjs',
   ]
   for (const file of inputs) {
     const {mtimeMs, size} = statSync(file)
@@ -114,12 +116,13 @@ async function bundle() {
     target: 'node22',
     // oclif asks for it only to run commands written in TypeScript.
     external: ['typescript'],
+    plugins: quickStart,
     // Identifiers keep their names: stack traces that users send should say where they are.
     minifySyntax: true,
     minifyWhitespace: true,
     legalComments: 'none',
     banner: {
-      js: "import {createRequire as createRequireOfBundle} from 'node:module';const require=createRequireOfBundle(import.meta.url);",
+      js: "const require=process.getBuiltinModule('node:module').createRequire(import.meta.url);",
     },
     write: false,
     logLevel: 'warning',

@@ -1,14 +1,11 @@
-import {isatty} from 'node:tty'
-import {writeAllSync} from '../io/standard-streams.js'
+import {isTerminal, writeAllSync} from '../io/standard-streams.js'
 
-export function isTerminal(fd: 0 | 1 | 2): boolean {
-  return isatty(fd)
-}
+export {isTerminal}
 
 /** Colour only on a terminal, and not against the user's NO_COLOR or a terminal that has none. */
 export function wantsColour(fd: 1 | 2): boolean {
   const {NO_COLOR, TERM} = process.env
-  return isatty(fd) && (NO_COLOR === undefined || NO_COLOR === '') && TERM !== 'dumb'
+  return isTerminal(fd) && (NO_COLOR === undefined || NO_COLOR === '') && TERM !== 'dumb'
 }
 
 /** Writes words to standard error. If nobody reads them any more, there is nobody to tell. */

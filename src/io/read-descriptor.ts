@@ -1,7 +1,8 @@
 import {close, fstatSync, read} from 'node:fs'
 import {Socket} from 'node:net'
-import {isatty, ReadStream} from 'node:tty'
+import {ReadStream} from 'node:tty'
 import {readError} from './errors.js'
+import {isTerminal} from './standard-streams.js'
 
 /** When reading ends early: an instance of the base command, or two signals of one's own. */
 export interface Ending {
@@ -42,7 +43,7 @@ export function readDescriptor(name: string, fd: number, ending: Ending): OctetI
   const stat = fstatSync(fd)
   const counter = {name, size: undefined as number | undefined, position: 0}
   let chunks: AsyncIterableIterator<Uint8Array>
-  if (stat.isFIFO() || stat.isSocket() || isatty(fd)) {
+  if (stat.isFIFO() || stat.isSocket() || isTerminal(fd)) {
     chunks = readSocket(name, fd, ending, counter)
   } else {
     // Files of /proc say 0 and hold something all the same.
@@ -116,7 +117,7 @@ async function* readSocket(
       return !paused
     },
   }
-  const socket = isatty(fd)
+  const socket = isTerminal(fd)
     ? new ReadStream(fd)
     : new Socket({fd, readable: true, writable: false, onread})
   const finish = (error?: Error): void => {

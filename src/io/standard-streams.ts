@@ -1,8 +1,17 @@
-import {writeSync} from 'node:fs'
+import {fstatSync, writeSync} from 'node:fs'
 import {Writable} from 'node:stream'
-import {isatty} from 'node:tty'
 
 const wait = new Int32Array(new SharedArrayBuffer(4))
+
+/** Whether `fd` is a terminal; a pipe or file does not cost the loading of node:tty. */
+export function isTerminal(fd: number): boolean {
+  try {
+    if (!fstatSync(fd).isCharacterDevice()) return false
+  } catch {
+    return false
+  }
+  return process.getBuiltinModule('node:tty').isatty(fd)
+}
 
 /**
  * Writes all of `octets` before it returns. Where somebody made the descriptor non-blocking and the
@@ -33,7 +42,7 @@ export function replaceStandardStreams(): void {
     ['stdout', 1],
     ['stderr', 2],
   ] as const) {
-    if (isatty(fd)) continue
+    if (isTerminal(fd)) continue
     const stream = new Writable({
       decodeStrings: true,
       write(chunk: Buffer, _encoding, done) {
