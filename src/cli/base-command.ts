@@ -172,16 +172,14 @@ export abstract class DartaCommand extends Command {
 
   /** Runs `execute` and never throws: faults become words on standard error and an exit code. */
   override async run(): Promise<void> {
-    const restore = this.#listen()
+    this.#listen()
     try {
       await this.execute()
     } catch (error) {
-      if (error instanceof OutputClosed) this.#exitCode = EXIT_PIPE
-      else this.report(error)
-    } finally {
-      restore()
+      if (!(error instanceof OutputClosed)) this.report(error)
     }
-    if (this.#exitCode !== EXIT_PIPE) this.#account()
+    if (this.signal.aborted) this.#exitCode = EXIT_PIPE
+    else this.#account()
     process.exitCode = this.#exitCode
   }
 
@@ -189,7 +187,8 @@ export abstract class DartaCommand extends Command {
   #account(): void {
     const lost = this.ledger.totalLost()
     for (const stage of this.ledger.stages) {
-      if (!this.quiet || stage.lost.size > 0) writeWords(`darta ${this.name}: ${stage.line()}\n`)
+      const faulty = stage.lost.size > 0 || stage.missing.size > 0
+      if (!this.quiet || faulty) writeWords(`darta ${this.name}: ${stage.line()}\n`)
     }
     if (this.#exitCode === 0 && lost > 0 && this.#common['strict-loss']) this.#exitCode = 3
   }
@@ -207,33 +206,32 @@ export abstract class DartaCommand extends Command {
     return error
   }
 
-  #listen(): () => void {
-    const end = (signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): void => {
-      if (!this.#stop.signal.aborted) {
-        this.stop()
-        return
-      }
-      // Dying of the signal itself tells a shell loop to stop too; an exit code would not.
-      removeTemporaries()
-      process.removeAllListeners(signal)
-      process.kill(process.pid, signal)
+  /** Signals are listened to until the process ends; its last moments need their counters too. */
+  #listen(): void {
+    // Asked now: after a hang-up the descriptor is no terminal any more.
+    const onTerminal = isTerminal(0) || isTerminal(1)
+    process.on('SIGINT', () => this.#end('SIGINT'))
+    process.on('SIGTERM', () => this.#end('SIGTERM'))
+    process.on('SIGHUP', () => (onTerminal ? this.#end('SIGHUP') : this.#hangUp?.()))
+    process.on('SIGUSR1', () => {
+      for (const line of this.ledger.lines()) writeWords(`darta ${this.name}: ${line}\n`)
+    })
+    process.on('SIGUSR2', () => this.#flush?.())
+    process.on('uncaughtException', (error) => {
+      this.report(error)
+      process.exit(this.#exitCode)
+    })
+  }
+
+  #end(signal: NodeJS.Signals): void {
+    if (!this.stopping.aborted) {
+      this.stop()
+      return
     }
-    const listeners: Record<string, () => void> = {
-      SIGINT: () => end('SIGINT'),
-      SIGTERM: () => end('SIGTERM'),
-      SIGHUP: () => {
-        if (isTerminal(0) || isTerminal(1)) end('SIGHUP')
-        else this.#hangUp?.()
-      },
-      SIGUSR1: () => {
-        for (const line of this.ledger.lines()) writeWords(`darta ${this.name}: ${line}\n`)
-      },
-      SIGUSR2: () => this.#flush?.(),
-    }
-    for (const [signal, listener] of Object.entries(listeners)) process.on(signal, listener)
-    return () => {
-      for (const [signal, listener] of Object.entries(listeners)) process.off(signal, listener)
-    }
+    // Dying of the signal itself tells a shell loop to stop too; an exit code would not.
+    removeTemporaries()
+    process.removeAllListeners(signal)
+    process.kill(process.pid, signal)
   }
 }
 

@@ -38,7 +38,11 @@ export async function runRoot(commands: CommandTable, argv: readonly string[]): 
   const what = name === undefined ? `unknown flag ${first}` : `no command '${name}'`
   const near = name === undefined ? [] : nearest(name, Object.keys(commands))
   const hint = near.length > 0 ? `; did you mean ${near.join(' or ')}?` : '; see darta --help'
-  writeWords(`darta: ${what}${hint} (DARTA_USAGE)\n`)
+  if (argv.includes('--json')) {
+    writeWords(`${JSON.stringify({code: 'DARTA_USAGE', message: `${what}${hint}`})}\n`)
+  } else {
+    writeWords(`darta: ${what}${hint} (DARTA_USAGE)\n`)
+  }
   return 2
 }
 

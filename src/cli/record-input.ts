@@ -31,6 +31,9 @@ export async function inputNames(read: readonly string[] | undefined): Promise<s
       'standard input is a terminal: give -r FILE or pipe something in',
     )
   }
+  if (names.indexOf('-') !== names.lastIndexOf('-')) {
+    throw new DartaError('DARTA_USAGE', '-r: standard input can be read only once')
+  }
   // Before anything is written: the second of two names may be misspelt.
   for (const name of names) {
     if (name === '-') continue
@@ -65,26 +68,46 @@ async function* readRecords(
   const ledger = new SharedLedger(command.ledger)
   for (const name of names) {
     if (command.stopping.aborted) return
-    let done = (): void => {}
     try {
       const input = await openInput(name, command)
-      if (input.head.length === 0) continue
-      const format = forced ?? (await detected(input))
-      const decoder = format.decoder!({ledger, source: name})
-      done = showProgress(name, input.progress, command.quiet)
-      for await (const octets of input.octets) {
-        const batches = decoder.push(octets)
-        if (batches.length > 0) yield batches
+      const hide = showProgress(name, input.progress, command.quiet)
+      try {
+        yield* readInput(command, input, forced, ledger)
+      } finally {
+        hide()
+        await input.close()
       }
-      const batches = decoder.end()
-      if (batches.length > 0) yield batches
     } catch (error) {
       if (!(error instanceof DartaError)) throw error
       command.report(error)
-    } finally {
-      done()
     }
   }
+}
+
+async function* readInput(
+  command: DartaCommand,
+  input: OpenInput,
+  forced: Format | undefined,
+  ledger: Ledger,
+): RecordStream {
+  if (input.head.length === 0) return
+  const format = forced ?? (await detected(input))
+  const decoder = format.decoder!({ledger, source: input.name})
+  for (;;) {
+    let next: IteratorResult<Uint8Array, unknown>
+    try {
+      next = await input.octets.next()
+    } catch (error) {
+      // The decoder gives what it holds all the same.
+      command.report(error)
+      break
+    }
+    if (next.done === true) break
+    const batches = decoder.push(next.value)
+    if (batches.length > 0) yield batches
+  }
+  const batches = decoder.end()
+  if (batches.length > 0) yield batches
 }
 
 async function detected(input: OpenInput): Promise<Format> {

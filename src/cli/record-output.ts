@@ -50,7 +50,7 @@ export async function openRecordSink(
 ): Promise<RecordSink> {
   const {name, format, argument} = await chooseFormat(options)
   const encoder = openEncoder(command, name, format, argument, options)
-  const octets = openOctetSink(command, options, `-o ${name}`, format.binary)
+  const octets = await openOctetSink(command, options, `-o ${name}`, format.binary)
   return new EncodingSink(name, encoder, octets, options.lineBuffered ?? false)
 }
 
@@ -71,12 +71,12 @@ export async function chooseFormat(
  *
  * @throws DartaError DARTA_USAGE, DARTA_FILE_EXISTS, DARTA_FILE_WRITE, DARTA_PERMISSION
  */
-export function openOctetSink(
+export async function openOctetSink(
   command: DartaCommand,
   options: Pick<RecordOutputOptions, 'write' | 'force'>,
   what: string,
   binary: boolean,
-): OctetSink {
+): Promise<OctetSink> {
   const {write} = options
   if (binary && isOnTerminal(options)) {
     throw new DartaError(
@@ -89,7 +89,7 @@ export function openOctetSink(
   }
   return write === undefined || write === '-'
     ? standardOutput(closed)
-    : writeFile(write, {force: options.force ?? false, closed})
+    : writeFile(write, {force: options.force ?? false, closed, stopping: command.stopping})
 }
 
 function isOnTerminal({write}: Pick<RecordOutputOptions, 'write'>): boolean {

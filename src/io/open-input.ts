@@ -15,6 +15,8 @@ export interface OpenInput {
   readonly octets: AsyncIterableIterator<Uint8Array>
   /** How far reading has come, before decompression. */
   readonly progress: Readonly<Pick<OctetInput, 'position' | 'size'>>
+  /** Gives up what was not read. */
+  close(): Promise<void>
 }
 
 /** The longest magic number that anything is recognised by. */
@@ -27,11 +29,22 @@ const HEAD_OCTETS = 4
  * @throws DartaError DARTA_FILE_READ, DARTA_PERMISSION, DARTA_COMPRESSION
  */
 export async function openInput(name: string, ending: Ending): Promise<OpenInput> {
-  const input = name === '-' ? standardInput(ending) : readFile(name, ending)
+  const input = name === '-' ? standardInput(ending) : await readFile(name, ending)
   const raw = await withHead(input.chunks)
   const codec = detectCodec(raw.head)
-  const plain = codec === undefined ? raw : await withHead(decompress(codec, raw.octets, name))
-  return {name, codec, head: plain.head, octets: plain.octets, progress: input}
+  if (codec === undefined) {
+    return {name, codec, ...raw, progress: input, close: () => finish(input.chunks)}
+  }
+  const chunks = decompress(codec, raw.octets, name)
+  const close = async (): Promise<void> => {
+    await finish(chunks)
+    await finish(input.chunks)
+  }
+  return {name, codec, ...(await withHead(chunks)), progress: input, close}
+}
+
+async function finish(chunks: AsyncIterator<Uint8Array>): Promise<void> {
+  await chunks.return?.()
 }
 
 /** Reads as far as `head` needs and gives everything again in `octets`. */
@@ -56,7 +69,7 @@ async function withHead(
       if (failure !== undefined) throw failure as Error
       yield* chunks
     } finally {
-      await chunks.return?.()
+      await finish(chunks)
     }
   }
   return {head, octets: octets()}

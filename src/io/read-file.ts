@@ -1,5 +1,6 @@
-import {constants, openSync} from 'node:fs'
+import {constants, openSync, statSync} from 'node:fs'
 import {readError} from './errors.js'
+import {openPipe} from './open-pipe.js'
 import {readDescriptor, type Ending, type OctetInput} from './read-descriptor.js'
 
 /**
@@ -7,9 +8,12 @@ import {readDescriptor, type Ending, type OctetInput} from './read-descriptor.js
  *
  * @throws DartaError DARTA_FILE_READ, DARTA_PERMISSION
  */
-export function readFile(path: string, ending: Ending): OctetInput {
+export async function readFile(path: string, ending: Ending): Promise<OctetInput> {
   try {
-    return readDescriptor(path, openSync(path, constants.O_RDONLY), ending)
+    const fd = statSync(path).isFIFO()
+      ? await openPipe(path, constants.O_RDONLY, ending.stopping)
+      : openSync(path, constants.O_RDONLY)
+    return readDescriptor(path, fd, ending)
   } catch (error) {
     throw readError(path, error)
   }

@@ -1,5 +1,6 @@
 import {
   closeSync,
+  constants,
   existsSync,
   fsync,
   linkSync,
@@ -12,6 +13,7 @@ import {
 import {dirname} from 'node:path'
 import {DartaError} from '../record/errors.js'
 import {isSystemError, writeError} from './errors.js'
+import {openPipe} from './open-pipe.js'
 import {DescriptorSink, type OctetSink} from './octet-sink.js'
 import {forgetTemporary, rememberTemporary} from './temporaries.js'
 
@@ -20,6 +22,8 @@ export interface WriteFileOptions {
   readonly force: boolean
   /** Called when the output is a named pipe and its reader went away. */
   readonly closed?: () => void
+  /** Ends the wait for the reader of a named pipe. */
+  readonly stopping?: AbortSignal
 }
 
 /**
@@ -29,11 +33,14 @@ export interface WriteFileOptions {
  *
  * @throws DartaError DARTA_FILE_EXISTS, DARTA_FILE_WRITE, DARTA_PERMISSION
  */
-export function writeFile(path: string, options: WriteFileOptions): OctetSink {
+export async function writeFile(path: string, options: WriteFileOptions): Promise<OctetSink> {
   try {
     const stat = statSync(path, {throwIfNoEntry: false})
     if (stat !== undefined && !stat.isFile()) {
-      return new InPlace(path, openSync(path, 'w'), options.closed)
+      const fd = stat.isFIFO()
+        ? await openPipe(path, constants.O_WRONLY, options.stopping)
+        : openSync(path, constants.O_WRONLY)
+      return new InPlace(path, fd, options.closed)
     }
     if (stat !== undefined && !options.force) throw existsError(path)
     return new AtomicFile(path, options.force)

@@ -40,12 +40,12 @@ export async function openExporter(
     if (output.output !== undefined) {
       throw new DartaError('DARTA_USAGE', '-o chooses a format of records; --emit pcap writes none')
     }
-    return exportOctets(openOctetSink(command, output, '--emit pcap', true))
+    return exportOctets(await openOctetSink(command, output, '--emit pcap', true))
   }
   const process = createExportingProcess(meter, observationDomainId)
   const {name} = await chooseFormat(output)
   if (name === 'ipfix') {
-    const sink = openOctetSink(command, output, '-o ipfix', true)
+    const sink = await openOctetSink(command, output, '-o ipfix', true)
     const account = command.ledger.stage('ipfix', 'records')
     return exportMessages(sink, process, () => {
       account.in = account.out = process.records

@@ -1,0 +1,31 @@
+import {closeSync, constants, open, openSync} from 'node:fs'
+
+/**
+ * Opens a named pipe, which waits for somebody at its other end, without holding up the process.
+ * When `stopping` is aborted, the wait ends as if somebody had opened and closed the other end.
+ *
+ * @param flags O_RDONLY or O_WRONLY
+ */
+export async function openPipe(
+  path: string,
+  flags: number,
+  stopping: AbortSignal | undefined,
+): Promise<number> {
+  const release = (): void => {
+    const other = flags === constants.O_RDONLY ? constants.O_WRONLY : constants.O_RDONLY
+    try {
+      closeSync(openSync(path, other | constants.O_NONBLOCK))
+    } catch {
+      // Nobody waits at this end any more.
+    }
+  }
+  if (stopping?.aborted) flags |= constants.O_NONBLOCK
+  stopping?.addEventListener('abort', release)
+  try {
+    return await new Promise<number>((resolve, reject) => {
+      open(path, flags, (error, fd) => (error === null ? resolve(fd) : reject(error)))
+    })
+  } finally {
+    stopping?.removeEventListener('abort', release)
+  }
+}
