@@ -38,7 +38,7 @@ _darta() {
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        -o|--output) :; return ;;
+        -o|--output) mapfile -t COMPREPLY < <(compgen -W 'ipfix null' -- "$current"); return ;;
         --emit) mapfile -t COMPREPLY < <(compgen -W 'flows packets pcap' -- "$current"); return ;;
         --key) :; return ;;
         -T|--timeouts) :; return ;;

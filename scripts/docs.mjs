@@ -3,7 +3,7 @@
 import {existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync} from 'node:fs'
 import {dirname} from 'node:path'
 import {fileURLToPath} from 'node:url'
-import {readCommands} from './docs/commands.mjs'
+import {readCommands, readFormats} from './docs/commands.mjs'
 import {completions} from './docs/completions.mjs'
 import {manPages} from './docs/man.mjs'
 
@@ -11,7 +11,11 @@ process.chdir(fileURLToPath(new URL('..', import.meta.url)))
 const check = process.argv.includes('--check')
 
 const commands = await readCommands()
-const files = new Map([...(await manPages(commands)), ...(await completions(commands))])
+const formats = await readFormats()
+const files = new Map([
+  ...(await manPages(commands, formats)),
+  ...(await completions(commands, formats)),
+])
 
 let stale = 0
 function outOfDate(path, what) {

@@ -38,6 +38,18 @@ export async function readCommands() {
   return list
 }
 
+/** The formats: {name, summary, reads, writes}, sorted by name. */
+export async function readFormats() {
+  const {formats} = await import('../../build/src/formats/index.js')
+  const list = []
+  for (const name of Object.keys(formats).sort()) {
+    const {default: format} = await formats[name]()
+    const {summary, decoder, encoder} = format
+    list.push({name, summary, reads: decoder !== undefined, writes: encoder !== undefined})
+  }
+  return list
+}
+
 function describeFlag(command, name, flag) {
   const text = textOf(flag)
   if (text === '') throw new Error(`${command} --${name} says nothing of itself`)

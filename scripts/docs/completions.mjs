@@ -1,13 +1,28 @@
 /** Completion files for three shells, path to text. */
-export async function completions(commands) {
+export async function completions(commands, formats) {
+  const known = commands.map((command) => withFormats(command, formats))
   if (commands.length === 0) return []
   const {allElements} = await import('../../build/src/registry/lookup.js')
   const elements = allElements().map((element) => element.name)
   return [
-    ['completions/darta.bash', bash(commands, elements)],
-    ['completions/_darta', zsh(commands, elements)],
-    ['completions/darta.fish', fish(commands, elements)],
+    ['completions/darta.bash', bash(known, elements)],
+    ['completions/_darta', zsh(known, elements)],
+    ['completions/darta.fish', fish(known, elements)],
   ]
+}
+
+/** A flag that takes a FORMAT takes the name of one: of those that can be read, or written. */
+function withFormats(command, formats) {
+  const readable = formats.filter(({reads}) => reads).map(({name}) => name)
+  const writable = formats.filter(({writes}) => writes).map(({name}) => name)
+  return {
+    ...command,
+    flags: command.flags.map((flag) =>
+      flag.value === 'FORMAT' && flag.options.length === 0
+        ? {...flag, options: flag.name.startsWith('input') ? readable : writable}
+        : flag,
+    ),
+  }
 }
 
 const notice = 'Written by scripts/docs.mjs from the definitions of the commands. Do not edit.'

@@ -4,12 +4,13 @@ import {existsSync, readFileSync, readdirSync} from 'node:fs'
  * The pages of man/, path to text. man/src/ holds them in mdoc with lines like `@options@` where generated text
  * goes. A command without a page of its own there gets one made of its summary and description.
  */
-export async function manPages(commands) {
+export async function manPages(commands, formats) {
   const {errorCodes} = await import('../../build/src/record/errors.js')
   const {allElements} = await import('../../build/src/registry/lookup.js')
   const byName = new Map(commands.map((command) => [command.name, command]))
   const generated = {
     commands: () => commands.flatMap((c) => [`.It Xr darta-${c.name} 1`, text(`${c.summary}.`)]),
+    formats: () => formats.flatMap(formatItem),
     'see also': () => commands.map((c) => `.Xr darta-${c.name} 1 ,`),
     elements: () => elementList(allElements()),
     errors: () => Object.entries(errorCodes).flatMap(([code, meaning]) => errorItem(code, meaning)),
@@ -97,7 +98,7 @@ function optionSections({flags}) {
   const lines = ['.Sh OPTIONS']
   for (const [title, members] of groups) {
     if (members.length === 0) continue
-    if (title !== '') lines.push(`.Ss ${escape(title[0].toUpperCase() + title.slice(1))}`)
+    if (title !== '') lines.push(`.Ss ${escape(upperFirst(title))}`)
     lines.push(...optionList(members))
   }
   lines.push('.Ss Common to all commands', ...optionList(common))
@@ -136,6 +137,11 @@ function oneOf({options, value = '', text: words}) {
   return untold.length === 0 ? '' : ` One of: ${options.join(', ')}.`
 }
 
+function formatItem({name, summary, reads, writes}) {
+  const how = reads && writes ? 'read and written' : reads ? 'read' : 'written'
+  return [`.It Cm ${name}`, text(`${upperFirst(summary.replace(/\.$/, ''))}; ${how}.`)]
+}
+
 function elementList(elements) {
   return elements.flatMap((e) => {
     const number =
@@ -152,7 +158,7 @@ function elementList(elements) {
 }
 
 function errorItem(code, meaning) {
-  return [`.It Er ${code}`, text(`${meaning[0].toUpperCase()}${meaning.slice(1)}.`)]
+  return [`.It Er ${code}`, text(`${upperFirst(meaning)}.`)]
 }
 
 /** Plain words as mdoc text: `code` in bold, a line for each sentence, blank lines as paragraphs. */
@@ -185,6 +191,10 @@ function escapeWord(words) {
     .split(' ')
     .map((word) => (/^[A-Z%][a-z][a-z]?$|^[.,:;()[\]|?!]$/.test(word) ? `\\&${word}` : word))
     .join(' ')
+}
+
+function upperFirst(words) {
+  return words[0].toUpperCase() + words.slice(1)
 }
 
 function lowerFirst(words) {
