@@ -14,6 +14,7 @@ export const errorCodes = {
   DARTA_FORMAT_UNKNOWN: 'the input is in no format darta can read',
   DARTA_INTERNAL: 'a fault in darta itself; please report it with the message',
   DARTA_LIST_MALFORMED: 'a structured data field (RFC 6313) does not fit its octets',
+  DARTA_MEMORY_LIMIT: 'the state of a stage needs more than --max-memory allows',
   DARTA_MESSAGE_LENGTH: 'a Message says it is shorter than its header or longer than its input',
   DARTA_MESSAGE_TRUNCATED: 'a Message is cut short',
   DARTA_MESSAGE_VERSION: 'a Message Header has another version than 10',

@@ -1,0 +1,421 @@
+#include "kernel/groups.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <cstring>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+namespace darta {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "rows are least significant octet first");
+
+enum Fold : uint8_t { kSum = 0, kMin = 1, kMax = 2 };
+constexpr uint32_t kSkipZero = 1;
+constexpr uint32_t kExceptSame = 2;
+constexpr size_t kHeader = 6;
+constexpr size_t kMove = 5;
+constexpr size_t kSource = 4;
+constexpr uint64_t kNoValue = ~uint64_t{0};
+constexpr unsigned kFirstSlotBits = 6;
+constexpr uint64_t kFirstRows = 64;
+/// A row number must fit 32 bits with 0 left for free slots.
+constexpr uint64_t kMostRows = 0xfffffffe;
+/// Seconds from 1900 to 1970. RFC 7011 section 6.1.9.
+constexpr uint64_t kNtp1970 = 2208988800;
+
+uint64_t load64(const uint8_t* from) {
+  uint64_t value;
+  std::memcpy(&value, from, 8);
+  return value;
+}
+
+uint64_t load_network64(const uint8_t* from) { return __builtin_bswap64(load64(from)); }
+
+uint16_t load_network16(const uint8_t* from) { return static_cast<uint16_t>(from[0] << 8 | from[1]); }
+
+/// Both halves of the 128-bit product, folded: every bit of the result hangs on all bits of a and b.
+uint64_t mix(uint64_t a, uint64_t b) {
+  __extension__ using Wide = unsigned __int128;
+  const Wide product = static_cast<Wide>(a) * b;
+  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
+
+/// Lengths of addresses and ports as plain loads and stores instead of a call.
+void copy(uint8_t* to, const uint8_t* from, size_t length) {
+  switch (length) {
+    case 1:
+      *to = *from;
+      break;
+    case 2:
+      std::memcpy(to, from, 2);
+      break;
+    case 4:
+      std::memcpy(to, from, 4);
+      break;
+    case 6:
+      std::memcpy(to, from, 6);
+      break;
+    case 8:
+      std::memcpy(to, from, 8);
+      break;
+    case 16:
+      std::memcpy(to, from, 16);
+      break;
+    default:
+      std::memcpy(to, from, length);
+  }
+}
+
+bool equal_keys(const uint8_t* a, const uint8_t* b, size_t octets) {
+  for (size_t i = 0; i < octets; i += 8) {
+    if (load64(a + i) != load64(b + i)) return false;
+  }
+  return true;
+}
+
+uint64_t ntp_milliseconds(uint64_t stamp) {
+  const uint64_t seconds = (stamp >> 32) - kNtp1970;
+  const uint64_t fraction = stamp & 0xffffffff;
+  // Seconds below 1970's are of era 1: the difference wraps within 32 bits.
+  return (seconds & 0xffffffff) * 1000 + (fraction * 1000 >> 32);
+}
+
+#ifdef __linux__
+constexpr uintptr_t kHugePage = uintptr_t{2} << 20;
+#endif
+
+/// Tables are read at random: with huge pages a miss costs one memory access instead of several.
+void advise_huge(void* memory, size_t octets) {
+#ifdef __linux__
+  const uintptr_t from = (reinterpret_cast<uintptr_t>(memory) + kHugePage - 1) & ~(kHugePage - 1);
+  const uintptr_t to = (reinterpret_cast<uintptr_t>(memory) + octets) & ~(kHugePage - 1);
+  if (from < to) (void)madvise(reinterpret_cast<void*>(from), to - from, MADV_HUGEPAGE);
+#else
+  (void)memory;
+  (void)octets;
+#endif
+}
+
+}  // namespace
+
+void Groups::Free::operator()(void* memory) const noexcept { std::free(memory); }
+
+Groups::Groups(std::span<const uint8_t> columns, uint64_t max_octets, uint32_t seed)
+    : columns_(columns.begin(), columns.end()),
+      max_octets_(max_octets),
+      seed_(mix(seed ^ 0x9e3779b97f4a7c15, 0xd6e8feb86659fd93)),
+      ranks_(65536),
+      refused_row_(columns.size()) {
+  start_row(refused_row_.data());
+}
+
+size_t Groups::shape(size_t key_octets) {
+  Shape shape;
+  shape.key_octets = key_octets;
+  shape.row_octets = key_octets + 8 * columns_.size();
+  shape.slot_bits = kFirstSlotBits;
+  shape.slots.reset(static_cast<uint64_t*>(std::calloc(size_t{1} << kFirstSlotBits, 8)));
+  memory_ += 8ull << kFirstSlotBits;
+  shapes_.push_back(std::move(shape));
+  if (key_octets > key_room_) key_room_ = key_octets;
+  keys_.assign((kBatch + 1) * std::max<size_t>(key_room_, 8), 0);
+  return shapes_.size() - 1;
+}
+
+int64_t Groups::program(std::span<const int32_t> code) {
+  if (code.size() < kHeader) return -1;
+  for (const size_t i : {0u, 1u, 3u, 4u, 5u}) {
+    if (code[i] < 0) return -1;
+  }
+  const size_t moves = static_cast<size_t>(code[4]);
+  const size_t except = static_cast<size_t>(code[5]);
+  if (code.size() != kHeader + (moves + except) * kMove + columns_.size() * kSource) return -1;
+  if (code[0] == 0 || static_cast<size_t>(code[1]) >= shapes_.size()) return -1;
+  auto program = std::make_unique<Program>();
+  program->stride = static_cast<size_t>(code[0]);
+  program->shape = static_cast<size_t>(code[1]);
+  program->skip_zero = (static_cast<uint32_t>(code[2]) & kSkipZero) != 0;
+  program->except_same = (static_cast<uint32_t>(code[2]) & kExceptSame) != 0;
+  program->half = static_cast<size_t>(code[3]);
+  const size_t key_octets = shapes_[program->shape].key_octets;
+  if (2 * program->half > key_octets) return -1;
+  for (size_t i = 0; i < moves + except; i++) {
+    const auto c = code.subspan(kHeader + i * kMove, kMove);
+    if (c[0] < 0 || c[1] <= 0 || c[2] < 0) return -1;
+    const Move move{static_cast<uint32_t>(c[0]), static_cast<uint32_t>(c[1]), static_cast<uint32_t>(c[2]),
+                    static_cast<uint8_t>(c[3]), c[4]};
+    if (size_t{move.from} + move.length > program->stride) return -1;
+    if (size_t{move.to} + move.length > key_octets) return -1;
+    if (move.second >= 0 && (move.length != 2 || static_cast<size_t>(move.second) + 2 > program->stride)) return -1;
+    (i < moves ? program->moves : program->except_moves).push_back(move);
+  }
+  for (size_t i = 0; i < columns_.size(); i++) {
+    const auto c = code.subspan(kHeader + (moves + except) * kMove + i * kSource, kSource);
+    if (c[1] < 0 || c[1] > 8 || c[0] < c[1] || c[2] < 0 || static_cast<size_t>(c[0]) > program->stride) return -1;
+    if (c[2] == 0 && c[1] != 8) return -1;
+    Source source{};
+    source.end = static_cast<uint32_t>(c[0]);
+    source.length = static_cast<uint32_t>(c[1]);
+    source.mask = source.length == 0 ? 0 : kNoValue >> (64 - 8 * source.length);
+    source.scale = static_cast<uint64_t>(c[2]);
+    source.constant = c[3] < 0 ? kNoValue : static_cast<uint64_t>(c[3]);
+    source.ntp = c[2] == 0;
+    program->sources.push_back(source);
+  }
+  programs_.push_back(std::move(program));
+  return static_cast<int64_t>(programs_.size()) - 1;
+}
+
+void Groups::ranks(std::span<const uint8_t> table) {
+  std::copy_n(table.begin(), std::min(table.size(), ranks_.size()), ranks_.begin());
+}
+
+bool Groups::add(std::span<const uint8_t> octets, std::span<const int32_t> spans) {
+  base_ = octets.data();
+  for (size_t s = 0; s + 3 <= spans.size(); s += 3) {
+    if (spans[s] < 0 || spans[s + 1] < 0 || spans[s + 2] < 0) return false;
+    const size_t start = static_cast<size_t>(spans[s]);
+    const size_t count = static_cast<size_t>(spans[s + 1]);
+    if (static_cast<size_t>(spans[s + 2]) >= programs_.size()) return false;
+    const Program& program = *programs_[static_cast<size_t>(spans[s + 2])];
+    // Neither product nor sum can wrap: all three are below 2^31.
+    if (start + count * program.stride > octets.size()) return false;
+    const uint8_t* record = base_ + start;
+    if (shapes_[program.shape].key_octets == 0 && !program.skip_zero && !program.except_same) {
+      add_total(record, count, program);
+      continue;
+    }
+    for (size_t i = 0; i < count; i++, record += program.stride) queue(record, program);
+  }
+  settle();
+  return true;
+}
+
+void Groups::read_moves(const uint8_t* record, const std::vector<Move>& moves, uint8_t* key) const {
+  for (const Move& move : moves) {
+    const uint8_t* from = record + move.from;
+    if (move.second >= 0) {
+      const uint16_t a = load_network16(from);
+      const uint16_t b = load_network16(record + move.second);
+      if (ranks_[b] < ranks_[a] || (ranks_[b] == ranks_[a] && b < a)) from = record + move.second;
+    }
+    copy(key + move.to, from, move.length);
+    key[move.to + move.length - 1] &= move.mask;
+  }
+}
+
+/// The field as number, scaled; the octets before it are masked away where there are any.
+uint64_t Groups::read_source(const uint8_t* record, const Source& source) const {
+  if (source.length == 0) return source.constant;
+  const uint8_t* end = record + source.end;
+  uint64_t value = 0;
+  if (end - base_ >= 8) [[likely]] {
+    value = load_network64(end - 8) & source.mask;
+  } else {
+    for (const uint8_t* at = end - source.length; at < end; at++) value = value << 8 | *at;
+  }
+  if (source.ntp) return ntp_milliseconds(value);
+  return value * source.scale + source.constant;
+}
+
+bool Groups::all_zero(const uint8_t* record, const Program& program) const {
+  for (size_t c = 0; c < columns_.size(); c++) {
+    const Source& source = program.sources[c];
+    if (columns_[c] == kSum && source.length > 0 && read_source(record, source) != source.constant) return false;
+  }
+  return true;
+}
+
+uint32_t Groups::hash_key(const uint8_t* key, size_t octets) const {
+  uint64_t hash = seed_;
+  for (size_t i = 0; i < octets; i += 8) hash = mix(hash ^ load64(key + i), 0x9fb21c651e98df25);
+  return static_cast<uint32_t>(mix(hash ^ octets, seed_ | 1) >> 32);
+}
+
+/// Builds the key and asks for its slot, so that it is at hand when `settle` comes to it.
+void Groups::queue(const uint8_t* record, const Program& program) {
+  if (program.skip_zero && all_zero(record, program)) return;
+  const Shape& shape = shapes_[program.shape];
+  const size_t octets = shape.key_octets;
+  uint8_t* key = keys_.data() + waiting_ * key_room_;
+  std::memset(key, 0, octets);
+  read_moves(record, program.moves, key);
+  if (program.except_same) {
+    uint8_t* other = keys_.data() + kBatch * key_room_;
+    std::memset(other, 0, octets);
+    read_moves(record, program.except_moves, other);
+    if (equal_keys(key, other, octets)) return;
+  }
+  const size_t half = program.half;
+  if (half > 0 && std::memcmp(key, key + half, half) > 0) std::swap_ranges(key, key + half, key + half);
+  const uint32_t hash = hash_key(key, octets);
+  __builtin_prefetch(&shape.slots[hash >> (32 - shape.slot_bits)]);
+  pending_[waiting_] = {record, &program, hash};
+  if (++waiting_ == kBatch) settle();
+}
+
+/// Adds what is queued: first asks for the rows that the slots point at, then folds.
+void Groups::settle() {
+  for (size_t i = 0; i < waiting_; i++) {
+    const uint32_t hash = pending_[i].hash;
+    const Shape& shape = shapes_[pending_[i].program->shape];
+    const uint64_t slot_mask = (uint64_t{1} << shape.slot_bits) - 1;
+    for (uint64_t at = hash >> (32 - shape.slot_bits);; at = (at + 1) & slot_mask) {
+      const uint64_t slot = shape.slots[at];
+      if (slot == 0) break;
+      if (static_cast<uint32_t>(slot >> 32) != hash) continue;
+      const uint8_t* row = &shape.rows[((slot & 0xffffffff) - 1) * shape.row_octets];
+      __builtin_prefetch(row, 1);
+      __builtin_prefetch(row + shape.row_octets - 1, 1);
+      break;
+    }
+  }
+  for (size_t i = 0; i < waiting_; i++) {
+    const Program& program = *pending_[i].program;
+    uint64_t* columns = find(shapes_[program.shape], keys_.data() + i * key_room_, pending_[i].hash);
+    fold_record(pending_[i].record, program, columns);
+  }
+  waiting_ = 0;
+}
+
+void Groups::fold_record(const uint8_t* record, const Program& program, uint64_t* columns) {
+  for (size_t c = 0; c < columns_.size(); c++) {
+    fold(columns[c], read_source(record, program.sources[c]), columns_[c]);
+  }
+}
+
+void Groups::fold(uint64_t& into, uint64_t value, uint8_t kind) {
+  if (kind == kSum) {
+    overflowed_ |= __builtin_add_overflow(into, value, &into);
+  } else if (kind == kMin) {
+    into = std::min(into, value);
+  } else {
+    into = std::max(into, value);
+  }
+}
+
+/// Records that are all one group: no key, no hash, one column after the other.
+void Groups::add_total(const uint8_t* records, size_t count, const Program& program) {
+  if (count == 0) return;
+  Shape& shape = shapes_[program.shape];
+  uint64_t* columns = find(shape, keys_.data(), hash_key(keys_.data(), 0));
+  if (columns == refused_row_.data()) refused_ += count - 1;
+  for (size_t c = 0; c < columns_.size(); c++) {
+    const Source& source = program.sources[c];
+    if (columns_[c] == kSum && source.length == 0) {
+      uint64_t product = 0;
+      overflowed_ |= __builtin_mul_overflow(source.constant, count, &product);
+      fold(columns[c], product, kSum);
+      continue;
+    }
+    const uint8_t* record = records;
+    for (size_t i = 0; i < count; i++, record += program.stride) {
+      fold(columns[c], read_source(record, source), columns_[c]);
+    }
+  }
+}
+
+uint64_t* Groups::find(Shape& shape, const uint8_t* key, uint32_t hash) {
+  const uint64_t slot_mask = (uint64_t{1} << shape.slot_bits) - 1;
+  for (uint64_t at = hash >> (32 - shape.slot_bits);; at = (at + 1) & slot_mask) {
+    const uint64_t slot = shape.slots[at];
+    if (slot == 0) break;
+    if (static_cast<uint32_t>(slot >> 32) != hash) continue;
+    uint8_t* row = &shape.rows[((slot & 0xffffffff) - 1) * shape.row_octets];
+    if (equal_keys(row, key, shape.key_octets)) return reinterpret_cast<uint64_t*>(row + shape.key_octets);
+  }
+  return insert(shape, key, hash);
+}
+
+uint64_t* Groups::insert(Shape& shape, const uint8_t* key, uint32_t hash) {
+  const bool fits = (shape.count * 10 < (uint64_t{7} << shape.slot_bits) || grow_slots(shape)) &&
+                    (shape.count < shape.room || grow_rows(shape)) && allowed(shape.row_octets);
+  if (!fits) {
+    refused_++;
+    return refused_row_.data();
+  }
+  const uint64_t slot_mask = (uint64_t{1} << shape.slot_bits) - 1;
+  uint64_t at = hash >> (32 - shape.slot_bits);
+  while (shape.slots[at] != 0) at = (at + 1) & slot_mask;
+  uint8_t* row = &shape.rows[shape.count * shape.row_octets];
+  shape.slots[at] = uint64_t{hash} << 32 | ++shape.count;
+  std::memcpy(row, key, shape.key_octets);
+  uint64_t* columns = reinterpret_cast<uint64_t*>(row + shape.key_octets);
+  start_row(columns);
+  return columns;
+}
+
+bool Groups::grow_slots(Shape& shape) {
+  const unsigned bits = shape.slot_bits + 1;
+  if (bits > 32) return false;
+  const size_t slots = size_t{1} << bits;
+  if (!allowed(slots / 2 * 8)) return false;
+  Memory<uint64_t> bigger(static_cast<uint64_t*>(std::calloc(slots, 8)));
+  if (bigger == nullptr) {
+    memory_ -= slots / 2 * 8;
+    return false;
+  }
+  advise_huge(bigger.get(), slots * 8);
+  for (size_t i = 0; i < slots / 2; i++) {
+    const uint64_t slot = shape.slots[i];
+    if (slot == 0) continue;
+    size_t at = static_cast<uint32_t>(slot >> 32) >> (32 - bits);
+    while (bigger[at] != 0) at = (at + 1) & (slots - 1);
+    bigger[at] = slot;
+  }
+  shape.slots = std::move(bigger);
+  shape.slot_bits = bits;
+  return true;
+}
+
+/// Rows are not copied where the allocator can move pages, which it does for all but small tables.
+bool Groups::grow_rows(Shape& shape) {
+  if (shape.count >= kMostRows) return false;
+  const uint64_t room = shape.room == 0 ? kFirstRows : shape.room + shape.room / 2;
+  void* moved = std::realloc(shape.rows.get(), room * shape.row_octets);
+  if (moved == nullptr) return false;
+  (void)shape.rows.release();
+  shape.rows.reset(static_cast<uint8_t*>(moved));
+  shape.room = room;
+  advise_huge(moved, room * shape.row_octets);
+  return true;
+}
+
+bool Groups::allowed(uint64_t octets) {
+  if (max_octets_ > 0 && memory_ + octets > max_octets_) return false;
+  memory_ += octets;
+  return true;
+}
+
+void Groups::start_row(uint64_t* columns) const {
+  for (size_t c = 0; c < columns_.size(); c++) columns[c] = columns_[c] == kMin ? kNoValue : 0;
+}
+
+bool Groups::add_rows(size_t shape, std::span<const uint8_t> rows) {
+  if (shape >= shapes_.size()) return false;
+  Shape& target = shapes_[shape];
+  if (rows.size() % target.row_octets != 0) return false;
+  uint8_t* key = keys_.data();
+  for (size_t at = 0; at < rows.size(); at += target.row_octets) {
+    std::memcpy(key, &rows[at], target.key_octets);
+    uint64_t* columns = find(target, key, hash_key(key, target.key_octets));
+    for (size_t c = 0; c < columns_.size(); c++) {
+      fold(columns[c], load64(&rows[at + target.key_octets + 8 * c]), columns_[c]);
+    }
+  }
+  return true;
+}
+
+size_t Groups::rows(size_t shape, uint64_t from, std::span<uint8_t> into) const noexcept {
+  const Shape& source = shapes_[shape];
+  if (from >= source.count) return 0;
+  const size_t count = std::min<uint64_t>(into.size() / source.row_octets, source.count - from);
+  if (count > 0) std::memcpy(into.data(), &source.rows[from * source.row_octets], count * source.row_octets);
+  return count;
+}
+
+}  // namespace darta

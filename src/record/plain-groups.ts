@@ -1,0 +1,316 @@
+import {
+  EXCEPT_SAME,
+  MIN,
+  MOVE,
+  NTP,
+  orderHalves,
+  PROGRAM_HEADER,
+  sameOctets,
+  SKIP_ZERO,
+  SOURCE,
+  SUM,
+  type CreateGroups,
+} from './group-kernel.js'
+
+/** Rows are kept in blocks that never move, so that growing costs no copy. */
+const BLOCK_ROWS = 4096
+const FIRST_SLOTS = 64
+/** Seconds from 1900 to 1970, and in one NTP era. RFC 7011 section 6.1.9. */
+const NTP_1970 = 2208988800
+const TWO_32 = 4294967296
+
+interface Shape {
+  readonly keyOctets: number
+  readonly rowWords: number
+  blocks: Uint32Array[]
+  count: number
+  /** Pairs: hash, row number + 1; 0: free. */
+  slots: Uint32Array
+  /** Slots − 1. */
+  mask: number
+}
+
+interface Program {
+  readonly stride: number
+  readonly shape: Shape
+  readonly flags: number
+  readonly half: number
+  readonly moves: Int32Array
+  readonly exceptMoves: Int32Array
+  readonly sources: Int32Array
+}
+
+/** The kernel in TypeScript: what the native one is held against, and what runs where it is not built. */
+export const createPlainGroups: CreateGroups = (columns, maxOctets, seed) => {
+  const shapes: Shape[] = []
+  const programs: Program[] = []
+  const width = columns.length
+  let rank = new Uint8Array(65536)
+  let memory = 0
+  let refused = 0
+  let overflow = false
+  let key = new Uint8Array(0)
+  let keyWords = new Uint32Array(0)
+  let other = new Uint8Array(0)
+  /** Low and high words of the values being added. */
+  const values = new Uint32Array(2 * width)
+  const refusedRow = startRow()
+
+  function startRow(): Uint32Array {
+    const row = new Uint32Array(2 * width)
+    for (let c = 0; c < width; c++) if (columns[c] === MIN) row.fill(0xffffffff, 2 * c, 2 * c + 2)
+    return row
+  }
+
+  function readMoves(record: Uint8Array, at: number, moves: Int32Array, into: Uint8Array): void {
+    into.fill(0)
+    for (let i = 0; i < moves.length; i += MOVE) {
+      let from = at + moves[i]
+      const length = moves[i + 1]
+      const to = moves[i + 2]
+      if (moves[i + 4] >= 0) {
+        const second = at + moves[i + 4]
+        const a = (record[from] << 8) | record[from + 1]
+        const b = (record[second] << 8) | record[second + 1]
+        if (rank[b] < rank[a] || (rank[b] === rank[a] && b < a)) from = second
+      }
+      for (let k = 0; k < length; k++) into[to + k] = record[from + k]
+      into[to + length - 1] &= moves[i + 3]
+    }
+  }
+
+  /** Fills `values` from a record; true if a SUM field is not zero. */
+  function readSources(record: Uint8Array, at: number, sources: Int32Array): boolean {
+    let counted = false
+    for (let c = 0; c < width; c++) {
+      const s = c * SOURCE
+      const length = sources[s + 1]
+      const constant = sources[s + 3]
+      let low = 0
+      let high = 0
+      if (length > 0) {
+        const end = at + sources[s]
+        for (let k = Math.max(end - length, end - 4); k < end; k++) low = low * 256 + record[k]
+        for (let k = end - length; k < end - 4; k++) high = high * 256 + record[k]
+        const scale = sources[s + 2]
+        if (scale === NTP) {
+          const seconds = high < NTP_1970 ? high - NTP_1970 + TWO_32 : high - NTP_1970
+          const ms = seconds * 1000 + Math.floor((low * 1000) / TWO_32)
+          high = Math.floor(ms / TWO_32)
+          low = ms % TWO_32
+        } else if (scale !== 1) {
+          high = high * scale + Math.floor((low * scale) / TWO_32)
+          low = (low * scale) % TWO_32
+        }
+        if (columns[c] === SUM && (low !== 0 || high !== 0)) counted = true
+      }
+      if (constant === -1) {
+        low = 0xffffffff
+        high = 0xffffffff
+      } else if (constant > 0) {
+        low += constant
+        if (low >= TWO_32) high++
+      }
+      values[2 * c] = low
+      values[2 * c + 1] = high
+    }
+    return counted
+  }
+
+  function hashKey(words: number): number {
+    let h = seed ^ words
+    for (let i = 0; i < words; i++) {
+      let k = Math.imul(keyWords[i], 0xcc9e2d51)
+      k = (k << 15) | (k >>> 17)
+      h ^= Math.imul(k, 0x1b873593)
+      h = Math.imul((h << 13) | (h >>> 19), 5) + 0xe6546b64
+    }
+    h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
+    h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
+    return (h ^ (h >>> 16)) >>> 0
+  }
+
+  function combine(block: Uint32Array, at: number, from: Uint32Array): void {
+    for (let c = 0; c < width; c++) {
+      const low = from[2 * c]
+      const high = from[2 * c + 1]
+      const i = at + 2 * c
+      switch (columns[c]) {
+        case SUM: {
+          const l = block[i] + low
+          const h = block[i + 1] + high + (l >= TWO_32 ? 1 : 0)
+          block[i] = l
+          block[i + 1] = h
+          if (h >= TWO_32) overflow = true
+          break
+        }
+        case MIN:
+          if (high < block[i + 1] || (high === block[i + 1] && low < block[i])) {
+            block[i] = low
+            block[i + 1] = high
+          }
+          break
+        default:
+          if (high > block[i + 1] || (high === block[i + 1] && low > block[i])) {
+            block[i] = low
+            block[i + 1] = high
+          }
+      }
+    }
+  }
+
+  /** Asks for `octets` more; false if that is past the limit. */
+  function allowed(octets: number): boolean {
+    if (maxOctets > 0 && memory + octets > maxOctets) return false
+    memory += octets
+    return true
+  }
+
+  function grow(shape: Shape): boolean {
+    const slots = shape.mask + 1
+    if (!allowed(slots * 8)) return false
+    const mask = 2 * slots - 1
+    const bigger = new Uint32Array(2 * (mask + 1))
+    for (let i = 0; i < shape.slots.length; i += 2) {
+      if (shape.slots[i + 1] === 0) continue
+      let at = shape.slots[i] & mask
+      while (bigger[2 * at + 1] !== 0) at = (at + 1) & mask
+      bigger[2 * at] = shape.slots[i]
+      bigger[2 * at + 1] = shape.slots[i + 1]
+    }
+    shape.slots = bigger
+    shape.mask = mask
+    return true
+  }
+
+  /** Adds `values` to the group of `key`. */
+  function addKey(shape: Shape): void {
+    const words = shape.keyOctets / 4
+    const hash = hashKey(words)
+    let at = hash & shape.mask
+    for (; shape.slots[2 * at + 1] !== 0; at = (at + 1) & shape.mask) {
+      if (shape.slots[2 * at] !== hash) continue
+      const row = shape.slots[2 * at + 1] - 1
+      const block = shape.blocks[Math.floor(row / BLOCK_ROWS)]
+      const start = (row % BLOCK_ROWS) * shape.rowWords
+      let i = 0
+      while (i < words && block[start + i] === keyWords[i]) i++
+      if (i === words) return combine(block, start + words, values)
+    }
+    const rowOctets = shape.rowWords * 4
+    if (shape.count * 10 >= (shape.mask + 1) * 7) {
+      if (!grow(shape)) return refuse()
+      at = hash & shape.mask
+      while (shape.slots[2 * at + 1] !== 0) at = (at + 1) & shape.mask
+    }
+    if (!allowed(rowOctets)) return refuse()
+    const row = shape.count++
+    const start = (row % BLOCK_ROWS) * shape.rowWords
+    if (start === 0) shape.blocks.push(new Uint32Array(BLOCK_ROWS * shape.rowWords))
+    const block = shape.blocks[shape.blocks.length - 1]
+    block.set(keyWords.subarray(0, words), start)
+    block.set(empty, start + words)
+    combine(block, start + words, values)
+    shape.slots[2 * at] = hash
+    shape.slots[2 * at + 1] = row + 1
+  }
+
+  function refuse(): void {
+    refused++
+    combine(refusedRow, 0, values)
+  }
+
+  const empty = startRow()
+
+  return {
+    shape(keyOctets) {
+      memory += FIRST_SLOTS * 8
+      if (keyOctets > key.length) {
+        key = new Uint8Array(keyOctets)
+        keyWords = new Uint32Array(key.buffer)
+        other = new Uint8Array(keyOctets)
+      }
+      shapes.push({
+        keyOctets,
+        rowWords: keyOctets / 4 + 2 * width,
+        blocks: [],
+        count: 0,
+        slots: new Uint32Array(2 * FIRST_SLOTS),
+        mask: FIRST_SLOTS - 1,
+      })
+      return shapes.length - 1
+    },
+    program(code) {
+      const moves = PROGRAM_HEADER + code[4] * MOVE
+      const sources = moves + code[5] * MOVE
+      programs.push({
+        stride: code[0],
+        shape: shapes[code[1]],
+        flags: code[2],
+        half: code[3],
+        moves: code.slice(PROGRAM_HEADER, moves),
+        exceptMoves: code.slice(moves, sources),
+        sources: code.slice(sources, sources + width * SOURCE),
+      })
+      return programs.length - 1
+    },
+    ranks(table) {
+      rank = table.slice()
+    },
+    add(octets, spans, count) {
+      for (let s = 0; s < 3 * count; s += 3) {
+        const {stride, shape, flags, half, moves, exceptMoves, sources} = programs[spans[s + 2]]
+        const size = shape.keyOctets
+        const end = spans[s] + spans[s + 1] * stride
+        if (spans[s] < 0 || end > octets.length) throw new RangeError('a span leaves its octets')
+        for (let at = spans[s]; at < end; at += stride) {
+          if (!readSources(octets, at, sources) && (flags & SKIP_ZERO) !== 0) continue
+          readMoves(octets, at, moves, key)
+          if ((flags & EXCEPT_SAME) !== 0) {
+            readMoves(octets, at, exceptMoves, other)
+            if (sameOctets(key, other, size)) continue
+          }
+          if (half > 0) orderHalves(key, half)
+          addKey(shape)
+        }
+      }
+    },
+    addRows(shape, rows, count) {
+      const s = shapes[shape]
+      const words = s.keyOctets / 4
+      const all = new Uint32Array(s.rowWords)
+      const octets = new Uint8Array(all.buffer)
+      for (let i = 0; i < count; i++) {
+        octets.set(rows.subarray(i * octets.length, (i + 1) * octets.length))
+        keyWords.set(all.subarray(0, words))
+        values.set(all.subarray(words))
+        addKey(s)
+      }
+    },
+    count: (shape) => shapes[shape].count,
+    rows(shape, from, into) {
+      const {rowWords, count, blocks} = shapes[shape]
+      const rowOctets = rowWords * 4
+      const n = Math.max(0, Math.min(Math.floor(into.length / rowOctets), count - from))
+      for (let i = 0; i < n; i++) {
+        const row = from + i
+        const block = blocks[Math.floor(row / BLOCK_ROWS)]
+        const start = (row % BLOCK_ROWS) * rowOctets
+        into.set(new Uint8Array(block.buffer, start, rowOctets), i * rowOctets)
+      }
+      return n
+    },
+    refusedRow(into) {
+      into.set(new Uint8Array(refusedRow.buffer))
+    },
+    refused: () => refused,
+    overflowed: () => overflow,
+    memoryOctets: () => memory,
+    close() {
+      for (const shape of shapes) {
+        shape.blocks = []
+        shape.slots = new Uint32Array(0)
+      }
+    },
+  }
+}

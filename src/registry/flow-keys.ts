@@ -1,0 +1,254 @@
+import type {MessageContext} from '../record/batch.js'
+import {DartaError} from '../record/errors.js'
+import type {InformationElement} from '../record/element.js'
+import type {KeyPart, MessageValue} from '../record/group-spec.js'
+import {ie} from './elements.js'
+import {elementByName} from './lookup.js'
+
+/** One part of a key under the name that users give it, and how results name its values. */
+export interface FlowKey extends KeyPart {
+  /** As users write it: `srcip`, `src4/24`, `protocolIdentifier`. */
+  readonly name: string
+  /** Column head of tables. */
+  readonly title: string
+  /** Per element, what carries the value in results and, for prefixes, the length. */
+  readonly results: readonly KeyResult[]
+}
+
+export interface KeyResult {
+  readonly value: InformationElement
+  readonly prefixLength?: InformationElement
+}
+
+type Pair = readonly [source: InformationElement, destination: InformationElement]
+
+interface Sided {
+  readonly title: string
+  readonly pairs: readonly Pair[]
+  /** Carries either side's value, by pair. */
+  readonly endpoint: readonly InformationElement[]
+}
+
+const addresses: Sided = {
+  title: 'IP address',
+  pairs: [
+    [ie.sourceIPv4Address, ie.destinationIPv4Address],
+    [ie.sourceIPv6Address, ie.destinationIPv6Address],
+  ],
+  endpoint: [ie.dartaEndpointIPv4Address, ie.dartaEndpointIPv6Address],
+}
+const ports: Sided = {
+  title: 'port',
+  pairs: [
+    [ie.sourceTransportPort, ie.destinationTransportPort],
+    [ie.udpSourcePort, ie.udpDestinationPort],
+    [ie.tcpSourcePort, ie.tcpDestinationPort],
+  ],
+  endpoint: [
+    ie.dartaEndpointTransportPort,
+    ie.dartaEndpointTransportPort,
+    ie.dartaEndpointTransportPort,
+  ],
+}
+const systems: Sided = {
+  title: 'AS',
+  pairs: [[ie.bgpSourceAsNumber, ie.bgpDestinationAsNumber]],
+  endpoint: [ie.dartaEndpointAsNumber],
+}
+const interfaces: Sided = {
+  title: 'interface',
+  pairs: [[ie.ingressInterface, ie.egressInterface]],
+  endpoint: [ie.dartaEndpointInterface],
+}
+const vlans: Sided = {
+  title: 'VLAN',
+  pairs: [
+    [ie.vlanId, ie.postVlanId],
+    [ie.dot1qVlanId, ie.postDot1qVlanId],
+  ],
+  endpoint: [ie.dartaEndpointVlanId, ie.dartaEndpointVlanId],
+}
+const macs: Sided = {
+  title: 'MAC address',
+  pairs: [[ie.sourceMacAddress, ie.destinationMacAddress]],
+  endpoint: [ie.dartaEndpointMacAddress],
+}
+
+type Side = 'source' | 'destination' | 'either'
+
+function sided(name: string, {title, pairs, endpoint}: Sided, side: Side, head = ''): FlowKey {
+  const source = pairs.map(([s]) => s)
+  const destination = pairs.map(([, d]) => d)
+  const elements = side === 'destination' ? destination : source
+  const opposite = side === 'destination' ? source : destination
+  const results = (side === 'either' ? endpoint : elements.map(() => elements[0])).map(
+    (value, i) => ({value: value.type === elements[i].type ? value : elements[i]}),
+  )
+  return {
+    name,
+    title: `${head}${title}`,
+    elements,
+    opposite,
+    results,
+    ...(side === 'either' && {either: true}),
+  }
+}
+
+function single(name: string, title: string, elements: readonly InformationElement[]): FlowKey {
+  return {name, title, elements, results: elements.map((value) => ({value}))}
+}
+
+const makers: Readonly<Record<string, () => FlowKey>> = {
+  srcip: () => sided('srcip', addresses, 'source', 'source '),
+  dstip: () => sided('dstip', addresses, 'destination', 'destination '),
+  ip: () => sided('ip', addresses, 'either'),
+  srcport: () => sided('srcport', ports, 'source', 'source '),
+  dstport: () => sided('dstport', ports, 'destination', 'destination '),
+  port: () => sided('port', ports, 'either'),
+  srcas: () => sided('srcas', systems, 'source', 'source '),
+  dstas: () => sided('dstas', systems, 'destination', 'destination '),
+  as: () => sided('as', systems, 'either'),
+  inif: () => sided('inif', interfaces, 'source', 'in '),
+  outif: () => sided('outif', interfaces, 'destination', 'out '),
+  if: () => sided('if', interfaces, 'either'),
+  srcvlan: () => sided('srcvlan', vlans, 'source', 'source '),
+  dstvlan: () => sided('dstvlan', vlans, 'destination', 'destination '),
+  vlan: () => single('vlan', 'VLAN', [ie.dot1qVlanId, ie.vlanId]),
+  srcmac: () => sided('srcmac', macs, 'source', 'source '),
+  dstmac: () => sided('dstmac', macs, 'destination', 'destination '),
+  mac: () => sided('mac', macs, 'either'),
+  proto: () => single('proto', 'protocol', [ie.protocolIdentifier, ie.nextHeaderIPv6]),
+  tos: () => single('tos', 'TOS', [ie.ipClassOfService]),
+  dir: () => single('dir', 'direction', [ie.flowDirection]),
+  flags: () => single('flags', 'TCP flags', [ie.tcpControlBits]),
+  nexthop: () => single('nexthop', 'next hop', [ie.ipNextHopIPv4Address, ie.ipNextHopIPv6Address]),
+  bgpnexthop: () =>
+    single('bgpnexthop', 'BGP next hop', [ie.bgpNextHopIPv4Address, ie.bgpNextHopIPv6Address]),
+  odid: () => ({
+    ...single('odid', 'observation domain', [ie.observationDomainId]),
+    ofMessage: domainOf,
+  }),
+  exporter: () => ({
+    ...single('exporter', 'exporter', [ie.exporterIPv4Address, ie.exporterIPv6Address]),
+    ofMessage: exporterOf,
+  }),
+  router: () => ({...makers.exporter(), name: 'router'}),
+}
+
+/** Names that users may give besides any element's own. */
+export const flowKeyNames: readonly string[] = Object.keys(makers)
+
+const prefixName = /^(src|dst|)(?:ip|net|)([46])\/(\d{1,3})$/
+
+/**
+ * The key of this name: one of `flowKeyNames`, a prefix (`src4/24`, `dst6/48`, `ip4/16` for either side), or any
+ * element by its registered name.
+ *
+ * @throws DartaError DARTA_USAGE
+ */
+export function flowKey(name: string): FlowKey {
+  if (Object.hasOwn(makers, name)) return makers[name]()
+  const prefix = prefixName.exec(name)
+  if (prefix !== null) {
+    const [, side, version, bits] = prefix
+    const most = version === '4' ? 32 : 128
+    if (Number(bits) > most) {
+      throw new DartaError('DARTA_USAGE', `${name}: an IPv${version} prefix has 0 to ${most} bits`)
+    }
+    const of = {src: 'source', dst: 'destination', '': 'either'}[side] as Side
+    return prefixKey(of, version === '4' ? {v4: Number(bits)} : {v6: Number(bits)}, name)
+  }
+  const element = elementByName(name)
+  if (element === undefined) {
+    const near = flowKeyNames.filter((n) => n.startsWith(name.slice(0, 3).toLowerCase()))
+    const hint = near.length > 0 ? near.join(', ') : flowKeyNames.join(', ')
+    throw new DartaError('DARTA_USAGE', `no key '${name}': an element's name, src4/24, or ${hint}`)
+  }
+  const twin = oppositeOf(element)
+  return {
+    ...single(name, name, [element]),
+    ...(twin !== undefined && {opposite: [twin]}),
+  }
+}
+
+/** Addresses cut to prefixes: of one IP version, or of both, each with its own length. */
+export function prefixKey(
+  side: Side,
+  bits: {readonly v4?: number; readonly v6?: number},
+  name: string,
+): FlowKey {
+  const wanted = [bits.v4, bits.v6].flatMap((n, i) => (n === undefined ? [] : [{i, bits: n}]))
+  const pairs = wanted.map(({i}) => addresses.pairs[i])
+  const endpoint = wanted.map(({i}) => addresses.endpoint[i])
+  const head = {source: 'source ', destination: 'destination ', either: ''}[side]
+  const key = sided(name, {title: 'prefix', pairs, endpoint}, side, head)
+  const results = wanted.map(({i}) => prefixResults[side][i])
+  return {...key, bits: wanted.map((w) => w.bits), results}
+}
+
+const prefixResults: Record<Side, readonly KeyResult[]> = {
+  source: [
+    {value: ie.sourceIPv4Prefix, prefixLength: ie.sourceIPv4PrefixLength},
+    {value: ie.sourceIPv6Prefix, prefixLength: ie.sourceIPv6PrefixLength},
+  ],
+  destination: [
+    {value: ie.destinationIPv4Prefix, prefixLength: ie.destinationIPv4PrefixLength},
+    {value: ie.destinationIPv6Prefix, prefixLength: ie.destinationIPv6PrefixLength},
+  ],
+  either: addresses.endpoint.map((value) => ({
+    value,
+    prefixLength: ie.dartaEndpointPrefixLength,
+  })),
+}
+
+const opposites = [
+  ['source', 'destination'],
+  ['Source', 'Destination'],
+  ['ingress', 'egress'],
+] as const
+
+/** The element that means the same seen from the other side: sourceMacAddress and destinationMacAddress. */
+export function oppositeOf(element: InformationElement): InformationElement | undefined {
+  for (const [a, b] of opposites) {
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ]) {
+      if (!element.name.includes(from)) continue
+      const twin = elementByName(element.name.replace(from, to))
+      if (twin !== undefined && twin.type === element.type) return twin
+    }
+  }
+  return undefined
+}
+
+function domainOf({observationDomainId}: MessageContext): MessageValue {
+  const octets = new Uint8Array(4)
+  new DataView(octets.buffer).setUint32(0, observationDomainId)
+  return {alternative: 0, octets}
+}
+
+/** The address in `192.0.2.1:4739` or `[2001:db8::1]:4739`; a file has none. */
+function exporterOf({exporter = ''}: MessageContext): MessageValue | undefined {
+  const v4 = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?::\d+)?$/.exec(exporter)
+  if (v4 !== null) {
+    const octets = Uint8Array.from(v4.slice(1, 5), Number)
+    return v4.slice(1, 5).every((n) => Number(n) < 256) ? {alternative: 0, octets} : undefined
+  }
+  const v6 = /^\[?([0-9a-fA-F:]*:[0-9a-fA-F:]*?)(?:\]:\d+|\])?$/.exec(exporter)
+  const octets = v6 === null ? undefined : ipv6Octets(v6[1])
+  return octets && {alternative: 1, octets}
+}
+
+function ipv6Octets(text: string): Uint8Array | undefined {
+  const [head, tail, more] = text.split('::').map((s) => (s === '' ? [] : s.split(':')))
+  const gap = 8 - head.length - (tail?.length ?? 0)
+  if (more !== undefined || (tail === undefined ? gap !== 0 : gap < 1)) return undefined
+  const groups = [
+    ...head,
+    ...Array<string>(tail === undefined ? 0 : gap).fill('0'),
+    ...(tail ?? []),
+  ]
+  if (!groups.every((g) => /^[0-9a-fA-F]{1,4}$/.test(g))) return undefined
+  return Uint8Array.from(groups.flatMap((g) => [parseInt(g, 16) >> 8, parseInt(g, 16) & 255]))
+}
