@@ -5,5 +5,6 @@ NAPI_MODULE_INIT() {
   darta::register_meter(env, exports);
   darta::register_groups(env, exports);
   darta::register_text(env, exports);
+  darta::register_select(env, exports);
   return exports;
 }
