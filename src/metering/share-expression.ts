@@ -19,10 +19,7 @@ export function shareExpression(share: Share, selector: Selector, seed: number):
     if (to < SLOTS) tests.push(`${slot} < ${to}`)
     return tests.join(' and ')
   }
-  const layer = [
-    ...ipTests(selector, 'ip', within),
-    ...ipTests(selector, 'ip6', within),
-  ]
+  const layer = [...ipTests(selector, 'ip', within), ...ipTests(selector, 'ip6', within)]
   const other = (typeAt: number): string =>
     `(not ip and not ip6 and ether[${typeAt}:2] != 0x8100 and ether[${typeAt}:2] != 0x88a8 and ` +
     `${within('((2 * ether[2:4] + 1) * (2 * ether[8:4] + 1))')})`
@@ -59,7 +56,7 @@ function ipTests(
     return v4 && selector.protocol ? `(${product} + ip[9] * ${PROTOCOL})` : product
   }
   if (!selector.ports) return [`(${family} and ${within(term(s, d))})`]
-  const protocols = PORT_PROTOCOLS.map(p => `${v4 ? 'ip[9]' : 'ip6[6]'} = ${p}`).join(' or ')
+  const protocols = PORT_PROTOCOLS.map((p) => `${v4 ? 'ip[9]' : 'ip6[6]'} = ${p}`).join(' or ')
   const whole = v4 ? `(${protocols}) and ip[6:2] & 0x3fff = 0` : `(${protocols})`
   const head = v4 ? '((ip[0] & 15) * 4)' : '40'
   const port = (offset: number): string =>

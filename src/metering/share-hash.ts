@@ -2,7 +2,7 @@ import type {Selector} from './selector.js'
 
 /**
  * The hash that divides a link. Three implementations agree bit for bit: this one, native/select/share_hash.h and
- * the classic BPF program of share-bpf.ts; test/metering/share-vectors.json holds them together.
+ * the classic BPF program of share-bpf.ts; test/metering/selectors/share.test.ts holds them together.
  *
  * Everything is arithmetic modulo 2^32, and no more of it than a BPF program or a pcap-filter expression can do:
  *
