@@ -91,7 +91,8 @@ needing(noAddon, noCaptures)(
             const accepted = kernelAccepts(frames, shareProgram(frames.linkType, flow, 1, owned))
             for (let i = 0; i < frames.count; i++) taken[i] += accepted[i]
           }
-          if (!taken.every((n) => n === 1)) return t.fail(`${name}, ${parts} shares: ${taken.join()}`)
+          if (!taken.every((n) => n === 1))
+            return t.fail(`${name}, ${parts} shares: ${taken.join()}`)
         }
       }
     }
