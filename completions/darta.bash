@@ -3,6 +3,7 @@ _darta_takes_value() {
   case $1 in
     capture) [[ ' -r --read -w --write -o --output --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid ' == *" $2 "* ]] ;;
     ie) [[ ' --type --range --status -o --output ' == *" $2 "* ]] ;;
+    info) [[ ' -r --read --input-format -o --output ' == *" $2 "* ]] ;;
     *) return 1 ;;
   esac
 }
@@ -32,8 +33,8 @@ _darta() {
     fi
   done
   case $command in
-    '') mapfile -t COMPREPLY < <(compgen -W 'capture ie help --help --version' -- "$current") ;;
-    help) mapfile -t COMPREPLY < <(compgen -W 'capture ie' -- "$current") ;;
+    '') mapfile -t COMPREPLY < <(compgen -W 'capture ie info help --help --version' -- "$current") ;;
+    help) mapfile -t COMPREPLY < <(compgen -W 'capture ie info' -- "$current") ;;
     capture)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
@@ -76,6 +77,20 @@ _darta() {
       fi
       case $position in
         *) mapfile -t COMPREPLY < <(compgen -W "$elements" -- "$current") ;;
+      esac
+      ;;
+    info)
+      case $previous in
+        -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix' -- "$current"); return ;;
+        -o|--output) mapfile -t COMPREPLY < <(compgen -W 'text ndjson json' -- "$current"); return ;;
+      esac
+      if [[ $current == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --totals --templates --check -o --output -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        return
+      fi
+      case $position in
+
       esac
       ;;
   esac
