@@ -39,6 +39,10 @@ if [ $# -eq 0 ]; then
   check 'elements.ts and ie_ids.h are as the registry tables say' node scripts/registry.mjs --check
   check 'man pages and completions are as the commands say' node scripts/docs.mjs --check
   check 'format (npm run format mends it)' prettier --log-level warn --check .
+  if command -v clang-format-14 >/dev/null && [ -f native/.clang-format ]; then
+    check 'format of C++' sh -c 'git ls-files -z "native/*.cc" "native/*.h" | grep -zv ie_ids.h |
+      xargs -0r clang-format-14 --dry-run -Werror'
+  fi
   check 'lint' eslint --max-warnings 0 .
 fi
 node scripts/report.mjs --passed "$passed" --failed "$failed" "$@"
