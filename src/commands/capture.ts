@@ -12,6 +12,7 @@ import file from '../metering/backends/file.js'
 import type {Meter, MeterCounters} from '../metering/meter.js'
 import {DartaError} from '../record/errors.js'
 import type {StageLedger} from '../record/ledger.js'
+import {ofInput} from './capture/of-input.js'
 import {meterFlags, meterOptions} from './capture/meter-options.js'
 import {openExporter, type MeterExporter} from './capture/open-exporter.js'
 import {openMeter} from './capture/open-meter.js'
@@ -54,7 +55,10 @@ export default class Capture extends DartaCommand {
     const options = meterOptions(flags)
     const names = await inputNames(flags.read)
     // What is wrong on the command line is told before anything is opened.
-    await chooseFormat(flags)
+    if (options.emit !== 'pcap') await chooseFormat(flags)
+    else if (flags.output !== undefined) {
+      throw new DartaError('DARTA_USAGE', '-o chooses a format of records; --emit pcap writes none')
+    }
     const meter = await openMeter(options)
     try {
       const account = this.ledger.stage('meter', 'packets')
@@ -95,7 +99,7 @@ export default class Capture extends DartaCommand {
           break
         }
         if (error.code === 'DARTA_FILE_WRITE' || error.code === 'DARTA_PERMISSION') throw error
-        this.report(error)
+        this.report(ofInput(name, error))
       }
     }
     // Nothing was a capture: that has been told, and no output should look as if there had been no packets.

@@ -4,14 +4,13 @@ import {detectFormat, formatByName} from '../cli/find-format.js'
 import * as common from '../cli/flags.js'
 import {showProgress} from '../cli/progress.js'
 import {inputNames} from '../cli/record-input.js'
-import {openOctetSink} from '../cli/record-output.js'
 import {openInput, type OpenInput} from '../io/open-input.js'
-import type {OctetSink} from '../io/octet-sink.js'
 import {createChecker} from '../ipfix/check.js'
 import {DartaError} from '../record/errors.js'
 import {Ledger} from '../record/ledger.js'
 import type {RecordBatch} from '../record/batch.js'
 import {meterOptions} from './capture/meter-options.js'
+import {ofInput} from './capture/of-input.js'
 import {openMeter} from './capture/open-meter.js'
 import {surveyCapture, type CaptureReport} from './info/capture-report.js'
 import {surveyMessages, type MessageReport} from './info/message-report.js'
@@ -57,23 +56,18 @@ export default class Info extends DartaCommand {
     }),
   }
 
-  #write: (text: string) => Promise<void> = async () => {}
-
   protected async execute(): Promise<void> {
     const {flags} = await this.parse(Info)
     const names = await inputNames(flags.read)
-    const sink: OctetSink = await openOctetSink(this, {}, '', false)
-    this.#write = (text) => sink.write([Buffer.from(text)])
     for (const name of names) {
       if (this.stopping.aborted) break
       try {
         await this.#one(name, flags)
       } catch (error) {
-        if (!(error instanceof DartaError)) throw error
-        this.report(error)
+        if (!(error instanceof DartaError) || error.code === 'DARTA_FILE_WRITE') throw error
+        this.report(ofInput(name, error))
       }
     }
-    await sink.end()
   }
 
   async #one(
@@ -93,20 +87,20 @@ export default class Info extends DartaCommand {
       const words = `${name} begins with ${hex}, which is no format darta knows`
       throw new DartaError('DARTA_FORMAT_UNKNOWN', words, 0)
     }
-    const json = (value: object): Promise<void> =>
-      this.#write(`${toJson({file: name, ...value}, flags.output === 'json' ? 2 : undefined)}\n`)
+    const json = (value: object): void =>
+      this.print(`${toJson({file: name, ...value}, flags.output === 'json' ? 2 : undefined)}\n`)
     const text = flags.output === 'text'
     if (flags.check) return this.#check(input, format ?? 'ipfix', text ? undefined : json)
     if (flags.totals) {
       const totals = await this.#totals(input, format ?? 'ipfix')
       if (!text) return json(totals)
       const words = Object.entries(totals).map(([what, n]) => `${n ?? 'more than 2^64'} ${what}`)
-      return this.#write(`${name}: ${words.join(', ')}\n`)
+      return this.print(`${name}: ${words.join(', ')}\n`)
     }
     const report = await this.#survey(input, format ?? 'ipfix')
     if (flags.templates) return this.#templates(report, text ? undefined : json)
     const {codec} = input
-    if (text) return this.#write(reportText(name, report, codec))
+    if (text) return this.print(reportText(name, report, codec))
     return json({...report, ...(codec !== undefined && {compression: codec})})
   }
 
@@ -159,22 +153,19 @@ export default class Info extends DartaCommand {
     return {records, octets: octets ?? null, packets: packets ?? null}
   }
 
-  async #templates(
-    report: Report,
-    json: ((value: object) => Promise<void>) | undefined,
-  ): Promise<void> {
+  #templates(report: Report, json: ((value: object) => void) | undefined): void {
     if (!('templates' in report)) {
       throw new DartaError('DARTA_USAGE', '--templates: a capture has none')
     }
     for (const template of report.templates) {
-      if (json !== undefined) await json(template)
+      if (json !== undefined) json(template)
       else {
         const {fields, records} = template
         const title =
           'templateId' in template
             ? `template ${template.templateId} of domain ${template.observationDomainId}`
             : 'kind'
-        await this.#write(`# ${title}, ${records} records\n${fields.join('\n')}\n`)
+        this.print(`# ${title}, ${records} records\n${fields.join('\n')}\n`)
       }
     }
   }
@@ -182,7 +173,7 @@ export default class Info extends DartaCommand {
   async #check(
     input: OpenInput,
     format: string,
-    json: ((value: object) => Promise<void>) | undefined,
+    json: ((value: object) => void) | undefined,
   ): Promise<void> {
     if (format !== 'ipfix') {
       throw new DartaError('DARTA_USAGE', `--check is for IPFIX, and ${input.name} is ${format}`)
@@ -197,14 +188,16 @@ export default class Info extends DartaCommand {
           ? `${input.name}: octet ${offset}: ${message} (RFC ${rfc} section ${section})\n`
           : `${toJson({file: input.name, octet: offset, message, rfc: Number(rfc), section})}\n`
     })
-    await this.#feed(input, async (octets) => {
-      checker.push(octets)
-      const now = lines
+    const tell = (): void => {
+      if (lines !== '') this.print(lines)
       lines = ''
-      if (now !== '') await this.#write(now)
+    }
+    await this.#feed(input, (octets) => {
+      checker.push(octets)
+      tell()
     })
     checker.finish()
-    if (lines !== '') await this.#write(lines)
+    tell()
     if (violations > 0) {
       const times = violations === 1 ? 'one place' : `${violations} places`
       throw new DartaError('DARTA_NOT_CONFORMING', `${input.name} breaks RFC 7011 in ${times}`)
@@ -228,10 +221,10 @@ export default class Info extends DartaCommand {
     this.#add(ledger)
   }
 
-  async #feed(input: OpenInput, take: (octets: Uint8Array) => void | Promise<void>): Promise<void> {
+  async #feed(input: OpenInput, take: (octets: Uint8Array) => void): Promise<void> {
     const done = showProgress(input.name, input.progress, this.quiet)
     try {
-      for await (const octets of input.octets) await take(octets)
+      for await (const octets of input.octets) take(octets)
     } finally {
       done()
     }

@@ -9,7 +9,6 @@ import {
 import {formatByName} from '../../cli/find-format.js'
 import type {OctetSink} from '../../io/octet-sink.js'
 import type {MeterCounters, MeterOptions, MeterOutput} from '../../metering/meter.js'
-import {DartaError} from '../../record/errors.js'
 import type {Decoder} from '../../record/format.js'
 import {Ledger} from '../../record/ledger.js'
 import {createExportingProcess, type ExportingProcess} from './exporting-process.js'
@@ -37,9 +36,6 @@ export async function openExporter(
   observationDomainId: number,
 ): Promise<MeterExporter> {
   if (meter.emit === 'pcap') {
-    if (output.output !== undefined) {
-      throw new DartaError('DARTA_USAGE', '-o chooses a format of records; --emit pcap writes none')
-    }
     return exportOctets(await openOctetSink(command, output, '--emit pcap', true))
   }
   const process = createExportingProcess(meter, observationDomainId)
