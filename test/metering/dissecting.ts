@@ -37,7 +37,7 @@ export interface Dissected {
 export interface Bench {
   /** Packet time, milliseconds; `see` moves the clock there. */
   readonly clock: {ms: number; ns: number}
-  see(octets: Uint8Array, parts?: FrameParts): Dissected | string
+  readonly see: (octets: Uint8Array, parts?: FrameParts) => Dissected | string
 }
 
 export function createBench(decap = false): Bench {
