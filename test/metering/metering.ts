@@ -1,6 +1,12 @@
 import {readFileSync} from 'node:fs'
 import {meterFields, type Precision} from '../../src/metering/flow-fields.js'
-import type {KeyPart, Meter, MeterCounters, MeterOptions} from '../../src/metering/meter.js'
+import type {
+  KeyPart,
+  Meter,
+  MeterCounters,
+  MeterOptions,
+  MeterOutput,
+} from '../../src/metering/meter.js'
 import {createTypescriptMeter} from '../../src/metering/typescript-meter.js'
 import {root} from '../support/needing.js'
 import {numberOf, rowsOf, type Row} from './rows.js'
@@ -52,12 +58,13 @@ export interface Metered {
 
 /** Meters a capture that comes in the chunks given. */
 export function meterChunks(
-  chunks: readonly Uint8Array[],
+  chunks: Iterable<Uint8Array>,
   options: MeterOptions = meterOptions(),
   create: (options: MeterOptions) => Meter = createTypescriptMeter,
 ): Metered {
   const meter = create(options)
-  const outputs = chunks.flatMap((chunk) => meter.push(chunk))
+  const outputs: MeterOutput[] = []
+  for (const chunk of chunks) outputs.push(...meter.push(chunk))
   outputs.push(...meter.finish())
   const counters = meter.counters()
   meter.close()
