@@ -1,0 +1,122 @@
+import {existsSync} from 'node:fs'
+import {createRequire} from 'node:module'
+import {dirname, join} from 'node:path'
+import {fileURLToPath} from 'node:url'
+import type {CreateGroups} from '../record/group-kernel.js'
+
+declare const meterHandle: unique symbol
+
+/** A meter in C++; only its own functions can use it. */
+export interface MeterHandle {
+  readonly [meterHandle]: true
+}
+
+/**
+ * What native/build/darta.node exports. A status is 0 done, 1 no capture, 2 the flow table is full, 3 the file shrank.
+ * Results are [status, done, octets, template, count, exportTime, octets, …].
+ */
+export interface NativeAddon {
+  readonly createGroups: CreateGroups
+  /** @throws an error with code DARTA_USAGE: a field that the meter cannot fill, a system without memory */
+  meterCreate(options: NativeMeterOptions): MeterHandle
+  meterPush(meter: MeterHandle, octets: Uint8Array): unknown[]
+  /** Status. */
+  meterEndCapture(meter: MeterHandle): number
+  /** The errno, 0 for done, and the status of the capture before. */
+  meterOpen(meter: MeterHandle, path: string): [errno: number, status: number]
+  meterStep(meter: MeterHandle, octets: number): unknown[]
+  meterFinish(meter: MeterHandle): unknown[]
+  meterFlush(meter: MeterHandle): unknown[]
+  meterFull(meter: MeterHandle): boolean
+  /** After status 1: how many octets the input began with, 0..4, and those 4 as a number in network order. */
+  meterBeginning(meter: MeterHandle): [octets: number, magic: number]
+  meterCounters(meter: MeterHandle): NativeMeterCounters
+  meterClose(meter: MeterHandle): void
+}
+
+/** MeterOptions in numbers. */
+export interface NativeMeterOptions {
+  /** 0 flows, 1 packets, 2 pcap */
+  readonly emit: number
+  /** Bit n is part n of the key, as src/metering/meter.ts lists them. */
+  readonly key: number
+  readonly biflow: boolean
+  readonly decap: boolean
+  readonly idleTimeoutMs: number
+  readonly activeTimeoutMs: number
+  readonly tcpFinTimeoutMs: number
+  readonly tcpRstTimeoutMs: number
+  readonly maxMemoryOctets: number
+  readonly maxFlows: number
+  readonly maxFrames: number
+  /** 0 evict, 1 drop, 2 fail */
+  readonly onFull: number
+  readonly sectionOctets: number
+  readonly seed: number | undefined
+  /** Enterprise number, element number and length of each field. */
+  readonly v4: Uint32Array
+  readonly v6: Uint32Array
+}
+
+export interface NativeMeterCounters {
+  readonly frames: number
+  readonly ipPackets: number
+  readonly ipOctets: number
+  readonly lostOctets: number
+  readonly inputOctets: number
+  readonly flowsCreated: number
+  readonly flowsExported: number
+  readonly flowsLive: number
+  readonly flowsEvicted: number
+  readonly memoryOctets: number
+  readonly firstTimeNs: bigint | undefined
+  readonly lastTimeNs: bigint | undefined
+  readonly firstLostNs: bigint | undefined
+  readonly lastLostNs: bigint | undefined
+  /** Name, count and first offset of each reason. */
+  readonly skipped: readonly (string | number)[]
+  readonly lost: readonly (string | number)[]
+}
+
+let loaded: NativeAddon | undefined
+let why: string | undefined
+
+/**
+ * The native addon, loaded once; undefined where it is not built, does not fit this machine, or is
+ * switched off by DARTA_NATIVE=0 in the environment. `nativeAbsence` then says why.
+ */
+export function loadNative(): NativeAddon | undefined {
+  if (loaded !== undefined || why !== undefined) return loaded
+  if (process.env.DARTA_NATIVE === '0') {
+    why = 'DARTA_NATIVE is 0'
+    return undefined
+  }
+  const path = join(packageRoot(), 'native/build/darta.node')
+  if (!existsSync(path)) {
+    why = `${path} is not built`
+    return undefined
+  }
+  try {
+    loaded = createRequire(import.meta.url)(path) as NativeAddon
+  } catch (error) {
+    why = error instanceof Error ? error.message : String(error)
+  }
+  return loaded
+}
+
+/** Why `loadNative` gives nothing; undefined if it does. */
+export function nativeAbsence(): string | undefined {
+  loadNative()
+  return why
+}
+
+/** The nearest folder above with a package.json: this file lies in build/src/io or, bundled, in dist. */
+function packageRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url))
+  while (!existsSync(join(folder, 'package.json'))) {
+    const above = dirname(folder)
+    if (above === folder) break
+    folder = above
+  }
+  return folder
+}
