@@ -11,9 +11,8 @@ export function createDecoder(options: Omit<SessionOptions, 'reliable'>): Decode
     message: (octets, view, start, length, offset) => {
       session.message(octets, view, start, length, offset, out)
     },
-    damage: ({code, offset, octets, observationDomainId}) => {
-      const reason = code === 'DARTA_MESSAGE_TRUNCATED' ? 'truncated' : 'malformed-message'
-      session.damage(reason, offset, octets, observationDomainId)
+    damage: (damage) => {
+      session.damage(damage)
     },
   })
   function take(): RecordBatch[] {

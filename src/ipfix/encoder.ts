@@ -2,7 +2,8 @@ import {recordEnd, recordStart, type RecordBatch} from '../record/batch.js'
 import {DARTA_PEN, isList, REVERSE_PEN, VARIABLE} from '../record/element.js'
 import {createRecordBuilder} from '../record/record-writer.js'
 import {maskUtf8} from '../record/utf8.js'
-import {walkField, type ListWalk} from './list-templates.js'
+import {lacksDirection} from './biflow.js'
+import {namesTemplate, walkField, type ListWalk} from './list-templates.js'
 import {
   MAX_MESSAGE_OCTETS,
   MESSAGE_HEADER_OCTETS,
@@ -44,7 +45,9 @@ interface Outgoing {
   readonly recordOctets: number
   /** Elements that readers may not know by themselves. */
   readonly described: readonly InformationElement[]
+  /** Has fields that name Templates. */
   readonly lists: boolean
+  readonly directionless: boolean
   readonly types: ReturnType<typeof typeRecordReader>
   /** Fields whose octets are looked at on the way out. */
   readonly strings: readonly number[]
@@ -66,8 +69,9 @@ interface OutgoingDomain {
  * Templates get IDs from 256 on in the order of first use, one for each layout, the same in all Observation
  * Domains. A Template goes ahead of its first record in each domain. Export time and domain are those of the
  * Messages that the records came in, so the same records give the same octets; records with the same ones share Messages. Sequence
- * numbers begin at 0. Records are copied as they are, but for Template IDs in structured data, which become ours, octets of
- * strings that are no UTF-8 (`?`, counted), and the upper four bits of tcpControlBits (0, RFC 9565).
+ * numbers begin at 0. Records are copied as they are, but for Template IDs in structured data and options, which become
+ * ours (RFC 7119), octets of strings that are no UTF-8 (`?`, counted), and the upper four bits of tcpControlBits (0, RFC 9565).
+ * Records with reverse elements and no direction are not sent (RFC 5103).
  */
 export function createEncoder(options: EncoderOptions): IpfixEncoder {
   const maxOctets = options.maxMessageOctets ?? MAX_MESSAGE_OCTETS
@@ -79,7 +83,8 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
   const ids = new Map<string, number>()
   const domains = new Map<number, OutgoingDomain>()
   const describedAlready = new Set<string>()
-  const unknownIds = new Map<number, number>()
+  /** IDs given to Templates that were named, by domain and original ID, but have not come yet. */
+  const reserved = new Map<string, number>()
   let nextId = MIN_DATA_SET_ID
 
   let out: Uint8Array[] = []
@@ -98,17 +103,22 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
   let setStart = -1
   let setId = 0
 
-  function layoutId(layout: string): number {
+  function layoutId(layout: string, domainId: number, original: number): number {
     let id = ids.get(layout)
     if (id === undefined) {
-      if (nextId > 65535) return -1
-      id = nextId++
+      const key = `${domainId}/${original}`
+      id = reserved.get(key)
+      reserved.delete(key)
+      if (id === undefined) {
+        if (nextId > 65535) return -1
+        id = nextId++
+      }
       ids.set(layout, id)
     }
     return id
   }
 
-  function outgoingOf(template: Template): Outgoing {
+  function outgoingOf(template: Template, domainId: number): Outgoing {
     let known = outgoing.get(template)
     if (known !== undefined) return known
     const {fields} = template
@@ -116,10 +126,11 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
       fields.map((_, i) => i).filter(wanted)
     known = {
       template,
-      id: layoutId(template.layout),
+      id: layoutId(template.layout, domainId, template.id),
       recordOctets: template.recordOctets,
       described: fields.map(({element}) => element).filter(needsTypeRecord),
-      lists: fields.some(({element}) => isList(element.type)),
+      directionless: lacksDirection(template),
+      lists: fields.some(({element}) => isList(element.type) || namesTemplate(element)),
       types: typeRecordReader(template),
       strings: indices((i) => fields[i].element.type === 'string'),
       controlBits: indices((i) => {
@@ -240,7 +251,7 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
     const key = `${element.enterpriseNumber}/${element.elementId}`
     if (describedAlready.has(key)) return
     describedAlready.add(key)
-    const known = outgoingOf(typeTemplate)
+    const known = outgoingOf(typeTemplate, of.id)
     const builder = createRecordBuilder(typeTemplate)
     builder.add(typeRecordValues(element))
     const batch = builder.take({
@@ -305,10 +316,10 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
       found: (place, template) => {
         let id: number | undefined
         if (template !== undefined) {
-          const inner = outgoingOf(template)
+          const inner = outgoingOf(template, of.id)
           if (announce(of, time, inner)) id = inner.id
         }
-        patches.push([place, id ?? unknownId(batch.view.getUint16(place))])
+        patches.push([place, id ?? reservedId(of.id, batch.view.getUint16(place))])
       },
     }
     for (let i = 0; i < batch.count; i++) {
@@ -317,7 +328,7 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
       patches.length = 0
       let place = first
       for (const {element, length} of known.template.fields) {
-        place = walkField(walk, element.type, length, place, end)
+        place = walkField(walk, element, length, place, end)
         if (place < 0) break
       }
       if (!reserve(of, time, known.id, end - first)) {
@@ -331,12 +342,13 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
     }
   }
 
-  /** An ID for a Template that nobody knows, so that it is not taken for one of ours. */
-  function unknownId(original: number): number {
-    let id = unknownIds.get(original)
+  /** An ID for a Template that has not come: nobody else gets it, and that Template does if it comes. */
+  function reservedId(domainId: number, original: number): number {
+    const key = `${domainId}/${original}`
+    let id = reserved.get(key)
     if (id === undefined) {
       id = nextId <= 65535 ? nextId++ : original
-      unknownIds.set(original, id)
+      reserved.set(key, id)
     }
     return id
   }
@@ -345,7 +357,7 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
     if (batch.count === 0) return
     ledger.in += batch.count
     const {message} = batch
-    const known = outgoingOf(batch.template)
+    const known = outgoingOf(batch.template, message.observationDomainId)
     let of = domains.get(message.observationDomainId)
     if (of === undefined) {
       of = {id: message.observationDomainId, sequence: 0, announced: new Map(), refreshedAt: 0}
@@ -360,11 +372,15 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
         }
       }
     }
+    if (known.directionless) {
+      ledger.lose('reverse-without-direction', batch.count)
+      return
+    }
     if (!announce(of, time, known)) {
       ledger.lose(known.id < 0 ? 'template-ids' : 'template-too-long', batch.count)
       return
     }
-    if (known.lists) addWithLists(batch, of, known)
+    if (known.lists && batch.templates !== undefined) addWithLists(batch, of, known)
     else if (batch.offsets === undefined) addFixed(batch, of, known)
     else addVariable(batch, batch.offsets, of, known)
   }

@@ -1,7 +1,12 @@
-import {VARIABLE, isList, type AbstractType} from '../record/element.js'
+import {VARIABLE, isList, type AbstractType, type InformationElement} from '../record/element.js'
 import {MAX_LIST_DEPTH} from '../record/lists.js'
 import type {ElementLookup, TemplateLookup} from '../record/batch.js'
 import type {Template} from '../record/template.js'
+
+/** Whether values of this element are Template IDs of the session: templateId, scope of options about Templates. */
+export function namesTemplate(element: InformationElement): boolean {
+  return element.enterpriseNumber === 0 && element.elementId === 145
+}
 
 /** What a walk through the lists of a record needs. */
 export interface ListWalk {
@@ -38,9 +43,9 @@ export function walkList(
       at += 4
     }
     const element = walk.elements?.get(enterprise, id & 0x7fff)
-    if (element === undefined || !isList(element.type)) return
+    if (element === undefined || !(isList(element.type) || namesTemplate(element))) return
     while (at < end) {
-      const next = walkField(walk, element.type, length, at, end, depth + 1)
+      const next = walkField(walk, element, length, at, end, depth + 1)
       if (next <= at) return
       at = next
     }
@@ -61,11 +66,12 @@ export function walkList(
 function walkRecords(walk: ListWalk, idAt: number, at: number, end: number, depth: number): void {
   const template = walk.templates?.get(walk.view.getUint16(idAt))
   walk.found(idAt, template)
-  if (template === undefined || !template.fields.some(({element}) => isList(element.type))) return
+  if (template === undefined) return
+  if (!template.fields.some(({element: e}) => isList(e.type) || namesTemplate(e))) return
   while (at < end) {
     const start = at
     for (const {element, length} of template.fields) {
-      at = walkField(walk, element.type, length, at, end, depth + 1)
+      at = walkField(walk, element, length, at, end, depth + 1)
       if (at < 0) return
     }
     if (at === start) return
@@ -75,7 +81,7 @@ function walkRecords(walk: ListWalk, idAt: number, at: number, end: number, dept
 /** Walks one field; returns the octet behind it, −1 if it does not fit. */
 export function walkField(
   walk: ListWalk,
-  type: AbstractType,
+  element: InformationElement,
   encoded: number,
   at: number,
   end: number,
@@ -92,6 +98,10 @@ export function walkField(
     }
   }
   if (at + length > end) return -1
-  if (isList(type)) walkList(walk, type, at, at + length, depth)
+  if (isList(element.type)) {
+    walkList(walk, element.type, at, at + length, depth)
+  } else if (length === 2 && namesTemplate(element)) {
+    walk.found(at, walk.templates?.get(walk.view.getUint16(at)))
+  }
   return at + length
 }

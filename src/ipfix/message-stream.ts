@@ -1,7 +1,6 @@
 import {
   findBrokenSet,
   IPFIX_VERSION,
-  MAX_MESSAGE_OCTETS,
   MESSAGE_HEADER_OCTETS,
   MIN_DATA_SET_ID,
   OPTIONS_TEMPLATE_SET_ID,
@@ -10,7 +9,7 @@ import {
 } from './message.js'
 import type {ErrorCode} from '../record/errors.js'
 
-/** A stretch of a stream that is no Message. */
+/** A Message that cannot be used, or a stretch of a stream that is none. */
 export interface Damage {
   readonly code: ErrorCode
   /** Octet of the stream where it begins. */
@@ -42,24 +41,33 @@ export interface MessageStream {
   end(): void
 }
 
-/** Sets that are looked at to tell a Message from damage; a guard against crafted input. */
-const PLAUSIBLE_SETS = 256
+/**
+ * Sets that may be walked to tell Messages from damage: so many at once, and so many more for each octet passed over. Octets
+ * that are crafted to look like Messages everywhere use them up; what else there is does not come near.
+ */
+const MAX_WALK = 65536
+const WALK_PER_OCTET = 8
 
 /**
  * A Message is handed on where it lies; only one that straddles two chunks is copied. After damage the stream
  * goes on at the next octet where a Message stands: version 10, Sets of possible IDs that fill it, and behind it another
  * header or the end. Each stretch of damage is told once.
+ *
+ * A Message that was cut short and has the beginning of the next one for its end is damage too, where enough of what
+ * follows is at hand to see it: a Message is never held back to wait for the next.
  */
 export function createMessageStream(events: MessageStreamEvents): MessageStream {
-  /** What is left of the chunks before; `base` is its place in the stream. */
+  /** What is left of the chunks before is `carry` from `from` to `to`; `base` is its place in the stream. */
   let carry = new Uint8Array(0)
-  let carried = 0
+  let from = 0
+  let to = 0
   let base = 0
   /** Octets that have to be at hand before there is anything to decide. */
   let wanted = MESSAGE_HEADER_OCTETS
   /** Where the damage began that is being passed over; −1: in step. */
   let damageAt = -1
   let damageCode: ErrorCode = 'DARTA_MESSAGE_VERSION'
+  let walk = 0
 
   /**
    * Hands on the Messages in `octets`, of which octet 0 is `base` of the stream. Sets `wanted`.
@@ -102,13 +110,22 @@ export function createMessageStream(events: MessageStreamEvents): MessageStream 
         wanted = length
         return at
       }
+      // Also undefined: it cannot be seen yet.
+      const behind = headerAt(view, at + length, size, final)
       if (findBrokenSet(view, at, length) < 0) {
+        if (behind === false) {
+          const inside = messageInside(octets, view, at, length, final)
+          if (inside === undefined) return at
+          if (inside) {
+            lose(at, 'DARTA_SET_LENGTH')
+            continue
+          }
+        }
         events.message(octets, view, at, length, base + at)
         at += length
         continue
       }
       // Either a Set's length is wrong or the Message's: what stands behind the Message tells which.
-      const behind = headerAt(view, at + length, size, final)
       if (behind === undefined) {
         wanted = length + 4
         return at
@@ -130,6 +147,31 @@ export function createMessageStream(events: MessageStreamEvents): MessageStream 
   function lose(at: number, code: ErrorCode): void {
     damageAt = base + at
     damageCode = code
+    walk = MAX_WALK
+  }
+
+  /** Whether another Message begins inside the one at `at`, so that this one was cut short; undefined: as of `messageAt`. */
+  function messageInside(
+    octets: Uint8Array,
+    view: DataView,
+    at: number,
+    length: number,
+    final: boolean,
+  ): boolean | undefined {
+    walk = MAX_WALK
+    const end = at + length
+    for (let ten = at + 1; ;) {
+      ten = octets.indexOf(IPFIX_VERSION, ten + 1)
+      if (ten < 0 || ten > end) return false
+      if (octets[ten - 1] !== 0) continue
+      const found = messageAt(view, ten - 1, octets.length, final)
+      if (found === undefined) {
+        // Counted from where this Message begins.
+        wanted += ten - 1 - at
+        return undefined
+      }
+      if (found) return true
+    }
   }
 
   /**
@@ -137,10 +179,11 @@ export function createMessageStream(events: MessageStreamEvents): MessageStream 
    *
    * @returns where to go on
    */
-  function search(octets: Uint8Array, view: DataView, from: number, final: boolean): number {
+  function search(octets: Uint8Array, view: DataView, begin: number, final: boolean): number {
     const size = octets.length
     // The octet where the damage begins is no candidate.
-    let at = Math.max(from, damageAt + 1 - base)
+    let at = Math.max(begin, damageAt + 1 - base)
+    let paid = at
     for (;;) {
       const ten = octets.indexOf(IPFIX_VERSION, at + 1)
       if (ten < 0) {
@@ -153,6 +196,8 @@ export function createMessageStream(events: MessageStreamEvents): MessageStream 
         break
       }
       at = ten - 1
+      walk = Math.min(walk + (at - paid) * WALK_PER_OCTET, MAX_WALK)
+      paid = at
       if (octets[at] === 0) {
         const found = messageAt(view, at, size, final)
         if (found === undefined) return at
@@ -179,22 +224,22 @@ export function createMessageStream(events: MessageStreamEvents): MessageStream 
     }
     const length = view.getUint16(at + 2)
     if (length < MESSAGE_HEADER_OCTETS) return false
-    const end = Math.min(at + length, size)
+    const end = at + length
     let set = at + MESSAGE_HEADER_OCTETS
-    for (let i = 0; i < PLAUSIBLE_SETS && end - set >= SET_HEADER_OCTETS; i++) {
+    while (end - set >= SET_HEADER_OCTETS && size - set >= SET_HEADER_OCTETS) {
+      if (--walk < 0) return false
       const id = view.getUint16(set)
       const octets = view.getUint16(set + 2)
       if (id < MIN_DATA_SET_ID && id !== TEMPLATE_SET_ID && id !== OPTIONS_TEMPLATE_SET_ID) {
         return false
       }
-      if (octets < SET_HEADER_OCTETS || octets > at + length - set) return false
+      if (octets < SET_HEADER_OCTETS || octets > end - set) return false
       set += octets
     }
     if (length > rest) {
       wanted = length + 4
       return final ? false : undefined
     }
-    if (findBrokenSet(view, at, length) >= 0) return false
     const behind = headerAt(view, at + length, size, final)
     if (behind === undefined) wanted = length + 4
     return behind
@@ -206,39 +251,64 @@ export function createMessageStream(events: MessageStreamEvents): MessageStream 
         octets = new Uint8Array(octets.buffer, octets.byteOffset, octets.byteLength)
       }
       let at = 0
-      while (carried > 0) {
-        const take = Math.min(wanted - carried, octets.length - at)
-        if (carried + take > carry.length) {
-          const larger = new Uint8Array(2 * MAX_MESSAGE_OCTETS)
-          larger.set(carry.subarray(0, carried))
-          carry = larger
-        }
-        carry.set(octets.subarray(at, at + take), carried)
-        carried += take
+      while (to > from) {
+        const take = Math.min(wanted - (to - from), octets.length - at)
+        makeRoom(take)
+        carry.set(octets.subarray(at, at + take), to)
+        to += take
         at += take
-        if (carried < wanted) return
-        const whole = carry.slice(0, carried)
-        const done = scan(whole, new DataView(whole.buffer), false)
-        carry.copyWithin(0, done, carried)
-        carried -= done
-        base += done
+        if (to - from < wanted) return
+        if (damageAt >= 0) {
+          // What is damage is passed over where it lies: nobody keeps it.
+          const held = carry.subarray(from, to)
+          advance(search(held, viewOf(held), 0, false))
+          if (damageAt >= 0) continue
+        }
+        const whole = carry.slice(from, to)
+        advance(scan(whole, viewOf(whole), false))
       }
       const rest = at === 0 ? octets : octets.subarray(at)
       if (rest.length === 0) return
-      const view = new DataView(rest.buffer, rest.byteOffset, rest.byteLength)
-      const done = scan(rest, view, false)
+      const done = scan(rest, viewOf(rest), false)
       base += done
-      carried = rest.length - done
-      if (carried > carry.length) carry = new Uint8Array(2 * MAX_MESSAGE_OCTETS)
+      from = 0
+      to = 0
+      makeRoom(rest.length - done)
       carry.set(rest.subarray(done))
+      to = rest.length - done
     },
     end() {
-      const rest = carry.slice(0, carried)
-      scan(rest, new DataView(rest.buffer), true)
-      base += carried
-      carried = 0
+      const rest = carry.slice(from, to)
+      scan(rest, viewOf(rest), true)
+      base += rest.length
+      from = 0
+      to = 0
     },
   }
+
+  function advance(octets: number): void {
+    from += octets
+    base += octets
+  }
+
+  /** Makes room for so many octets behind what is carried. */
+  function makeRoom(octets: number): void {
+    if (to + octets <= carry.length) return
+    const size = to - from
+    if (size + octets > carry.length / 2) {
+      const larger = new Uint8Array(4 * (size + octets))
+      larger.set(carry.subarray(from, to))
+      carry = larger
+    } else {
+      carry.copyWithin(0, from, to)
+    }
+    from = 0
+    to = size
+  }
+}
+
+function viewOf(octets: Uint8Array): DataView {
+  return new DataView(octets.buffer, octets.byteOffset, octets.byteLength)
 }
 
 /** Whether a Message Header may stand at `at`, or the input ends there; undefined if that is not to be seen yet. */

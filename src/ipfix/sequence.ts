@@ -2,6 +2,11 @@ import type {StageLedger} from '../record/ledger.js'
 
 /** Messages whose sequence numbers are remembered, to tell a repeated Message from a restart. */
 const RECENT = 64
+/**
+ * Records that may be missing where the sequence passes 2^32. More than that is an Exporter that began again at 0 from the
+ * upper half of the numbers, which looks like a step ahead.
+ */
+const MAX_GAP_AT_WRAP = 1048576
 /** Gaps that late Messages may still fill. */
 const MAX_GAPS = 256
 
@@ -35,7 +40,7 @@ export interface DomainSequence {
   /** Octets of damage since the last Message, and where they began. */
   damagedOctets: number
   damagedOffset: number
-  /** Ring of (sequence number, export time) of the last Messages. */
+  /** Ring of (sequence number, export time, Data Records) of the last Messages. */
   readonly recent: Uint32Array
   recentAt: number
   recentCount: number
@@ -51,17 +56,18 @@ export function createDomainSequence(): DomainSequence {
     unread: undefined,
     damagedOctets: 0,
     damagedOffset: 0,
-    recent: new Uint32Array(2 * RECENT),
+    recent: new Uint32Array(3 * RECENT),
     recentAt: 0,
     recentCount: 0,
     gaps: [],
   }
 }
 
-function remember(s: DomainSequence, sequence: number, exportTime: number): void {
+function remember(s: DomainSequence, sequence: number, exportTime: number, count: number): void {
   const at = s.recentAt
-  s.recent[2 * at] = sequence
-  s.recent[2 * at + 1] = exportTime
+  s.recent[3 * at] = sequence
+  s.recent[3 * at + 1] = exportTime
+  s.recent[3 * at + 2] = count
   s.recentAt = (at + 1) % RECENT
   if (s.recentCount < RECENT) s.recentCount++
 }
@@ -74,8 +80,8 @@ function remember(s: DomainSequence, sequence: number, exportTime: number): void
  * | in order | it is the one expected | |
  * | behind a gap of k records | it is ahead by k | k `missing`, `sequence-gap` |
  * | late | it lies in a gap | taken off `missing` again; noted `reordered` |
- * | repeated | sequence number and export time of one of the last 64 Messages | noted `duplicate` |
- * | restart | anything else that is behind | noted `sequence-reset`, nothing missing |
+ * | repeated | sequence number, export time and records of one of the last 64 Messages | noted `duplicate` |
+ * | restart | anything else that is behind, or far ahead across 2^32 | noted `sequence-reset`, nothing missing |
  *
  * On UDP a Message that is behind and older than the last one is `reordered`, however late it comes: a
  * restarted Exporter's clock does not go back. In a file it is a restart, since files are joined in any order.
@@ -95,7 +101,7 @@ export function observeSequence(
     s.damagedOctets = 0
     s.unsettled = s.unread !== undefined
   }
-  if (ahead < 0) {
+  if (ahead < 0 || (ahead > MAX_GAP_AT_WRAP && sequence < s.expected)) {
     observeBehind(s, sequence, count, exportTime, offset, reliable, records)
     return
   }
@@ -107,7 +113,7 @@ export function observeSequence(
   }
   s.expected = (sequence + count) >>> 0
   s.lastExportTime = exportTime
-  remember(s, sequence, exportTime)
+  remember(s, sequence, exportTime, count)
 }
 
 /** Gives what is missing to what is known to be unread; returns what is left over. */
@@ -125,9 +131,10 @@ function settle(s: DomainSequence, ahead: number, records: StageLedger): number 
   if (s.unread !== undefined) {
     const unread = s.unread
     s.unread = undefined
-    unread.claimed = Math.min(ahead, unread.octets)
+    const claimed = Math.min(ahead, unread.octets)
+    unread.claimed = claimed
     settleUnread(unread, records)
-    ahead -= unread.claimed
+    ahead -= claimed
   }
   return ahead
 }
@@ -158,14 +165,19 @@ function observeBehind(
   records: StageLedger,
 ): void {
   for (let i = 0; i < s.recentCount; i++) {
-    if (s.recent[2 * i] === sequence && s.recent[2 * i + 1] === exportTime && count > 0) {
+    if (
+      s.recent[3 * i] === sequence &&
+      s.recent[3 * i + 1] === exportTime &&
+      s.recent[3 * i + 2] === count &&
+      count > 0
+    ) {
       records.note('duplicate', 1, offset)
       return
     }
   }
   if (fillsGap(s, sequence, count, records)) {
     records.note('reordered', 1, offset)
-    remember(s, sequence, exportTime)
+    remember(s, sequence, exportTime, count)
     return
   }
   const age = (s.lastExportTime - exportTime) | 0
@@ -187,11 +199,11 @@ function observeBehind(
   s.recentAt = 0
   s.expected = (sequence + count) >>> 0
   s.lastExportTime = exportTime
-  remember(s, sequence, exportTime)
+  remember(s, sequence, exportTime, count)
 }
 
 function isRecent(s: DomainSequence, sequence: number): boolean {
-  for (let i = 0; i < s.recentCount; i++) if (s.recent[2 * i] === sequence) return true
+  for (let i = 0; i < s.recentCount; i++) if (s.recent[3 * i] === sequence) return true
   return false
 }
 

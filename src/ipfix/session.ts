@@ -24,6 +24,8 @@ import {
 } from './template-store.js'
 import {countMisfits, measureTemplateRecord, readTemplateRecord} from './template-record.js'
 import {createTemplate, type Template} from '../record/template.js'
+import type {Damage} from './message-stream.js'
+import type {ErrorCode} from '../record/errors.js'
 import type {MessageContext, RecordBatch} from '../record/batch.js'
 import type {Ledger, StageLedger} from '../record/ledger.js'
 
@@ -48,6 +50,9 @@ export interface SessionObserver {
   template?(event: TemplateEvent, template: Template, message: MessageContext | undefined): void
   /** A Data Set for which no Template is known (yet); `octets` with its header. */
   unreadSet?(setId: number, octets: number, message: MessageContext): void
+  damage?(damage: Damage): void
+  /** A Message that was read without fault, before its batches are handed over. */
+  message?(message: MessageContext): void
 }
 
 export interface SessionOptions {
@@ -59,6 +64,11 @@ export interface SessionOptions {
    * fault. False for UDP: Templates are replaced and withdrawals ignored. RFC 7011 section 8.4.
    */
   readonly reliable: boolean
+  /**
+   * UDP: seconds of export time after which a Template that was not announced again is forgotten; 0 (default): never.
+   * RFC 7011 section 8.4.
+   */
+  readonly templateLifetime?: number
   /** Shared by the sessions of one Collecting Process. */
   readonly pool?: TemplatePool
   readonly observer?: SessionObserver
@@ -88,12 +98,8 @@ export interface Session {
    * @param offset octets in the datagrams before it, or whatever its place is reported as
    */
   datagram(octets: Uint8Array, offset: number, out: RecordBatch[]): void
-  /**
-   * Counts a stretch of octets that is no Message.
-   *
-   * @param domainId whose Message it was, if that is known
-   */
-  damage(reason: string, offset: number, octets: number, domainId?: number): void
+  /** Counts a stretch of octets that is no Message. */
+  damage(damage: Damage): void
   /** Nothing more will come: gives up what is held and books what is open. */
   end(): void
 }
@@ -169,6 +175,7 @@ function sameOctets(a: Uint8Array, octets: Uint8Array, from: number, to: number)
 export function createSession(options: SessionOptions): Session {
   const {reliable, observer} = options
   const source = options.source
+  const lifetime = reliable ? 0 : (options.templateLifetime ?? 0)
   const pool = options.pool ?? createTemplatePool()
   const messages = account(options.ledger, 'ipfix-messages', 'messages')
   const records = account(options.ledger, 'ipfix', 'records')
@@ -195,6 +202,8 @@ export function createSession(options: SessionOptions): Session {
   let arrived: StoredTemplate[] = []
   let described: {batch: RecordBatch; types: NonNullable<StoredTemplate['types']>}[] = []
   let unread: UnreadSets | undefined
+  /** Records of the Message at hand that lack a direction. */
+  let refused = 0
 
   function withdraw(domain: Domain, id: number, isOptions: boolean, message: MessageContext): void {
     if (!reliable) {
@@ -215,6 +224,13 @@ export function createSession(options: SessionOptions): Session {
       found++
     }
     if (found === 0 && !(all && !wrong)) messages.note('withdrawal-unknown', 1, message.offset)
+  }
+
+  function isExpired(stored: StoredTemplate, message: MessageContext): boolean {
+    if (((message.exportTime - stored.exportTime) | 0) <= lifetime) return false
+    removeTemplate(pool, stored.domain, stored.template.id)
+    messages.note('template-expired', 1, message.offset)
+    return true
   }
 
   /** @returns false if the Set is malformed */
@@ -247,6 +263,7 @@ export function createSession(options: SessionOptions): Session {
           old.template.scopeCount > 0 === isOptions
         ) {
           old.exportTime = message.exportTime
+          old.used = true
           observer?.template?.('refreshed', old.template, message)
         } else if (
           old !== undefined &&
@@ -308,6 +325,10 @@ export function createSession(options: SessionOptions): Session {
       messages.note('nonzero-padding', 1, message.offset)
     }
     if (count === 0) return 0
+    if (stored.directionless) {
+      refused += count
+      return count
+    }
     const batch: RecordBatch = {
       template,
       octets,
@@ -361,6 +382,15 @@ export function createSession(options: SessionOptions): Session {
     set.unread.open--
   }
 
+  function book(count: number, offset: number): void {
+    records.in += count
+    records.out += count - refused
+    if (refused > 0) {
+      records.lose('reverse-without-direction', refused, offset)
+      refused = 0
+    }
+  }
+
   /** Decodes the Data Sets that waited for the Templates which just came. */
   function release(out: RecordBatch[]): void {
     const waiting: HeldSet[] = []
@@ -388,8 +418,7 @@ export function createSession(options: SessionOptions): Session {
         set.unread.dropped++
       } else {
         set.unread.released += count
-        records.in += count
-        records.out += count
+        book(count, set.message.offset)
         messages.note('held-set-read')
       }
       settleUnread(set.unread, records)
@@ -450,7 +479,8 @@ export function createSession(options: SessionOptions): Session {
   ): void {
     const end = start + length
     const domainId = view.getUint32(start + 12)
-    if (last === undefined || last.id !== domainId) last = domainOf(pool, templates, domainId)
+    if (last !== undefined && last.id === domainId) last.used = true
+    else last = domainOf(pool, templates, domainId)
     const domain = last
     const context: MessageContext = {
       exportTime: view.getUint32(start + 4),
@@ -462,18 +492,19 @@ export function createSession(options: SessionOptions): Session {
     const first = out.length
     let count = 0
     let at = start + MESSAGE_HEADER_OCTETS
-    let sound = true
+    let fault: ErrorCode | undefined
     while (end - at >= SET_HEADER_OCTETS) {
       const setId = view.getUint16(at)
       const next = at + view.getUint16(at + 2)
       if (setId >= MIN_DATA_SET_ID) {
-        const stored = domain.templates.get(setId)
+        let stored = domain.templates.get(setId)
+        if (lifetime > 0 && stored !== undefined && isExpired(stored, context)) stored = undefined
         if (stored === undefined) {
           hold(octets, at, next, domain, setId, context)
         } else {
           const n = readDataSet(octets, view, at + SET_HEADER_OCTETS, next, stored, context, out)
           if (n < 0) {
-            sound = false
+            fault = 'DARTA_RECORD_MALFORMED'
             break
           }
           count += n
@@ -481,7 +512,7 @@ export function createSession(options: SessionOptions): Session {
       } else if (setId === TEMPLATE_SET_ID || setId === OPTIONS_TEMPLATE_SET_ID) {
         const isOptions = setId === OPTIONS_TEMPLATE_SET_ID
         if (!readTemplateSet(octets, view, at + 4, next, isOptions, domain, context)) {
-          sound = false
+          fault = 'DARTA_TEMPLATE_MALFORMED'
           break
         }
       } else {
@@ -489,18 +520,18 @@ export function createSession(options: SessionOptions): Session {
       }
       at = next
     }
-    if (!sound) {
-      drop(out, first, domain, context, length)
+    if (fault !== undefined) {
+      drop(out, first, fault, context, length)
       return
     }
     if (at < end) messages.note('trailing-octets', end - at, offset)
     messages.in++
     messages.out++
+    observer?.message?.(context)
     if (undo.length > 0 || held.length > 0 || described.length > 0 || unread !== undefined) {
       afterwards(out, first, context)
     }
-    records.in += count
-    records.out += count
+    book(count, offset)
     const {sequence} = domain
     observeSequence(
       sequence,
@@ -543,11 +574,12 @@ export function createSession(options: SessionOptions): Session {
   function drop(
     out: RecordBatch[],
     first: number,
-    domain: Domain,
-    context: MessageContext,
-    length: number,
+    code: ErrorCode,
+    {offset, observationDomainId}: MessageContext,
+    octets: number,
   ): void {
     out.length = first
+    refused = 0
     for (let i = undo.length - 1; i >= 0; i--) undo[i]()
     undo = []
     arrived = []
@@ -561,13 +593,15 @@ export function createSession(options: SessionOptions): Session {
       })
       unread = undefined
     }
-    damage('malformed-message', context.offset, length, domain.id)
+    damage({code, offset, octets, observationDomainId})
   }
 
-  function damage(reason: string, offset: number, octets: number, domainId?: number): void {
+  function damage(which: Damage): void {
+    const {code, offset, octets, observationDomainId: id} = which
     messages.in++
-    messages.lose(reason, 1, offset)
-    const own = domainId === undefined ? undefined : templates.domains.get(domainId)
+    messages.lose(code === 'DARTA_MESSAGE_TRUNCATED' ? 'truncated' : 'malformed-message', 1, offset)
+    observer?.damage?.(which)
+    const own = id === undefined ? undefined : templates.domains.get(id)
     for (const domain of own === undefined ? templates.domains.values() : [own]) {
       const {sequence} = domain
       if (sequence.expected < 0) continue
@@ -588,20 +622,28 @@ export function createSession(options: SessionOptions): Session {
       let at = 0
       do {
         const rest = octets.length - at
-        const length =
-          rest >= MESSAGE_HEADER_OCTETS && view.getUint16(at) === IPFIX_VERSION
-            ? view.getUint16(at + 2)
-            : 0
-        if (length < MESSAGE_HEADER_OCTETS || length > rest) {
-          const reason = length > rest ? 'truncated' : 'malformed-message'
-          const domainId = length > rest ? view.getUint32(at + 12) : undefined
-          damage(reason, offset + at, rest, domainId)
+        const whole = rest >= MESSAGE_HEADER_OCTETS
+        const length = whole ? view.getUint16(at + 2) : rest
+        const found = {offset: offset + at, octets: Math.min(length, rest)}
+        if (!whole && at > 0) {
+          messages.note('trailing-octets', rest, offset + at)
+        } else if (!whole) {
+          damage({code: 'DARTA_MESSAGE_TRUNCATED', ...found})
+        } else if (view.getUint16(at) !== IPFIX_VERSION) {
+          damage({code: 'DARTA_MESSAGE_VERSION', ...found, octets: rest})
           return
-        }
-        if (findBrokenSet(view, at, length) >= 0) {
-          damage('malformed-message', offset + at, length, view.getUint32(at + 12))
+        } else if (length < MESSAGE_HEADER_OCTETS) {
+          damage({code: 'DARTA_MESSAGE_LENGTH', ...found, octets: rest})
+          return
         } else {
-          message(octets, view, at, length, offset + at, out)
+          const observationDomainId = view.getUint32(at + 12)
+          if (length > rest) {
+            damage({code: 'DARTA_MESSAGE_TRUNCATED', ...found, observationDomainId})
+          } else if (findBrokenSet(view, at, length) >= 0) {
+            damage({code: 'DARTA_SET_LENGTH', ...found, observationDomainId})
+          } else {
+            message(octets, view, at, length, offset + at, out)
+          }
         }
         at += length
       } while (at < octets.length)

@@ -1,4 +1,6 @@
 import {isList} from '../record/element.js'
+import {lacksDirection} from './biflow.js'
+import {namesTemplate} from './list-templates.js'
 import {createDomainSequence, type DomainSequence} from './sequence.js'
 import {walkPlan} from './template-record.js'
 import {typeRecordReader, type TypeRecordReader} from './type-records.js'
@@ -17,8 +19,9 @@ export interface StoredTemplate {
   used: boolean
   /** See `walkPlan`. */
   readonly plan: Uint32Array | undefined
-  /** Has fields of structured data: its batches need the session's Templates. */
+  /** Has fields that name Templates: its batches need the session's. */
   readonly lists: boolean
+  readonly directionless: boolean
   /** Has elements of which only the number is known, which a type record may yet describe. */
   unknowns: boolean
   /** Reads its records as RFC 5610 type records. */
@@ -108,7 +111,7 @@ export function domainOf(pool: TemplatePool, session: SessionTemplates, id: numb
     sequence: createDomainSequence(),
     owner: session,
     snapshot: undefined,
-    used: true,
+    used: false,
   }
   session.domains.set(id, domain)
   pool.domains.add(domain)
@@ -133,9 +136,11 @@ export function storeTemplate(
     record,
     domain,
     exportTime,
-    used: true,
+    // A flood of new ones does not push out what is in use.
+    used: false,
     plan: walkPlan(template),
-    lists: template.fields.some(({element}) => isList(element.type)),
+    lists: template.fields.some(({element}) => isList(element.type) || namesTemplate(element)),
+    directionless: lacksDirection(template),
     unknowns: template.fields.some(({element}) => element.status === 'unknown'),
     types: typeRecordReader(template),
   }

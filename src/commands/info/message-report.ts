@@ -238,9 +238,10 @@ export function surveyMessages(ledger: Ledger, source: string): MessageSurvey {
         if (noted > before[event]) list({event, ...place, records: count})
       }
     },
-    damage({code, offset, octets, observationDomainId}) {
+    damage(found) {
+      const {code, offset, octets} = found
       const reason = code === 'DARTA_MESSAGE_TRUNCATED' ? 'truncated' : 'malformed-message'
-      session.damage(reason, offset, octets, observationDomainId)
+      session.damage(found)
       tellDamage({octet: offset, octets, reason})
     },
   })
