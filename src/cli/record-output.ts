@@ -7,6 +7,7 @@ import type {Encoder, Format} from '../record/format.js'
 import type {DartaCommand} from './base-command.js'
 import {formatByName} from './find-format.js'
 import {isTerminal} from './terminal.js'
+import type {Compression} from './values.js'
 
 /** How long records may wait in an encoder while nothing follows them. */
 const IDLE_FLUSH_MS = 200
@@ -19,6 +20,8 @@ export interface RecordOutputOptions {
   /** What the command writes when neither `-o` nor DARTA_FORMAT says. */
   readonly preferred?: {readonly terminal: string; readonly other: string}
   readonly force?: boolean
+  /** Of `-z`. */
+  readonly compress?: Compression
   /** Of `-l`. */
   readonly lineBuffered?: boolean
   /** For the encoder: the command's flags about presentation. */
@@ -73,23 +76,28 @@ export async function chooseFormat(
  */
 export async function openOctetSink(
   command: DartaCommand,
-  options: Pick<RecordOutputOptions, 'write' | 'force'>,
+  options: Pick<RecordOutputOptions, 'write' | 'force' | 'compress'>,
   what: string,
   binary: boolean,
 ): Promise<OctetSink> {
-  const {write} = options
-  if (binary && isOnTerminal(options)) {
+  const {write, compress} = options
+  const compressed = compress !== undefined && compress.codec !== 'none'
+  if ((binary || compressed) && isOnTerminal(options)) {
     throw new DartaError(
       'DARTA_USAGE',
-      `${what} is binary and standard output is a terminal: pipe it, as in | darta print, or use -w FILE`,
+      `${compressed ? `-z ${compress.codec}` : what} is binary and standard output is a terminal: pipe it, as in | darta print, or use -w FILE`,
     )
   }
   const closed = (): void => {
     command.outputClosed()
   }
-  return write === undefined || write === '-'
-    ? standardOutput(closed)
-    : writeFile(write, {force: options.force ?? false, closed, stopping: command.stopping})
+  const sink =
+    write === undefined || write === '-'
+      ? standardOutput(closed)
+      : await writeFile(write, {force: options.force ?? false, closed, stopping: command.stopping})
+  if (compress === undefined || compress.codec === 'none') return sink
+  const {compressTo} = await import('../io/compress.js')
+  return compressTo(sink, compress.codec, compress.level)
 }
 
 function isOnTerminal({write}: Pick<RecordOutputOptions, 'write'>): boolean {
@@ -135,15 +143,23 @@ class EncodingSink implements RecordSink {
 
   async write(batches: readonly RecordBatch[]): Promise<void> {
     const chunks = this.#encoder.push(batches)
-    if (this.#lineBuffered) chunks.push(...this.#encoder.flush())
-    else this.#timer ??= setTimeout(() => void this.flush().catch(() => {}), IDLE_FLUSH_MS)
+    if (this.#lineBuffered) {
+      await this.#put(chunks)
+      await this.flush()
+      return
+    }
+    this.#timer ??= setTimeout(() => void this.flush().catch(() => {}), IDLE_FLUSH_MS)
     await this.#put(chunks)
   }
 
   async flush(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    await this.#put(this.#encoder.flush())
+    const chunks = this.#encoder.flush()
+    await this.#next(async () => {
+      await this.#octets.write(chunks)
+      await this.#octets.flush?.()
+    })
   }
 
   async end(): Promise<void> {
@@ -157,9 +173,13 @@ class EncodingSink implements RecordSink {
     await this.#octets.abort()
   }
 
-  #put(chunks: readonly Uint8Array[]): Promise<void> {
-    if (chunks.length === 0) return this.#last
-    this.#last = this.#last.then(() => this.#octets.write(chunks))
+  async #put(chunks: readonly Uint8Array[]): Promise<void> {
+    if (chunks.length > 0) await this.#next(() => this.#octets.write(chunks))
+    else await this.#last
+  }
+
+  #next(work: () => Promise<void>): Promise<void> {
+    this.#last = this.#last.then(work)
     // A flush by the timer has nobody who waits; the next write reports its failure.
     this.#last.catch(() => {})
     return this.#last

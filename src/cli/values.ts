@@ -206,15 +206,18 @@ export interface Compression {
   readonly level?: number
 }
 
+const levels = {gzip: [1, 9], bzip2: [1, 9], zstd: [1, 19], lz4: [1, 12]} as const
+
 export function parseCompression(input: string): Compression {
-  const [name, level, more] = input.split(':')
-  const codec = (['gzip', 'bzip2', 'zstd', 'lz4', 'none'] as const).find((c) => c === name)
-  if (
-    codec === undefined ||
-    more !== undefined ||
-    (level !== undefined && !/^\d{1,2}$/.test(level))
-  ) {
-    throw wrong('gzip, bzip2, zstd, lz4 or none, with :LEVEL if you like', input)
-  }
-  return level === undefined ? {codec} : {codec, level: Number(level)}
+  const expected = 'gzip, bzip2, zstd, lz4 or none, with :LEVEL if you like'
+  const match = /^(gzip|bzip2|zstd|lz4|none)(?::(\d{1,2}))?$/.exec(input)
+  if (match === null) throw wrong(expected, input)
+  const codec = match[1] as Compression['codec']
+  if (match[2] === undefined) return {codec}
+  if (codec === 'none') throw wrong(expected, input)
+  const level = Number(match[2])
+  const [least, greatest] = levels[codec]
+  if (level < least || level > greatest)
+    throw wrong(`a level of ${codec}, ${least} to ${greatest}`, input)
+  return {codec, level}
 }

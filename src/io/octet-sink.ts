@@ -15,6 +15,8 @@ export interface OctetSink {
    * @throws DartaError DARTA_FILE_WRITE, DARTA_PERMISSION; OutputClosed when the reader went away
    */
   write(chunks: readonly Uint8Array[]): Promise<void>
+  /** Passes on what is held for want of more (a compressor's block). */
+  flush?(): Promise<void>
   /** Resolves when all octets are where they belong. */
   end(): Promise<void>
   /** Gives up: no output appears where it would not be whole. Never throws. */
