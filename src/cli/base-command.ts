@@ -2,10 +2,11 @@ import {Command} from '@oclif/core/command'
 import * as Flags from '@oclif/core/flags'
 import type * as Interfaces from '@oclif/core/interfaces'
 import {DartaError} from '../record/errors.js'
-import {Ledger} from '../record/ledger.js'
+import {Ledger, type StageLedger} from '../record/ledger.js'
 import {isClosedPipe, OutputClosed, writeError} from '../io/errors.js'
 import {writeAllSync} from '../io/standard-streams.js'
 import {removeTemporaries} from '../io/temporaries.js'
+import type {CommandClass} from './run-darta.js'
 import {isTerminal, writeWords} from './terminal.js'
 
 /** 128 + SIGPIPE: what a shell shows for a peer written in C. */
@@ -41,7 +42,7 @@ export abstract class DartaCommand extends Command {
     }),
     json: Flags.boolean({
       helpGroup: 'common',
-      summary: 'Write errors on standard error as JSON, one object a line: code, message, offset.',
+      summary: 'Write errors and counters on standard error as JSON, one object a line.',
     }),
     'strict-loss': Flags.boolean({
       helpGroup: 'common',
@@ -58,6 +59,12 @@ export abstract class DartaCommand extends Command {
 
   /** 0, 1 for -v, 2 for -vv. */
   verbosity = 0
+
+  /**
+   * Whether records may come at any time, so that outputs must not hold them for long. False while
+   * files are read: the same files give the same octets, however fast the machine is.
+   */
+  live = true
 
   readonly #abort = new AbortController()
   readonly #stop = new AbortController()
@@ -101,12 +108,12 @@ export abstract class DartaCommand extends Command {
 
   /** A line for people on standard error, unless -q. */
   note(text: string): void {
-    if (!this.quiet) writeWords(`darta ${this.name}: ${text}\n`)
+    if (!this.quiet) this.#say(text, {message: text})
   }
 
   /** A line for people on standard error with -v (`level` 1) or -vv (2). */
   detail(text: string, level = 1): void {
-    if (this.verbosity >= level) writeWords(`darta ${this.name}: ${text}\n`)
+    if (this.verbosity >= level) this.#say(text, {message: text})
   }
 
   /**
@@ -125,14 +132,16 @@ export abstract class DartaCommand extends Command {
   report(error: unknown): void {
     const fault = asDartaError(error)
     this.#exitCode ||= exitCodeOf(fault)
-    if (this.#common.json ?? this.#jsonAsked()) {
-      const {code, offset} = fault
-      writeWords(`${JSON.stringify({code, message: fault.message, offset})}\n`)
-      return
-    }
-    const at = fault.offset === undefined ? '' : `, octet ${fault.offset}`
-    writeWords(`darta ${this.name}: ${fault.message} (${fault.code}${at})\n`)
-    if (this.verbosity > 1) writeWords(`${fault.stack ?? ''}\n`)
+    const {code, message, offset} = fault
+    const at = offset === undefined ? '' : `, octet ${offset}`
+    this.#say(`${message} (${code}${at})`, {code, message, offset})
+    if (this.verbosity > 1) this.#say(fault.stack ?? '', {stack: fault.stack})
+  }
+
+  /** One line on standard error: words, or with --json the same for programs. */
+  #say(words: string, object: Record<string, unknown>): void {
+    const json = this.#common.json ?? this.#jsonAsked()
+    writeWords(json ? `${JSON.stringify(object)}\n` : `darta ${this.name}: ${words}\n`)
   }
 
   /** Ends the sources, as a first SIGINT does. */
@@ -176,6 +185,7 @@ export abstract class DartaCommand extends Command {
     try {
       await this.execute()
     } catch (error) {
+      if (error instanceof InputMissing) await this.#showUsage()
       if (!(error instanceof OutputClosed)) this.report(error)
     }
     if (this.signal.aborted) this.#exitCode = EXIT_PIPE
@@ -183,14 +193,29 @@ export abstract class DartaCommand extends Command {
     process.exitCode = this.#exitCode
   }
 
+  async #showUsage(): Promise<void> {
+    const {classHelp} = await import('./help.js')
+    writeWords(`${classHelp(this.name, this.constructor as CommandClass)}\n`)
+  }
+
   /** The ledger's last word, and what it means for the exit code. */
   #account(): void {
     const lost = this.ledger.totalLost()
     for (const stage of this.ledger.stages) {
       const faulty = stage.lost.size > 0 || stage.missing.size > 0
-      if (!this.quiet || faulty) writeWords(`darta ${this.name}: ${stage.line()}\n`)
+      if (!this.quiet || faulty) this.#tell(stage)
     }
     if (this.#exitCode === 0 && lost > 0 && this.#common['strict-loss']) this.#exitCode = 3
+  }
+
+  #tell(account: StageLedger): void {
+    const {stage, unit, in: taken, out, skipped, lost, missing, noted, firstOffset} = account
+    const reasons = Object.fromEntries(
+      Object.entries({skipped, lost, missing, noted, firstOffset})
+        .filter(([, counts]) => counts.size > 0)
+        .map(([name, counts]) => [name, Object.fromEntries(counts)]),
+    )
+    this.#say(account.line(), {stage, unit, in: taken, out, ...reasons})
   }
 
   #jsonAsked(): boolean {
@@ -214,7 +239,7 @@ export abstract class DartaCommand extends Command {
     process.on('SIGTERM', () => this.#end('SIGTERM'))
     process.on('SIGHUP', () => (onTerminal ? this.#end('SIGHUP') : this.#hangUp?.()))
     process.on('SIGUSR1', () => {
-      for (const line of this.ledger.lines()) writeWords(`darta ${this.name}: ${line}\n`)
+      for (const stage of this.ledger.stages) this.#tell(stage)
     })
     process.on('SIGUSR2', () => this.#flush?.())
     process.on('uncaughtException', (error) => {
@@ -232,6 +257,13 @@ export abstract class DartaCommand extends Command {
     removeTemporaries()
     process.removeAllListeners(signal)
     process.kill(process.pid, signal)
+  }
+}
+
+/** Wrong usage for which the user gets the help page: nothing says where input comes from. */
+export class InputMissing extends DartaError {
+  constructor(message: string) {
+    super('DARTA_USAGE', message)
   }
 }
 

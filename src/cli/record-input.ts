@@ -5,7 +5,7 @@ import type {RecordStream} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
 import type {Format} from '../record/format.js'
 import {Ledger, type LedgerUnit, type StageLedger} from '../record/ledger.js'
-import type {DartaCommand} from './base-command.js'
+import {InputMissing, type DartaCommand} from './base-command.js'
 import {detectFormat, formatByName} from './find-format.js'
 import {showProgress} from './progress.js'
 import {isTerminal} from './terminal.js'
@@ -26,10 +26,7 @@ export interface RecordInputOptions {
 export async function inputNames(read: readonly string[] | undefined): Promise<string[]> {
   const names = read === undefined || read.length === 0 ? ['-'] : [...read]
   if (names.length === 1 && names[0] === '-' && read?.length !== 1 && isTerminal(0)) {
-    throw new DartaError(
-      'DARTA_USAGE',
-      'standard input is a terminal: give -r FILE or pipe something in',
-    )
+    throw new InputMissing('standard input is a terminal: give -r FILE or pipe something in')
   }
   if (names.indexOf('-') !== names.lastIndexOf('-')) {
     throw new DartaError('DARTA_USAGE', '-r: standard input can be read only once')
@@ -70,6 +67,7 @@ async function* readRecords(
     if (command.stopping.aborted) return
     try {
       const input = await openInput(name, command)
+      command.live = input.progress.size === undefined
       const hide = showProgress(name, input.progress, command.quiet)
       try {
         yield* readInput(command, input, forced, ledger)

@@ -54,7 +54,7 @@ export async function openRecordSink(
   const {name, format, argument} = await chooseFormat(options)
   const encoder = openEncoder(command, name, format, argument, options)
   const octets = await openOctetSink(command, options, `-o ${name}`, format.binary)
-  return new EncodingSink(name, encoder, octets, options.lineBuffered ?? false)
+  return new EncodingSink(command, name, encoder, octets, options.lineBuffered ?? false)
 }
 
 /**
@@ -127,6 +127,7 @@ function openEncoder(
 
 class EncodingSink implements RecordSink {
   readonly format: string
+  readonly #command: DartaCommand
   readonly #encoder: Encoder
   readonly #octets: OctetSink
   readonly #lineBuffered: boolean
@@ -134,7 +135,14 @@ class EncodingSink implements RecordSink {
   /** Writes happen one after another, also when the timer comes between. */
   #last: Promise<void> = Promise.resolve()
 
-  constructor(format: string, encoder: Encoder, octets: OctetSink, lineBuffered: boolean) {
+  constructor(
+    command: DartaCommand,
+    format: string,
+    encoder: Encoder,
+    octets: OctetSink,
+    lineBuffered: boolean,
+  ) {
+    this.#command = command
     this.format = format
     this.#encoder = encoder
     this.#octets = octets
@@ -148,7 +156,9 @@ class EncodingSink implements RecordSink {
       await this.flush()
       return
     }
-    this.#timer ??= setTimeout(() => void this.flush().catch(() => {}), IDLE_FLUSH_MS)
+    if (this.#command.live) {
+      this.#timer ??= setTimeout(() => void this.flush().catch(() => {}), IDLE_FLUSH_MS)
+    }
     await this.#put(chunks)
   }
 

@@ -11,21 +11,26 @@ export async function openPipe(
   flags: number,
   stopping: AbortSignal | undefined,
 ): Promise<number> {
+  const other = flags === constants.O_RDONLY ? constants.O_WRONLY : constants.O_RDONLY
+  let retry: NodeJS.Timeout | undefined
   const release = (): void => {
-    const other = flags === constants.O_RDONLY ? constants.O_WRONLY : constants.O_RDONLY
     try {
       closeSync(openSync(path, other | constants.O_NONBLOCK))
     } catch {
-      // Nobody waits at this end any more.
+      // Nobody waits at this end yet: the thread that opens has not come so far.
     }
+    retry = setTimeout(release, RETRY_MS)
   }
-  if (stopping?.aborted) flags |= constants.O_NONBLOCK
   stopping?.addEventListener('abort', release)
+  if (stopping?.aborted) release()
   try {
     return await new Promise<number>((resolve, reject) => {
       open(path, flags, (error, fd) => (error === null ? resolve(fd) : reject(error)))
     })
   } finally {
     stopping?.removeEventListener('abort', release)
+    clearTimeout(retry)
   }
 }
+
+const RETRY_MS = 20
