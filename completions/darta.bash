@@ -1,7 +1,7 @@
 # bash completion for darta. Written by scripts/docs.mjs from the definitions of the commands. Do not edit.
 _darta_takes_value() {
   case $1 in
-    capture) [[ ' -r --read -w --write -o --output --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid ' == *" $2 "* ]] ;;
+    capture) [[ ' -r --read -w --write -o --output -z --compress --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --meter ' == *" $2 "* ]] ;;
     ie) [[ ' --type --range --status -o --output ' == *" $2 "* ]] ;;
     info) [[ ' -r --read --input-format -o --output ' == *" $2 "* ]] ;;
     *) return 1 ;;
@@ -40,6 +40,7 @@ _darta() {
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'ipfix null' -- "$current"); return ;;
+        -z|--compress) :; return ;;
         --emit) mapfile -t COMPREPLY < <(compgen -W 'flows packets pcap' -- "$current"); return ;;
         --key) :; return ;;
         -T|--timeouts) :; return ;;
@@ -55,9 +56,10 @@ _darta() {
         -c|--count) :; return ;;
         --seed) :; return ;;
         --odid) :; return ;;
+        --meter) mapfile -t COMPREPLY < <(compgen -W 'auto native typescript' -- "$current"); return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read -w --write -o --output --force --emit --key --biflow --decap -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read -w --write -o --output --force -z --compress --emit --key --biflow --decap -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --meter -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
         return
       fi
       case $position in

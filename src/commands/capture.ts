@@ -9,13 +9,16 @@ import {mappableOctets} from '../io/map-candidate.js'
 import {openInput} from '../io/open-input.js'
 import type {CaptureInput} from '../metering/backend.js'
 import file from '../metering/backends/file.js'
-import type {Meter, MeterCounters} from '../metering/meter.js'
+import type {Meter, MeterCounters, MeterOutput} from '../metering/meter.js'
 import {DartaError} from '../record/errors.js'
 import type {StageLedger} from '../record/ledger.js'
 import {ofInput} from './capture/of-input.js'
 import {meterFlags, meterOptions} from './capture/meter-options.js'
 import {openExporter, type MeterExporter} from './capture/open-exporter.js'
 import {openMeter} from './capture/open-meter.js'
+
+/** How long records of a pipe may wait for a buffer to fill. */
+const IDLE_FLUSH_MS = 200
 
 export default class Capture extends DartaCommand {
   static override summary = 'Meter packets: make Flow Records, Packet Reports or pcap of captures.'
@@ -42,11 +45,18 @@ export default class Capture extends DartaCommand {
     write: common.write,
     output: common.output,
     force: common.force,
+    compress: common.compress,
     ...meterFlags,
     odid: Flags.custom<number>({parse: async (input) => parseDomain(input)})({
       helpValue: 'N',
       default: 0,
       summary: 'Observation Domain ID of the Messages.',
+    }),
+    meter: Flags.option({options: ['auto', 'native', 'typescript'] as const})({
+      helpValue: 'auto|native|typescript',
+      default: 'auto',
+      summary:
+        'Meter in C++ or in TypeScript, which gives the same records; auto takes C++ where it is built.',
     }),
   }
 
@@ -59,16 +69,21 @@ export default class Capture extends DartaCommand {
     else if (flags.output !== undefined) {
       throw new DartaError('DARTA_USAGE', '-o chooses a format of records; --emit pcap writes none')
     }
-    const meter = await openMeter(options)
+    const meter = await openMeter(this, flags.meter, options)
     try {
       const account = this.ledger.stage('meter', 'packets')
       const exporter = await openExporter(this, options, flags, flags.odid)
-      this.onFlush(() => void exporter.write(meter.flush()).catch(() => {}))
+      const flush = (): void => void exporter.flush(meter.flush()).catch(() => {})
+      this.onFlush(flush)
+      account.update = () => enter(account, meter.counters())
       try {
-        await this.#capture(meter, names, exporter, account)
+        await this.#capture(meter, names, exporter, flush)
       } catch (error) {
         await exporter.abort()
         throw error
+      } finally {
+        account.update()
+        account.update = undefined
       }
     } finally {
       meter.close()
@@ -79,74 +94,93 @@ export default class Capture extends DartaCommand {
     meter: Meter,
     names: readonly string[],
     exporter: MeterExporter,
-    account: StageLedger,
+    flush: () => void,
   ): Promise<void> {
-    let failure: DartaError | undefined
-    let captures = 0
+    let sound = false
+    let full: DartaError | undefined
     for (const name of names) {
       if (this.stopping.aborted || meter.full()) break
-      try {
-        for await (const outputs of this.#read(meter, name)) {
-          await exporter.write(outputs)
-          enter(account, meter.counters())
-        }
-        captures++
-      } catch (error) {
-        if (!(error instanceof DartaError) || this.signal.aborted) throw error
-        if (error.code === 'DARTA_FLOW_TABLE_FULL') {
-          // What was metered until then is good.
-          failure = error
-          break
-        }
-        if (error.code === 'DARTA_FILE_WRITE' || error.code === 'DARTA_PERMISSION') throw error
-        this.report(ofInput(name, error))
-      }
+      const fault = await this.#one(meter, name, exporter, flush)
+      if (fault === undefined) sound = true
+      else if (fault.code === 'DARTA_FLOW_TABLE_FULL') {
+        full = fault
+        break
+      } else this.report(ofInput(name, fault))
     }
+    const metered = meter.counters().frames > 0
     // Nothing was a capture: that has been told, and no output should look as if there had been no packets.
-    if (captures === 0 && failure === undefined && !this.stopping.aborted) {
+    if (!sound && !metered && !this.stopping.aborted) {
       await exporter.abort()
       return
     }
-    if (meter.counters().inputOctets > 0) await exporter.write(meter.finish())
+    if (sound || metered) await exporter.write(meter.finish())
     const counters = meter.counters()
-    enter(account, counters)
     await exporter.end(counters)
     if (counters.flowsEvicted > 0) {
       this.note(`${counters.flowsEvicted} Flows were ended early for want of room`)
     }
-    if (failure !== undefined) throw failure
+    // What was metered until then is good, and written.
+    if (full !== undefined) throw full
   }
 
-  /** Meters one capture. */
-  async *#read(meter: Meter, name: string): ReturnType<typeof file.capture> {
+  /** Moves what one capture gives. What is wrong with it is returned; what is wrong with the output is thrown. */
+  async #one(
+    meter: Meter,
+    name: string,
+    exporter: MeterExporter,
+    flush: () => void,
+  ): Promise<DartaError | undefined> {
+    const outputs = this.#read(meter, name, flush)
+    try {
+      for (;;) {
+        let next: IteratorResult<readonly MeterOutput[]>
+        try {
+          next = await outputs.next()
+        } catch (error) {
+          if (!(error instanceof DartaError)) throw error
+          return error
+        }
+        if (next.done === true) return undefined
+        await exporter.write(next.value)
+      }
+    } finally {
+      await outputs.return(undefined).catch(() => {})
+    }
+  }
+
+  /** Meters one capture. `flush` writes what the meter holds while nothing comes. */
+  async *#read(
+    meter: Meter,
+    name: string,
+    flush: () => void,
+  ): AsyncGenerator<readonly MeterOutput[], undefined> {
     const size = name === '-' || !('open' in meter) ? undefined : mappableOctets(name)
-    if (size !== undefined) {
+    let input: CaptureInput
+    let progress: Progress
+    if (size === undefined) {
+      const opened = await openInput(name, this)
+      if (opened.head.length === 0 && this.stopping.aborted) return
+      await refuseRecords(name, opened.head)
+      input = opened
+      progress = opened.progress
+    } else {
       const before = meter.counters().inputOctets
-      const progress: Progress = {
+      input = {path: name, octets: nothing()}
+      progress = {
         size,
         get position() {
           return meter.counters().inputOctets - before
         },
       }
-      yield* this.#meter(meter, {path: name, octets: nothing()}, name, progress)
-      return
     }
-    const input = await openInput(name, this)
-    if (input.head.length === 0 && this.stopping.aborted) return
-    await refuseRecords(name, input.head)
-    yield* this.#meter(meter, input, name, input.progress)
-  }
-
-  async *#meter(
-    meter: Meter,
-    input: CaptureInput,
-    name: string,
-    progress: Progress,
-  ): ReturnType<typeof file.capture> {
     const done = showProgress(name, progress, this.quiet)
+    // Whoever reads a pipe of ours behind a pipe sees records soon after they are made; a file's output never
+    // depends on time.
+    const timer = progress.size === undefined ? setInterval(flush, IDLE_FLUSH_MS) : undefined
     try {
-      yield* file.capture(meter, input, this)
+      for await (const outputs of file.capture(meter, input, this)) yield outputs
     } finally {
+      clearInterval(timer)
       done()
     }
   }

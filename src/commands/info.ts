@@ -106,7 +106,7 @@ export default class Info extends DartaCommand {
 
   async #survey(input: OpenInput, format: string): Promise<Report> {
     if (format === 'pcap' || format === 'pcapng') {
-      const meter = await openMeter(meterOptions(captureFlags))
+      const meter = await openMeter(this, 'auto', meterOptions(captureFlags))
       try {
         const survey = surveyCapture(format, meter)
         await this.#feed(input, (octets) => survey.push(octets))

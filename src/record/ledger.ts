@@ -23,6 +23,8 @@ export class StageLedger {
   readonly noted = new Map<string, number>()
   /** Octet offset of the first fault of each reason, where it has one. */
   readonly firstOffset = new Map<string, number>()
+  /** Called before the account is read, where another keeps the counters. */
+  update: (() => void) | undefined
 
   constructor(stage: string, unit: LedgerUnit) {
     this.stage = stage
@@ -57,6 +59,7 @@ export class StageLedger {
 
   /** Sum over all reasons of lost units. */
   totalLost(): number {
+    this.update?.()
     let n = 0
     for (const v of this.lost.values()) n += v
     return n
@@ -71,6 +74,7 @@ export class StageLedger {
 
   /** `meter: 58 packets in, 52 out, skipped 6 (arp 4, lldp 2), lost 1 (truncated 1 at octet 1234)` */
   line(): string {
+    this.update?.()
     const list = (m: Map<string, number>): string =>
       [...m]
         .sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1))

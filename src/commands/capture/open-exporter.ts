@@ -17,6 +17,8 @@ import {createExportingProcess, type ExportingProcess} from './exporting-process
 export interface MeterExporter {
   /** Resolves when there is room for more. The buffers are the exporter's from now on. */
   write(outputs: readonly MeterOutput[]): Promise<void>
+  /** As `write`, and everything held on the way goes out too. */
+  flush(outputs: readonly MeterOutput[]): Promise<void>
   /** Nothing follows: writes what is left to say and resolves when all is where it belongs. */
   end(counters: MeterCounters): Promise<void>
   /** Gives up; no half-written file stays. */
@@ -54,11 +56,40 @@ export async function openExporter(
   return exportRecords(sink, decoder, process)
 }
 
-function exportOctets(sink: OctetSink): MeterExporter {
+/** One write at a time: a flush may come while another one waits for room. */
+function inOrder(sink: OctetSink): {
+  readonly put: (chunks: readonly Uint8Array[], flush?: boolean) => Promise<void>
+  readonly end: () => Promise<void>
+  readonly abort: () => Promise<void>
+} {
+  let last = Promise.resolve()
   return {
-    write: (outputs) => sink.write(outputs.map(({octets}) => octets)),
-    end: () => sink.end(),
+    put: (chunks, flush = false) => {
+      last = last.then(async () => {
+        await sink.write(chunks)
+        if (flush) await sink.flush?.()
+      })
+      // A flush by a timer has nobody who waits; the next write reports its failure.
+      last.catch(() => {})
+      return last
+    },
+    end: async () => {
+      await last
+      await sink.end()
+    },
     abort: () => sink.abort(),
+  }
+}
+
+function exportOctets(sink: OctetSink): MeterExporter {
+  const {put, end, abort} = inOrder(sink)
+  const octetsOf = (outputs: readonly MeterOutput[]): Uint8Array[] =>
+    outputs.map(({octets}) => octets)
+  return {
+    write: (outputs) => put(octetsOf(outputs)),
+    flush: (outputs) => put(octetsOf(outputs), true),
+    end,
+    abort,
   }
 }
 
@@ -67,17 +98,20 @@ function exportMessages(
   process: ExportingProcess,
   account: () => void,
 ): MeterExporter {
+  const {put, end, abort} = inOrder(sink)
+  const messagesOf = (outputs: readonly MeterOutput[]): Uint8Array[] => {
+    const messages = process.export(outputs)
+    account()
+    return messages
+  }
   return {
-    async write(outputs) {
-      const messages = process.export(outputs)
-      account()
-      await sink.write(messages)
-    },
+    write: (outputs) => put(messagesOf(outputs)),
+    flush: (outputs) => put(messagesOf(outputs), true),
     async end(counters) {
-      await sink.write(process.finish(counters))
-      await sink.end()
+      await put(process.finish(counters))
+      await end()
     },
-    abort: () => sink.abort(),
+    abort,
   }
 }
 
@@ -92,6 +126,10 @@ function exportRecords(
   }
   return {
     write: (outputs) => put(process.export(outputs)),
+    async flush(outputs) {
+      await put(process.export(outputs))
+      await sink.flush()
+    },
     async end(counters) {
       await put(process.finish(counters))
       const batches = decoder.end()

@@ -1,11 +1,30 @@
-import {loadNative} from '../../io/native.js'
+import type {DartaCommand} from '../../cli/base-command.js'
+import {loadNative, nativeAbsence} from '../../io/native.js'
 import type {Meter, MeterOptions} from '../../metering/meter.js'
 import {createNativeMeter} from '../../metering/native.js'
+import {DartaError} from '../../record/errors.js'
 
-/** The Metering Process that runs here: in C++ where the addon is built, else in TypeScript. */
-export async function openMeter(options: MeterOptions): Promise<Meter> {
-  const addon = loadNative()
-  if (addon !== undefined) return createNativeMeter(addon, options)
+export type MeterKind = 'auto' | 'native' | 'typescript'
+
+/**
+ * The Metering Process in C++, or the one in TypeScript: they measure the same, but the second takes many times as long.
+ *
+ * @throws DartaError DARTA_NATIVE_MISSING
+ */
+export async function openMeter(
+  command: DartaCommand,
+  kind: MeterKind,
+  options: MeterOptions,
+): Promise<Meter> {
+  if (kind !== 'typescript') {
+    const addon = loadNative()
+    if (addon !== undefined) return createNativeMeter(addon, options)
+    const why = nativeAbsence() ?? 'it is not there'
+    if (kind === 'native') {
+      throw new DartaError('DARTA_NATIVE_MISSING', `no meter in C++: ${why}`)
+    }
+    command.detail(`metering in TypeScript: ${why}`)
+  }
   const {createTypescriptMeter} = await import('../../metering/typescript-meter.js')
   return createTypescriptMeter(options)
 }
