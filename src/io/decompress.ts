@@ -1,6 +1,6 @@
 import {spawn} from 'node:child_process'
 import type {Readable, Writable} from 'node:stream'
-import {createGunzip, createZstdDecompress} from 'node:zlib'
+import {crc32, createInflateRaw, createZstdDecompress} from 'node:zlib'
 import {DartaError} from '../record/errors.js'
 import {isSystemError} from './errors.js'
 
@@ -44,21 +44,58 @@ export async function* decompress(
   try {
     while (await input.more()) {
       const head = input.peek()
-      if (input.taken > 0) {
-        if (head.every((octet) => octet === 0)) {
-          input.take(head.length)
-          continue
-        }
-        if (detectCodec(head) !== codec) {
-          throw damage(codec, name, new Error('something else follows'), input.taken)
-        }
+      if (input.taken > 0 && head.every((octet) => octet === 0)) {
+        input.take(head.length)
+      } else if (codec === 'gzip') {
+        yield* gunzipMember(input, name)
+      } else {
+        yield* decompressMember(codec, input, name)
       }
-      yield* decompressMember(codec, input, name)
     }
   } finally {
     input.close()
   }
 }
+
+/**
+ * One member of gzip data. RFC 1952. zlib by itself would take what follows for the next member and
+ * give up what it made of this one when it is none.
+ */
+async function* gunzipMember(input: Pieces, name: string): AsyncGenerator<Uint8Array, undefined> {
+  const start = input.taken
+  const fail = (words: string, offset = input.taken): DartaError =>
+    damage('gzip', name, new Error(words), offset)
+  const header = await input.read(10)
+  if (header.length < 10) throw fail(CUT_SHORT)
+  if (header[0] !== 0x1f || header[1] !== 0x8b || header[2] !== 8) {
+    throw fail(start === 0 ? 'unknown header' : SOMETHING_ELSE, start)
+  }
+  const flags = header[3]
+  if ((flags & 0x04) !== 0) {
+    const length = await input.read(2)
+    if (length.length < 2) throw fail(CUT_SHORT)
+    await input.read(length[0] | (length[1] << 8))
+  }
+  // File name, comment: each ends with a zero octet.
+  for (const flag of [0x08, 0x10]) if ((flags & flag) !== 0) await input.skipString()
+  if ((flags & 0x02) !== 0) await input.read(2)
+
+  let sum = 0
+  let length = 0
+  for await (const octets of decompressMember('gzip', input, name)) {
+    sum = crc32(octets, sum)
+    length = (length + octets.length) >>> 0
+    yield octets
+  }
+  const end = input.taken
+  const trailer = Buffer.from(await input.read(8))
+  if (trailer.length < 8) throw fail(CUT_SHORT)
+  if (trailer.readUInt32LE(0) !== sum) throw fail('incorrect data check', end)
+  if (trailer.readUInt32LE(4) !== length) throw fail('incorrect length check', end)
+}
+
+const CUT_SHORT = 'unexpected end of file'
+const SOMETHING_ELSE = 'something else follows'
 
 /** A source cut into pieces, with what was not used of the last one given back. */
 class Pieces {
@@ -90,6 +127,31 @@ class Pieces {
     this.#rest = this.#rest.subarray(octets)
     this.taken += octets
     this.#size = Math.min(this.#size * 2, PIECE_OCTETS)
+  }
+
+  /** The next `octets` as they are, or as many as there are. */
+  async read(octets: number): Promise<Uint8Array> {
+    const parts: Uint8Array[] = []
+    let wanted = octets
+    while (wanted > 0 && (await this.more())) {
+      const part = this.#rest.subarray(0, wanted)
+      parts.push(part)
+      wanted -= part.length
+      this.taken += part.length
+      this.#rest = this.#rest.subarray(part.length)
+    }
+    return parts.length === 1 ? parts[0] : Buffer.concat(parts)
+  }
+
+  /** Takes everything up to the next zero octet and that as well. */
+  async skipString(): Promise<void> {
+    while (await this.more()) {
+      const at = this.#rest.indexOf(0)
+      const length = at === -1 ? this.#rest.length : at + 1
+      this.taken += length
+      this.#rest = this.#rest.subarray(length)
+      if (at !== -1) return
+    }
   }
 
   /** Not waited for: a read of a silent pipe may be under way. */
@@ -126,9 +188,11 @@ async function* decompressMember(
       const piece = input.peek()
       await Promise.race([ending, new Promise((done) => engine.input.write(piece, done))])
       if (fault !== undefined) return
-      // The end of a member can lie inside the piece.
-      const used = engine.consumed()
-      input.take(used === undefined ? piece.length : start + used - input.taken)
+      const consumed = engine.consumed()
+      const used = consumed === undefined ? piece.length : start + consumed - input.taken
+      input.take(used)
+      // The member ended inside the piece.
+      if (used < piece.length) return
     }
     if (!over) engine.input.end()
   }
@@ -153,7 +217,11 @@ async function* decompressMember(
     }
     await feeding
     if (sourceFault !== undefined) throw sourceFault as Error
-    if (fault !== undefined) throw damage(codec, name, fault, input.taken)
+    if (fault === undefined) return
+    // A frame ended with the piece before, and this is not the next one.
+    const other = isSystemError(fault) && fault.code === 'ZSTD_error_prefix_unknown'
+    if (other && (await input.more()) && input.peek().every((octet) => octet === 0)) return
+    throw damage(codec, name, other ? new Error(SOMETHING_ELSE) : fault, input.taken)
   } finally {
     engine.kill()
   }
@@ -175,9 +243,10 @@ function startEngine(codec: Codec): Engine {
     case 'gzip':
     case 'zstd': {
       const options = {chunkSize: CHUNK_OCTETS}
-      const stream = codec === 'gzip' ? createGunzip(options) : createZstdDecompress(options)
+      const stream = codec === 'gzip' ? createInflateRaw(options) : createZstdDecompress(options)
       const result = new Promise<Error | undefined>((resolve) => {
-        stream.on('error', resolve).on('close', () => resolve(undefined))
+        const done = (): void => resolve(undefined)
+        stream.on('error', resolve).on('end', done).on('close', done)
       })
       return {
         input: stream,
