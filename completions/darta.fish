@@ -36,7 +36,7 @@ complete -c darta -n '__fish_seen_subcommand_from capture' -l strict-loss -d 'En
 complete -c darta -n '__fish_seen_subcommand_from capture' -l help -d 'Show help'
 complete -c darta -n __fish_use_subcommand -a ie -d 'Look up Information Elements'
 complete -c darta -n '__fish_seen_subcommand_from ie' -l type -x -d 'Only elements of this abstract data type, like unsigned64'
-complete -c darta -n '__fish_seen_subcommand_from ie' -l range -x -d 'Only elements with numbers from A to B'
+complete -c darta -n '__fish_seen_subcommand_from ie' -l range -x -d 'Only elements with numbers from A to B, of IANA or of the enterprise PEN'
 complete -c darta -n '__fish_seen_subcommand_from ie' -l status -x -a 'current deprecated' -d 'Only elements of this status'
 complete -c darta -n '__fish_seen_subcommand_from ie' -l spec -d 'Write Information Element Specifiers, name(number)<type>[size] (RFC 7013)'
 complete -c darta -n '__fish_seen_subcommand_from ie' -s o -l output -x -a 'table ndjson json csv' -d 'Output format'

@@ -37,9 +37,9 @@ export default class Ie extends DartaCommand {
       helpValue: 'TYPE',
       summary: 'Only elements of this abstract data type, like unsigned64.',
     }),
-    range: Flags.string({
-      helpValue: 'A-B',
-      summary: 'Only elements with numbers from A to B.',
+    range: Flags.custom<NumberRange>({parse: async (input) => parseNumberRange(input)})({
+      helpValue: '[PEN/]A-B',
+      summary: 'Only elements with numbers from A to B, of IANA or of the enterprise PEN.',
     }),
     status: Flags.option({options: ['current', 'deprecated'] as const})({
       helpValue: 'current|deprecated',
@@ -59,14 +59,13 @@ export default class Ie extends DartaCommand {
     const {args, flags} = await this.parse(Ie)
     const queries: string[] = args.query ?? []
     const type = flags.type === undefined ? undefined : abstractTypeByName(flags.type)
-    const [least, greatest] = flags.range === undefined ? [1, 32767] : numberRange(flags.range)
+    const {range} = flags
     const candidates = queries.length === 0 ? allElements() : this.#find(queries)
     const found = candidates.filter(
       (element) =>
         (type === undefined || element.type === type) &&
         (flags.status === undefined || element.status === flags.status) &&
-        element.elementId >= least &&
-        element.elementId <= greatest,
+        (range === undefined || isWithin(element, range)),
     )
     if (found.length === 0 && candidates.length > 0) {
       throw new DartaError('DARTA_ELEMENT_UNKNOWN', 'no Information Element is like that')
@@ -90,14 +89,30 @@ export default class Ie extends DartaCommand {
   }
 }
 
-function numberRange(input: string): [number, number] {
-  const match = /^(\d*)-(\d*)$/.exec(input) ?? /^(\d+)()$/.exec(input)
-  if (match === null || input === '-') {
-    throw new DartaError('DARTA_USAGE', `--range: expected A-B like 1-100, not '${input}'`)
+interface NumberRange {
+  readonly enterpriseNumber: number
+  readonly least: number
+  readonly greatest: number
+}
+
+/** `1-100`, `500-`, `-7`, `8`, `32473/1-9` */
+function parseNumberRange(input: string): NumberRange {
+  const match = /^(?:(\d+)\/)?(\d*)(-?)(\d*)$/.exec(input)
+  const [, enterprise, first, dash, last] = match ?? []
+  if (match === null || (first === '' && last === '')) {
+    throw new DartaError('DARTA_USAGE', `expected A-B like 1-100, not '${input}'`)
   }
-  const least = match[1] === '' ? 1 : Number(match[1])
-  const greatest = input.includes('-') ? (match[2] === '' ? 32767 : Number(match[2])) : least
-  return [least, greatest]
+  const least = first === '' ? 1 : Number(first)
+  const greatest = dash === '' ? least : last === '' ? 32767 : Number(last)
+  return {enterpriseNumber: Number(enterprise ?? 0), least, greatest}
+}
+
+function isWithin({enterpriseNumber, elementId}: InformationElement, range: NumberRange): boolean {
+  return (
+    enterpriseNumber === range.enterpriseNumber &&
+    elementId >= range.least &&
+    elementId <= range.greatest
+  )
 }
 
 function render(elements: readonly InformationElement[], format: string): string {
