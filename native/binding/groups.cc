@@ -193,7 +193,8 @@ napi_value create_groups(napi_env env, napi_callback_info info) {
   napi_value object = nullptr;
   napi_create_object(env, &object);
   const auto method = [](const char* name, napi_callback callback) {
-    return napi_property_descriptor{name, nullptr, callback, nullptr, nullptr, nullptr, napi_default_method, nullptr};
+    return napi_property_descriptor{
+        name, nullptr, callback, nullptr, nullptr, nullptr, napi_default_method, nullptr};
   };
   const napi_property_descriptor methods[] = {
       method("shape", shape),
@@ -212,7 +213,9 @@ napi_value create_groups(napi_env env, napi_callback_info info) {
   napi_define_properties(env, object, sizeof methods / sizeof *methods, methods);
   napi_type_tag_object(env, object, &kTag);
   auto* groups = new Groups(columns, count_of(env, arguments[1]), seed);
-  const napi_finalize forget = [](napi_env, void* data, void*) { delete static_cast<Groups*>(data); };
+  const napi_finalize forget = [](napi_env, void* data, void*) {
+    delete static_cast<Groups*>(data);
+  };
   if (napi_wrap(env, object, groups, forget, nullptr, nullptr) != napi_ok) {
     delete groups;
     throw_type(env, "cannot make a kernel of groups");

@@ -20,7 +20,8 @@ struct View {
 bool typed(napi_env env, napi_value value, napi_typedarray_type wanted, View& out) {
   napi_typedarray_type type;
   void* data = nullptr;
-  if (napi_get_typedarray_info(env, value, &type, &out.length, &data, nullptr, nullptr) != napi_ok) {
+  if (napi_get_typedarray_info(env, value, &type, &out.length, &data, nullptr, nullptr) !=
+      napi_ok) {
     return false;
   }
   out.data = static_cast<uint8_t*>(data);
@@ -116,7 +117,8 @@ void register_select(napi_env env, napi_value exports) {
   napi_value function;
   napi_create_function(env, "shareSlots", NAPI_AUTO_LENGTH, share_slots_of, nullptr, &function);
   napi_set_named_property(env, exports, "shareSlots", function);
-  napi_create_function(env, "runSocketFilter", NAPI_AUTO_LENGTH, run_socket_filter, nullptr, &function);
+  napi_create_function(env, "runSocketFilter", NAPI_AUTO_LENGTH, run_socket_filter, nullptr,
+                       &function);
   napi_set_named_property(env, exports, "runSocketFilter", function);
 }
 }  // namespace darta

@@ -35,7 +35,9 @@ uint64_t load64(const uint8_t* from) {
 
 uint64_t load_network64(const uint8_t* from) { return __builtin_bswap64(load64(from)); }
 
-uint16_t load_network16(const uint8_t* from) { return static_cast<uint16_t>(from[0] << 8 | from[1]); }
+uint16_t load_network16(const uint8_t* from) {
+  return static_cast<uint16_t>(from[0] << 8 | from[1]);
+}
 
 /// Both halves of the 128-bit product, folded: every bit of the result hangs on all bits of a and b.
 uint64_t mix(uint64_t a, uint64_t b) {
@@ -146,16 +148,20 @@ int64_t Groups::program(std::span<const int32_t> code) {
   for (size_t i = 0; i < moves + except; i++) {
     const auto c = code.subspan(kHeader + i * kMove, kMove);
     if (c[0] < 0 || c[1] <= 0 || c[2] < 0) return -1;
-    const Move move{static_cast<uint32_t>(c[0]), static_cast<uint32_t>(c[1]), static_cast<uint32_t>(c[2]),
-                    static_cast<uint8_t>(c[3]), c[4]};
+    const Move move{static_cast<uint32_t>(c[0]), static_cast<uint32_t>(c[1]),
+                    static_cast<uint32_t>(c[2]), static_cast<uint8_t>(c[3]), c[4]};
     if (size_t{move.from} + move.length > program->stride) return -1;
     if (size_t{move.to} + move.length > key_octets) return -1;
-    if (move.second >= 0 && (move.length != 2 || static_cast<size_t>(move.second) + 2 > program->stride)) return -1;
+    if (move.second >= 0 &&
+        (move.length != 2 || static_cast<size_t>(move.second) + 2 > program->stride))
+      return -1;
     (i < moves ? program->moves : program->except_moves).push_back(move);
   }
   for (size_t i = 0; i < columns_.size(); i++) {
     const auto c = code.subspan(kHeader + (moves + except) * kMove + i * kSource, kSource);
-    if (c[1] < 0 || c[1] > 8 || c[0] < c[1] || c[2] < 0 || static_cast<size_t>(c[0]) > program->stride) return -1;
+    if (c[1] < 0 || c[1] > 8 || c[0] < c[1] || c[2] < 0 ||
+        static_cast<size_t>(c[0]) > program->stride)
+      return -1;
     if (c[2] == 0 && c[1] != 8) return -1;
     Source source{};
     source.end = static_cast<uint32_t>(c[0]);
@@ -225,7 +231,8 @@ uint64_t Groups::read_source(const uint8_t* record, const Source& source) const 
 bool Groups::all_zero(const uint8_t* record, const Program& program) const {
   for (size_t c = 0; c < columns_.size(); c++) {
     const Source& source = program.sources[c];
-    if (columns_[c] == kSum && source.length > 0 && read_source(record, source) != source.constant) return false;
+    if (columns_[c] == kSum && source.length > 0 && read_source(record, source) != source.constant)
+      return false;
   }
   return true;
 }
@@ -251,7 +258,8 @@ void Groups::queue(const uint8_t* record, const Program& program) {
     if (equal_keys(key, other, octets)) return;
   }
   const size_t half = program.half;
-  if (half > 0 && std::memcmp(key, key + half, half) > 0) std::swap_ranges(key, key + half, key + half);
+  if (half > 0 && std::memcmp(key, key + half, half) > 0)
+    std::swap_ranges(key, key + half, key + half);
   const uint32_t hash = hash_key(key, octets);
   __builtin_prefetch(&shape.slots[hash >> (32 - shape.slot_bits)]);
   pending_[waiting_] = {record, &program, hash};
@@ -276,7 +284,8 @@ void Groups::settle() {
   }
   for (size_t i = 0; i < waiting_; i++) {
     const Program& program = *pending_[i].program;
-    uint64_t* columns = find(shapes_[program.shape], keys_.data() + i * key_room_, pending_[i].hash);
+    uint64_t* columns =
+        find(shapes_[program.shape], keys_.data() + i * key_room_, pending_[i].hash);
     fold_record(pending_[i].record, program, columns);
   }
   waiting_ = 0;
@@ -326,7 +335,8 @@ uint64_t* Groups::find(Shape& shape, const uint8_t* key, uint32_t hash) {
     if (slot == 0) break;
     if (static_cast<uint32_t>(slot >> 32) != hash) continue;
     uint8_t* row = &shape.rows[((slot & 0xffffffff) - 1) * shape.row_octets];
-    if (equal_keys(row, key, shape.key_octets)) return reinterpret_cast<uint64_t*>(row + shape.key_octets);
+    if (equal_keys(row, key, shape.key_octets))
+      return reinterpret_cast<uint64_t*>(row + shape.key_octets);
   }
   return insert(shape, key, hash);
 }
@@ -414,7 +424,8 @@ size_t Groups::rows(size_t shape, uint64_t from, std::span<uint8_t> into) const 
   const Shape& source = shapes_[shape];
   if (from >= source.count) return 0;
   const size_t count = std::min<uint64_t>(into.size() / source.row_octets, source.count - from);
-  if (count > 0) std::memcpy(into.data(), &source.rows[from * source.row_octets], count * source.row_octets);
+  if (count > 0)
+    std::memcpy(into.data(), &source.rows[from * source.row_octets], count * source.row_octets);
   return count;
 }
 
