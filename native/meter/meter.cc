@@ -714,7 +714,9 @@ bool Meter::pop_next(Next& next) {
   next = next_.back();
   next_.pop_back();
   const Flow& f = table_.flow(next.slot);
-  return f.packets != 0 && f.tick == next.tick;
+  // The slot may have been given to another Flow with the same deadline since.
+  return f.packets != 0 && f.tick == next.tick &&
+         (!serials_ || table_.serial(next.slot) == next.serial);
 }
 
 /// Moves the Flows filed under `tick` from the wheel to the heap.

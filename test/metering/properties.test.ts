@@ -8,6 +8,7 @@ import {
   type Metered,
   type OptionChoice,
 } from './metering.js'
+import {cutAt, mutate, mutations} from './mutations.js'
 
 const test = needing(shared('fixtures/captures'))
 
@@ -41,12 +42,6 @@ function fixture(name: string): Uint8Array {
 
 function summary({rows, counters}: Metered): unknown[] {
   return [rows, {...counters, memoryOctets: 0}]
-}
-
-/** Cuts `octets` at the places given, each in 0..2^32−1 taken modulo its length. */
-function cutAt(octets: Uint8Array, places: readonly number[]): Uint8Array[] {
-  const cuts = places.map((place) => place % (octets.length + 1)).sort((a, b) => a - b)
-  return [...cuts, octets.length].map((end, i) => octets.subarray(cuts[i - 1] ?? 0, end))
 }
 
 /** Runs a property; what fails is told with its seed. */
@@ -122,48 +117,6 @@ function total(counts: ReadonlyMap<string, number>): number {
   return [...counts.values()].reduce((a, b) => a + b, 0)
 }
 
-/** Changes to a capture. */
-const mutation = fc.oneof(
-  fc.record({
-    kind: fc.constant('set' as const),
-    at: fc.nat(),
-    value: fc.integer({min: 0, max: 255}),
-  }),
-  fc.record({
-    kind: fc.constant('insert' as const),
-    at: fc.nat(),
-    octets: fc.uint8Array({maxLength: 40}),
-  }),
-  fc.record({
-    kind: fc.constant('remove' as const),
-    at: fc.nat(),
-    count: fc.integer({min: 1, max: 100}),
-  }),
-  fc.record({
-    kind: fc.constant('word' as const),
-    at: fc.nat(),
-    value: fc.integer({min: -1, max: 300}),
-  }),
-)
-type Mutation = typeof mutation extends fc.Arbitrary<infer T> ? T : never
-
-function mutate(octets: Uint8Array, changes: readonly Mutation[]): Uint8Array {
-  let result = Buffer.from(octets)
-  for (const change of changes) {
-    // The magic stays, or it would be no capture at all.
-    const at = 4 + (change.at % (result.length - 3))
-    if (change.kind === 'set' && at < result.length) result[at] = change.value
-    else if (change.kind === 'word' && at + 4 <= result.length)
-      result.writeInt32LE(change.value, at)
-    else if (change.kind === 'insert') {
-      result = Buffer.concat([result.subarray(0, at), change.octets, result.subarray(at)])
-    } else if (change.kind === 'remove' && result.length - at > change.count) {
-      result = Buffer.concat([result.subarray(0, at), result.subarray(at + change.count)])
-    }
-  }
-  return new Uint8Array(result)
-}
-
 for (const name of names) {
   test(`accounts for every frame of ${name} however it is damaged`, (t) => {
     const capture = fixture(name)
@@ -172,21 +125,17 @@ for (const name of names) {
     const isFormat = (error: unknown): boolean =>
       isSection && (error as {code?: string}).code === 'DARTA_CAPTURE_FORMAT'
     holds(
-      fc.property(
-        fc.array(mutation, {minLength: 1, maxLength: 6}),
-        fc.constantFrom(...choices.slice(0, 3)),
-        (changes, choice) => {
-          const damaged = mutate(capture, changes)
-          let metered: Metered
-          try {
-            metered = meterChunks(cutAt(damaged, [damaged.length >> 1]), meterOptions(choice))
-          } catch (error) {
-            if (isFormat(error)) return
-            throw error
-          }
-          t.is(imbalance(metered), undefined)
-        },
-      ),
+      fc.property(mutations, fc.constantFrom(...choices.slice(0, 3)), (changes, choice) => {
+        const damaged = mutate(capture, changes)
+        let metered: Metered
+        try {
+          metered = meterChunks(cutAt(damaged, [damaged.length >> 1]), meterOptions(choice))
+        } catch (error) {
+          if (isFormat(error)) return
+          throw error
+        }
+        t.is(imbalance(metered), undefined)
+      }),
       40,
     )
   })
