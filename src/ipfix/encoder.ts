@@ -3,7 +3,7 @@ import {DARTA_PEN, isList, REVERSE_PEN, VARIABLE} from '../record/element.js'
 import {createRecordBuilder} from '../record/record-writer.js'
 import {maskUtf8} from '../record/utf8.js'
 import {lacksDirection} from './biflow.js'
-import {namesTemplate, walkField, type ListWalk} from './list-templates.js'
+import {isControlBits, namesTemplate, walkField, type ListWalk} from './list-templates.js'
 import {
   MAX_MESSAGE_OCTETS,
   MESSAGE_HEADER_OCTETS,
@@ -124,25 +124,21 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
     const {fields} = template
     const indices = (wanted: (field: number) => boolean): number[] =>
       fields.map((_, i) => i).filter(wanted)
+    const described = fields.map(({element}) => element).filter(needsTypeRecord)
+    // Type records go ahead, so their Template has the lower ID, as it will have in whatever reads this and encodes again.
+    if (described.length > 0) outgoingOf(typeTemplate, domainId)
     known = {
       template,
       id: layoutId(template.layout, domainId, template.id),
       recordOctets: template.recordOctets,
-      described: fields.map(({element}) => element).filter(needsTypeRecord),
+      described,
       directionless: lacksDirection(template),
       lists: fields.some(({element}) => isList(element.type) || namesTemplate(element)),
       types: typeRecordReader(template),
       strings: indices((i) => fields[i].element.type === 'string'),
-      controlBits: indices((i) => {
-        const {element, length, offset} = fields[i]
-        const pen = element.enterpriseNumber
-        return (
-          element.elementId === 6 &&
-          (pen === 0 || pen === REVERSE_PEN) &&
-          length === 2 &&
-          offset >= 0
-        )
-      }),
+      controlBits: indices(
+        (i) => isControlBits(fields[i].element) && fields[i].length === 2 && fields[i].offset >= 0,
+      ),
     }
     outgoing.set(template, known)
     return known
@@ -297,17 +293,21 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
           place += 2
         }
       }
-      if (element.type === 'string' && maskUtf8(block, place + shift, place + shift + n) > 0) {
-        ledger.note('ill-formed-string')
-      }
+      if (element.type === 'string') checkString(place + shift, place + shift + n)
       place += n
     }
+  }
+
+  /** Ill-formed strings are not sent. RFC 7011 section 6.1.6. */
+  function checkString(from: number, to: number): void {
+    if (maskUtf8(block, from, to) > 0) ledger.note('ill-formed-string')
   }
 
   /** Records with structured data, one by one: each Template in it must be announced, and its ID becomes ours. */
   function addWithLists(batch: RecordBatch, of: OutgoingDomain, known: Outgoing): void {
     const time = batch.message.exportTime
     const patches: [at: number, id: number][] = []
+    const checks: [element: InformationElement, at: number, octets: number][] = []
     const walk: ListWalk = {
       octets: batch.octets,
       view: batch.view,
@@ -321,11 +321,13 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
         }
         patches.push([place, id ?? reservedId(of.id, batch.view.getUint16(place))])
       },
+      checked: (element, place, length) => checks.push([element, place, length]),
     }
     for (let i = 0; i < batch.count; i++) {
       const first = recordStart(batch, i)
       const end = recordEnd(batch, i)
       patches.length = 0
+      checks.length = 0
       let place = first
       for (const {element, length} of known.template.fields) {
         place = walkField(walk, element, length, place, end)
@@ -336,8 +338,15 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
         continue
       }
       const shift = at - first
-      copy(batch, i, i + 1, known)
+      block.set(batch.octets.subarray(first, end), at)
+      at += end - first
+      count++
       for (const [where, id] of patches) view.setUint16(where + shift, id)
+      for (const [element, where, n] of checks) {
+        const from = where + shift
+        if (element.type === 'string') checkString(from, from + n)
+        else if (n === 2) block[from] &= 0x0f
+      }
       ledger.out++
     }
   }

@@ -1,4 +1,10 @@
-import {VARIABLE, isList, type AbstractType, type InformationElement} from '../record/element.js'
+import {
+  REVERSE_PEN,
+  VARIABLE,
+  isList,
+  type AbstractType,
+  type InformationElement,
+} from '../record/element.js'
 import {MAX_LIST_DEPTH} from '../record/lists.js'
 import type {ElementLookup, TemplateLookup} from '../record/batch.js'
 import type {Template} from '../record/template.js'
@@ -16,6 +22,24 @@ export interface ListWalk {
   readonly elements: ElementLookup | undefined
   /** Told of each Template ID in the lists: its octet, and the Template if it is known. */
   readonly found: (at: number, template: Template | undefined) => void
+  /** Told of each string and tcpControlBits field. */
+  readonly checked: (element: InformationElement, at: number, length: number) => void
+}
+
+/** Whether the upper four bits of the element's 16 are no flags. RFC 9565 section 3. */
+export function isControlBits(element: InformationElement): boolean {
+  const pen = element.enterpriseNumber
+  return element.elementId === 6 && (pen === 0 || pen === REVERSE_PEN)
+}
+
+/** Whether a walk has anything to do with fields of this element. */
+function concerns(element: InformationElement): boolean {
+  return (
+    isList(element.type) ||
+    namesTemplate(element) ||
+    element.type === 'string' ||
+    isControlBits(element)
+  )
 }
 
 /**
@@ -43,7 +67,7 @@ export function walkList(
       at += 4
     }
     const element = walk.elements?.get(enterprise, id & 0x7fff)
-    if (element === undefined || !(isList(element.type) || namesTemplate(element))) return
+    if (element === undefined || !concerns(element)) return
     while (at < end) {
       const next = walkField(walk, element, length, at, end, depth + 1)
       if (next <= at) return
@@ -67,7 +91,7 @@ function walkRecords(walk: ListWalk, idAt: number, at: number, end: number, dept
   const template = walk.templates?.get(walk.view.getUint16(idAt))
   walk.found(idAt, template)
   if (template === undefined) return
-  if (!template.fields.some(({element: e}) => isList(e.type) || namesTemplate(e))) return
+  if (!template.fields.some(({element}) => concerns(element))) return
   while (at < end) {
     const start = at
     for (const {element, length} of template.fields) {
@@ -102,6 +126,8 @@ export function walkField(
     walkList(walk, element.type, at, at + length, depth)
   } else if (length === 2 && namesTemplate(element)) {
     walk.found(at, walk.templates?.get(walk.view.getUint16(at)))
+  } else if (concerns(element)) {
+    walk.checked(element, at, length)
   }
   return at + length
 }

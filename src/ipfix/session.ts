@@ -22,6 +22,7 @@ import {
   type StoredTemplate,
   type TemplatePool,
 } from './template-store.js'
+import type {TypeRecordReader} from './type-records.js'
 import {countMisfits, measureTemplateRecord, readTemplateRecord} from './template-record.js'
 import {createTemplate, type Template} from '../record/template.js'
 import type {Damage} from './message-stream.js'
@@ -198,9 +199,8 @@ export function createSession(options: SessionOptions): Session {
   let last: Domain | undefined
   /** Undoes the Template changes of the Message at hand, last one first. */
   let undo: (() => void)[] = []
-  /** Templates that the Message at hand brought, and its type records. */
+  /** Templates that the Message at hand brought. */
   let arrived: StoredTemplate[] = []
-  let described: {batch: RecordBatch; types: NonNullable<StoredTemplate['types']>}[] = []
   let unread: UnreadSets | undefined
   /** Records of the Message at hand that lack a direction. */
   let refused = 0
@@ -341,7 +341,7 @@ export function createSession(options: SessionOptions): Session {
       elements: stored.lists ? elements : undefined,
     }
     out.push(batch)
-    if (stored.types !== undefined) described.push({batch, types: stored.types})
+    if (stored.types !== undefined) learn(batch, stored.types)
     return count
   }
 
@@ -441,31 +441,41 @@ export function createSession(options: SessionOptions): Session {
     held = waiting
   }
 
-  /** Takes in type records; Templates that have the elements they describe are made anew. */
-  function learn(): void {
+  /** Takes in type records; Templates that have the elements they describe are made anew. RFC 5610 section 3. */
+  function learn(batch: RecordBatch, types: TypeRecordReader): void {
     let learned = false
-    for (const {batch, types} of described) {
-      for (let i = 0; i < batch.count; i++) {
-        const element = types(batch, i)
-        if (element === undefined || !elements.learn(element)) records.note('type-record-ignored')
-        else learned = true
+    for (let i = 0; i < batch.count; i++) {
+      const element = types(batch, i)
+      const known =
+        element !== undefined &&
+        elements.get(element.enterpriseNumber, element.elementId).status !== 'unknown'
+      if (element === undefined || !elements.learn(element)) {
+        records.note('type-record-ignored', 1, batch.message.offset)
+      } else if (!known) {
+        learned = true
+        undo.push(() => elements.forget(element))
       }
     }
-    described = []
     if (!learned) return
     for (const domain of templates.domains.values()) {
-      for (const stored of domain.templates.values()) {
-        if (!stored.unknowns) continue
-        const {id, fields, scopeCount} = stored.template
-        const specifiers = fields.map(({element, length}) => ({
-          element: elements.get(element.enterpriseNumber, element.elementId),
-          length,
-        }))
-        if (specifiers.every(({element}, i) => element === fields[i].element)) continue
-        stored.template = createTemplate(id, specifiers, scopeCount)
-        stored.unknowns = specifiers.some(({element}) => element.status === 'unknown')
-        domain.snapshot = undefined
-      }
+      for (const stored of domain.templates.values()) if (stored.unknowns) describe(stored)
+    }
+  }
+
+  function describe(stored: StoredTemplate): void {
+    const old = stored.template
+    const specifiers = old.fields.map(({element, length}) => ({
+      element: elements.get(element.enterpriseNumber, element.elementId),
+      length,
+    }))
+    if (specifiers.every(({element}, i) => element === old.fields[i].element)) return
+    replace(createTemplate(old.id, specifiers, old.scopeCount))
+    undo.push(() => replace(old))
+
+    function replace(template: Template): void {
+      stored.template = template
+      stored.unknowns = template.fields.some(({element}) => element.status === 'unknown')
+      stored.domain.snapshot = undefined
     }
   }
 
@@ -528,7 +538,7 @@ export function createSession(options: SessionOptions): Session {
     messages.in++
     messages.out++
     observer?.message?.(context)
-    if (undo.length > 0 || held.length > 0 || described.length > 0 || unread !== undefined) {
+    if (undo.length > 0 || held.length > 0) {
       afterwards(out, first, context)
     }
     book(count, offset)
@@ -555,9 +565,8 @@ export function createSession(options: SessionOptions): Session {
     }
   }
 
-  /** What is rare: Templates, held Sets and type records of a Message that was read without fault. */
+  /** What is rare: Templates and held Sets of a Message that was read without fault. */
   function afterwards(out: RecordBatch[], first: number, context: MessageContext): void {
-    undo = []
     if (held.length > 0) {
       if (arrived.length > 0) {
         const released: RecordBatch[] = []
@@ -567,7 +576,8 @@ export function createSession(options: SessionOptions): Session {
       if (!reliable) expire(context.exportTime)
     }
     arrived = []
-    learn()
+    // What type records among the held Sets taught stays, too.
+    undo = []
   }
 
   /** A malformed Message is dropped whole. RFC 7011 section 9.1. */
@@ -583,7 +593,6 @@ export function createSession(options: SessionOptions): Session {
     for (let i = undo.length - 1; i >= 0; i--) undo[i]()
     undo = []
     arrived = []
-    described = []
     if (unread !== undefined) {
       const dropped = unread
       held = held.filter((set) => {

@@ -53,9 +53,9 @@ export function typeRecordReader(template: Template): TypeRecordReader | undefin
     const name = values.get(ie.informationElementName)
     if (typeof pen !== 'number' || typeof id !== 'number' || typeof type !== 'number')
       return undefined
-    if (typeof name !== 'string' || !usableName(name)) return undefined
     const elementId = id & 0x7fff
     if (pen === 0 || elementId === 0 || type >= abstractTypes.length) return undefined
+    if (typeof name !== 'string' || !usableName(name, pen, elementId)) return undefined
     const description = values.get(ie.informationElementDescription)
     // Section 3.9: a record with a NUL in its text is ignored.
     if (typeof description === 'string' && description.includes('\0')) return undefined
@@ -82,10 +82,15 @@ export function typeRecordReader(template: Template): TypeRecordReader | undefin
 
 /**
  * Names go into NDJSON keys and filters: letters, digits and `_.-`, beginning with a letter, and not the name of
- * an element that the registry has.
+ * another element that the registry has.
  */
-function usableName(name: string): boolean {
-  return /^[A-Za-z][A-Za-z0-9_.-]{0,254}$/.test(name) && elementByName(name) === undefined
+function usableName(name: string, enterpriseNumber: number, elementId: number): boolean {
+  if (!/^[A-Za-z][A-Za-z0-9_.-]{0,254}$/.test(name)) return false
+  const known = elementByName(name)
+  return (
+    known === undefined ||
+    (known.enterpriseNumber === enterpriseNumber && known.elementId === elementId)
+  )
 }
 
 /** The Options Template of the type records that darta sends. */

@@ -87,6 +87,8 @@ export interface SessionElements {
   get(enterpriseNumber: number, elementId: number): InformationElement
   /** False if the element is known already with another type, or the record is not usable. */
   learn(element: InformationElement): boolean
+  /** Takes back what `learn` took in, from a Message that turned out to be malformed. */
+  forget(element: InformationElement): void
 }
 
 /** Elements one session may add, of each kind: what comes in decides their number. */
@@ -115,6 +117,9 @@ export function createSessionElements(): SessionElements {
       if (learned.size >= MAX_SESSION_ELEMENTS) return false
       learned.set(k, element)
       return true
+    },
+    forget({enterpriseNumber, elementId}) {
+      learned.delete(key(enterpriseNumber, elementId))
     },
   }
 }
