@@ -4,6 +4,7 @@ import type * as Interfaces from '@oclif/core/interfaces'
 import {DartaError} from '../record/errors.js'
 import {Ledger, type StageLedger} from '../record/ledger.js'
 import {isClosedPipe, OutputClosed, writeError} from '../io/errors.js'
+import {loadNative} from '../io/native.js'
 import {writeAllSync} from '../io/standard-streams.js'
 import {removeTemporaries} from '../io/temporaries.js'
 import type {CommandClass} from './run-darta.js'
@@ -241,6 +242,7 @@ export abstract class DartaCommand extends Command {
     process.on('SIGUSR1', () => {
       for (const stage of this.ledger.stages) this.#tell(stage)
     })
+    loadNative()?.unblockUsr1()
     process.on('SIGUSR2', () => this.#flush?.())
     process.on('uncaughtException', (error) => {
       this.report(error)

@@ -17,6 +17,8 @@ export interface MeterHandle {
  */
 export interface NativeAddon {
   readonly createGroups: CreateGroups
+  /** Call it when SIGUSR1 has its listener: Node, started with --disable-sigusr1, keeps the signal blocked. */
+  unblockUsr1(): void
   /** @throws an error with code DARTA_USAGE: a field that the meter cannot fill, a system without memory */
   meterCreate(options: NativeMeterOptions): MeterHandle
   meterPush(meter: MeterHandle, octets: Uint8Array): unknown[]

@@ -18,13 +18,17 @@ export async function openMeter(
 ): Promise<Meter> {
   if (kind !== 'typescript') {
     const addon = loadNative()
-    if (addon !== undefined) return createNativeMeter(addon, options)
+    if (addon !== undefined) {
+      command.detail('metering in C++')
+      return createNativeMeter(addon, options)
+    }
     const why = nativeAbsence() ?? 'it is not there'
     if (kind === 'native') {
       throw new DartaError('DARTA_NATIVE_MISSING', `no meter in C++: ${why}`)
     }
-    command.detail(`metering in TypeScript: ${why}`)
+    command.detail(`no meter in C++: ${why}`)
   }
+  command.detail('metering in TypeScript')
   const {createTypescriptMeter} = await import('../../metering/typescript-meter.js')
   return createTypescriptMeter(options)
 }
