@@ -2,6 +2,8 @@
 #include "binding/binding.h"
 
 NAPI_MODULE_INIT() {
+  darta::register_live(env, exports);
+  darta::register_privileges(env, exports);
   darta::register_meter(env, exports);
   darta::register_groups(env, exports);
   darta::register_text(env, exports);

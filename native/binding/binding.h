@@ -3,6 +3,8 @@
 #include <node_api.h>
 
 namespace darta {
+void register_live(napi_env env, napi_value exports);
+void register_privileges(napi_env env, napi_value exports);
 void register_meter(napi_env env, napi_value exports);
 void register_groups(napi_env env, napi_value exports);
 void register_text(napi_env env, napi_value exports);

@@ -9,7 +9,7 @@
 #include <cmath>
 #include <cstdlib>
 
-#include "binding/binding.h"
+#include "binding/meter_values.h"
 
 namespace darta {
 namespace {
@@ -49,26 +49,6 @@ napi_value undefined(napi_env env) {
 
 void set(napi_env env, napi_value object, const char* name, napi_value value) {
   napi_set_named_property(env, object, name, value);
-}
-
-/// A property that is a number or boolean, as a number; not a number if it is neither.
-double number_property(napi_env env, napi_value object, const char* name) {
-  napi_value value = nullptr;
-  napi_valuetype type = napi_undefined;
-  if (napi_get_named_property(env, object, name, &value) != napi_ok ||
-      napi_typeof(env, value, &type) != napi_ok)
-    return std::nan("");
-  bool flag = false;
-  if (type == napi_boolean && napi_get_value_bool(env, value, &flag) == napi_ok) return flag;
-  double result = std::nan("");
-  if (type == napi_number) napi_get_value_double(env, value, &result);
-  return result;
-}
-
-/// Whole number between 0 and `most`; what is no number is 0.
-uint64_t whole(double value, uint64_t most) {
-  if (!(value > 0)) return 0;
-  return value >= static_cast<double>(most) ? most : static_cast<uint64_t>(value);
 }
 
 int64_t timeout(napi_env env, napi_value object, const char* name) {
@@ -153,19 +133,11 @@ napi_value to_array(napi_env env, const Output& output) {
 napi_value result(napi_env env, Meter& meter, MeterStatus status, bool done = false) {
   napi_value array = nullptr;
   if (napi_create_array(env, &array) != napi_ok) return fail(env, "no array");
-  uint32_t at = 0;
-  napi_set_element(env, array, at++, number(env, static_cast<double>(status)));
-  napi_set_element(env, array, at++, number(env, done ? 1 : 0));
+  napi_set_element(env, array, 0, number(env, static_cast<double>(status)));
+  napi_set_element(env, array, 1, number(env, done ? 1 : 0));
   if (status != MeterStatus::ok) return array;
-  for (const Output& output : meter.take_outputs()) {
-    const napi_value octets = to_array(env, output);
-    if (octets == nullptr) return fail(env, "no buffer for records");
-    napi_set_element(env, array, at++, octets);
-    napi_set_element(env, array, at++, number(env, output.template_index));
-    napi_set_element(env, array, at++, number(env, output.count));
-    napi_set_element(env, array, at++, number(env, static_cast<double>(output.export_time)));
-  }
-  return array;
+  return append_outputs(env, array, 2, meter.take_outputs()) ? array
+                                                             : fail(env, "no buffer for records");
 }
 
 napi_value meter_create(napi_env env, napi_callback_info info) {
@@ -173,23 +145,7 @@ napi_value meter_create(napi_env env, napi_callback_info info) {
   if (!call.read(env, info, 1, false)) return fail(env, "meterCreate(options)");
   const napi_value given = call.arguments[0];
   MeterOptions options;
-  options.emit = static_cast<Emit>(whole(number_property(env, given, "emit"), 2));
-  options.key = static_cast<uint32_t>(whole(number_property(env, given, "key"), UINT32_MAX));
-  options.biflow = number_property(env, given, "biflow") > 0;
-  options.decap = number_property(env, given, "decap") > 0;
-  options.idle_timeout = timeout(env, given, "idleTimeoutMs");
-  options.active_timeout = timeout(env, given, "activeTimeoutMs");
-  options.tcp_fin_timeout = timeout(env, given, "tcpFinTimeoutMs");
-  options.tcp_rst_timeout = timeout(env, given, "tcpRstTimeoutMs");
-  options.max_memory = whole(number_property(env, given, "maxMemoryOctets"), UINT64_MAX);
-  options.max_flows = whole(number_property(env, given, "maxFlows"), UINT64_MAX);
-  options.max_frames = whole(number_property(env, given, "maxFrames"), UINT64_MAX);
-  options.on_full = static_cast<OnFull>(whole(number_property(env, given, "onFull"), 2));
-  options.section_octets =
-      static_cast<uint32_t>(whole(number_property(env, given, "sectionOctets"), UINT32_MAX));
-  options.seed = seed_property(env, given);
-  if (!fields_property(env, given, "v4", options.v4) ||
-      !fields_property(env, given, "v6", options.v6))
+  if (!read_meter_options(env, given, options))
     return fail(env, "fields are triples of numbers in a Uint32Array");
   std::string error;
   auto handle = std::make_unique<MeterHandle>();
@@ -316,10 +272,87 @@ napi_value time_value(napi_env env, int64_t nanoseconds) {
 
 napi_value meter_counters(napi_env env, napi_callback_info info) {
   Call call;
+  if (!call.read(env, info, 1, true)) return fail(env, "meterCounters(meter)");
+  return counters_value(env, call.handle->meter->counters());
+}
+
+napi_value meter_close(napi_env env, napi_callback_info info) {
+  Call call;
+  // Closing twice does nothing.
+  if (call.read(env, info, 1, true)) call.handle->meter.reset();
+  return undefined(env);
+}
+
+}  // namespace
+
+/// A property that is a number or boolean, as a number; not a number if it is neither.
+double number_property(napi_env env, napi_value object, const char* name) {
+  napi_value value = nullptr;
+  napi_valuetype type = napi_undefined;
+  if (napi_get_named_property(env, object, name, &value) != napi_ok ||
+      napi_typeof(env, value, &type) != napi_ok)
+    return std::nan("");
+  bool flag = false;
+  if (type == napi_boolean && napi_get_value_bool(env, value, &flag) == napi_ok) return flag;
+  double result = std::nan("");
+  if (type == napi_number) napi_get_value_double(env, value, &result);
+  return result;
+}
+
+/// Whole number between 0 and `most`; what is no number is 0.
+uint64_t whole(double value, uint64_t most) {
+  if (!(value > 0)) return 0;
+  return value >= static_cast<double>(most) ? most : static_cast<uint64_t>(value);
+}
+
+std::string text_property(napi_env env, napi_value object, const char* name) {
+  napi_value value = nullptr;
+  size_t length = 0;
+  if (napi_get_named_property(env, object, name, &value) != napi_ok ||
+      napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok)
+    return {};
+  std::string result(length + 1, '\0');
+  napi_get_value_string_utf8(env, value, result.data(), result.size(), &length);
+  result.resize(length);
+  return result;
+}
+
+bool read_meter_options(napi_env env, napi_value given, MeterOptions& options) {
+  options.emit = static_cast<Emit>(whole(number_property(env, given, "emit"), 2));
+  options.key = static_cast<uint32_t>(whole(number_property(env, given, "key"), UINT32_MAX));
+  options.biflow = number_property(env, given, "biflow") > 0;
+  options.decap = number_property(env, given, "decap") > 0;
+  options.idle_timeout = timeout(env, given, "idleTimeoutMs");
+  options.active_timeout = timeout(env, given, "activeTimeoutMs");
+  options.tcp_fin_timeout = timeout(env, given, "tcpFinTimeoutMs");
+  options.tcp_rst_timeout = timeout(env, given, "tcpRstTimeoutMs");
+  options.max_memory = whole(number_property(env, given, "maxMemoryOctets"), UINT64_MAX);
+  options.max_flows = whole(number_property(env, given, "maxFlows"), UINT64_MAX);
+  options.max_frames = whole(number_property(env, given, "maxFrames"), UINT64_MAX);
+  options.on_full = static_cast<OnFull>(whole(number_property(env, given, "onFull"), 2));
+  options.section_octets =
+      static_cast<uint32_t>(whole(number_property(env, given, "sectionOctets"), UINT32_MAX));
+  options.seed = seed_property(env, given);
+  return fields_property(env, given, "v4", options.v4) &&
+         fields_property(env, given, "v6", options.v6);
+}
+
+bool append_outputs(napi_env env, napi_value array, uint32_t at,
+                    const std::vector<Output>& outputs) {
+  for (const Output& output : outputs) {
+    const napi_value octets = to_array(env, output);
+    if (octets == nullptr) return false;
+    napi_set_element(env, array, at++, octets);
+    napi_set_element(env, array, at++, number(env, output.template_index));
+    napi_set_element(env, array, at++, number(env, output.count));
+    napi_set_element(env, array, at++, number(env, static_cast<double>(output.export_time)));
+  }
+  return true;
+}
+
+napi_value counters_value(napi_env env, const MeterCounters& c) {
   napi_value object = nullptr;
-  if (!call.read(env, info, 1, true) || napi_create_object(env, &object) != napi_ok)
-    return fail(env, "meterCounters(meter)");
-  const MeterCounters c = call.handle->meter->counters();
+  if (napi_create_object(env, &object) != napi_ok) return fail(env, "no object");
   const auto add = [&](const char* name, uint64_t value) {
     set(env, object, name, number(env, static_cast<double>(value)));
   };
@@ -341,15 +374,6 @@ napi_value meter_counters(napi_env env, napi_callback_info info) {
   set(env, object, "lost", reasons(env, c.lost));
   return object;
 }
-
-napi_value meter_close(napi_env env, napi_callback_info info) {
-  Call call;
-  // Closing twice does nothing.
-  if (call.read(env, info, 1, true)) call.handle->meter.reset();
-  return undefined(env);
-}
-
-}  // namespace
 
 void register_meter(napi_env env, napi_value exports) {
   static constexpr struct {

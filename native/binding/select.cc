@@ -1,4 +1,5 @@
-// Shares: the C++ hash over many frames at once, and the kernel's own BPF interpreter as a judge of programs.
+// Shares: the C++ hash over many frames at once, and the kernel's own BPF interpreter as a judge of
+// programs.
 #include <linux/filter.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -28,7 +29,8 @@ bool typed(napi_env env, napi_value value, napi_typedarray_type wanted, View& ou
   return type == wanted;
 }
 
-/// Frames are octets between consecutive offsets; refuses offsets that run backwards or past the octets.
+/// Frames are octets between consecutive offsets; refuses offsets that run backwards or past the
+/// octets.
 bool frames_ok(const View& octets, const View& offsets) {
   if (offsets.length == 0) return false;
   const auto* at = reinterpret_cast<const uint32_t*>(offsets.data);
@@ -43,7 +45,8 @@ napi_value refuse(napi_env env, const char* message) {
   return nullptr;
 }
 
-/// shareSlots(octets: Uint8Array, offsets: Uint32Array, linkType, addresses 0|1|2, protocol 0|1, ports 0|1, seed, slots: Uint16Array)
+/// shareSlots(octets: Uint8Array, offsets: Uint32Array, linkType, addresses 0|1|2, protocol 0|1,
+/// ports 0|1, seed, slots: Uint16Array)
 napi_value share_slots_of(napi_env env, napi_callback_info info) {
   napi_value argv[8];
   size_t argc = 8;
@@ -70,8 +73,9 @@ napi_value share_slots_of(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-/// runSocketFilter(program: Uint8Array of struct sock_filter, octets, offsets, accepted: Uint8Array)
-/// Sends every frame through a socket pair with the program attached: the kernel itself decides.
+/// runSocketFilter(program: Uint8Array of struct sock_filter, octets, offsets, accepted:
+/// Uint8Array) Sends every frame through a socket pair with the program attached: the kernel itself
+/// decides.
 napi_value run_socket_filter(napi_env env, napi_callback_info info) {
   napi_value argv[4];
   size_t argc = 4;

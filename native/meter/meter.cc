@@ -223,6 +223,41 @@ MeterStatus Meter::read(Octets octets, bool last, size_t budget, Progress& progr
                        : MeterStatus::ok;
 }
 
+template <Emit emit>
+void Meter::take_each(std::span<const Frame> frames) {
+  Sink<emit> sink{*this};
+  for (const Frame& frame : frames) {
+    if (sink.full()) break;
+    sink.frame(frame);
+    input_octets_ += frame.captured;
+  }
+}
+
+MeterStatus Meter::take(std::span<const Frame> frames) {
+  if (finished_ || table_full_ || frames.empty()) return MeterStatus::ok;
+  begun_ = true;
+  if (!link_type_) link_type_ = frames.front().link_type;
+  switch (options_.emit) {
+    case Emit::flows:
+      take_each<Emit::flows>(frames);
+      break;
+    case Emit::packets:
+      take_each<Emit::packets>(frames);
+      break;
+    case Emit::pcap:
+      take_each<Emit::pcap>(frames);
+      break;
+  }
+  run_batch();
+  return table_full_ ? MeterStatus::table_full : MeterStatus::ok;
+}
+
+void Meter::tick(int64_t time) {
+  if (finished_ || time <= clock_ || clock_ < 0) return;
+  clock_ = time;
+  if (options_.emit == Emit::flows && static_cast<uint64_t>(time) >= next_tick_) advance(time);
+}
+
 void Meter::lose(Loss loss, uint64_t offset, uint64_t octets, int64_t time) noexcept {
   const auto i = static_cast<size_t>(loss);
   if (lost_[i]++ == 0) first_offset_[i] = offset;

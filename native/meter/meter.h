@@ -84,6 +84,11 @@ class Meter {
   [[nodiscard]] MeterStatus step(size_t octets, bool& done);
   /// What the capture of the last `bad_format` began with.
   [[nodiscard]] CaptureReader::Beginning bad_beginning() const noexcept { return bad_beginning_; }
+  /// Meters frames that come from elsewhere than a capture; they must stay valid during the call.
+  [[nodiscard]] MeterStatus take(std::span<const Frame> frames);
+  /// Moves the clock (nanoseconds since 1970) when no frame does, so that Flows of a quiet link
+  /// end.
+  void tick(int64_t time);
   /// Whether the limit of frames is reached.
   [[nodiscard]] bool full() const noexcept {
     return options_.max_frames != 0 && frames_ >= options_.max_frames;
@@ -136,6 +141,8 @@ class Meter {
   Meter(const MeterOptions& options, Plan plan);
   [[nodiscard]] static uint64_t flow_limit(const MeterOptions& options, const Plan& plan) noexcept;
 
+  template <Emit emit>
+  void take_each(std::span<const Frame> frames);
   MeterStatus read(Octets octets, bool last, size_t budget, Progress& progress);
   /// `time`: −1 if it has none.
   void lose(Loss loss, uint64_t offset, uint64_t octets, int64_t time) noexcept;

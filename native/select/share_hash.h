@@ -1,5 +1,5 @@
-// The hash that divides a link between capture nodes; src/metering/share-hash.ts says what it is and why.
-// Both and the classic BPF program agree bit for bit.
+// The hash that divides a link between capture nodes; src/metering/share-hash.ts says what it is
+// and why. Both and the classic BPF program agree bit for bit.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -14,6 +14,7 @@ import {DartaError} from '../record/errors.js'
 import type {StageLedger} from '../record/ledger.js'
 import {ofInput} from './capture/of-input.js'
 import {meterFlags, meterOptions} from './capture/meter-options.js'
+import {captureLive, liveFlags} from './capture/live.js'
 import {openExporter, type MeterExporter} from './capture/open-exporter.js'
 import {openMeter} from './capture/open-meter.js'
 
@@ -39,9 +40,11 @@ export default class Capture extends DartaCommand {
       char: 'r',
       multiple: true,
       multipleNonGreedy: true,
+      exclusive: ['interface'],
       helpValue: 'FILE',
       summary: 'Read the capture FILE, or standard input for -, which is the default.',
     }),
+    ...liveFlags,
     write: common.write,
     output: common.output,
     force: common.force,
@@ -63,12 +66,18 @@ export default class Capture extends DartaCommand {
   protected async execute(): Promise<void> {
     const {flags} = await this.parse(Capture)
     const options = meterOptions(flags)
-    const names = await inputNames(flags.read)
     // What is wrong on the command line is told before anything is opened.
     if (options.emit !== 'pcap') await chooseFormat(flags)
     else if (flags.output !== undefined) {
       throw new DartaError('DARTA_USAGE', '-o chooses a format of records; --emit pcap writes none')
     }
+    if (flags.interface !== undefined) {
+      await captureLive(this, {...flags, interface: flags.interface}, options, () =>
+        openExporter(this, options, flags, flags.odid),
+      )
+      return
+    }
+    const names = await inputNames(flags.read)
     const meter = await openMeter(this, flags.meter, options)
     try {
       const account = this.ledger.stage('meter', 'packets')

@@ -34,6 +34,43 @@ export interface NativeAddon {
   meterBeginning(meter: MeterHandle): [octets: number, magic: number]
   meterCounters(meter: MeterHandle): NativeMeterCounters
   meterClose(meter: MeterHandle): void
+  /** 0, or the errno of what failed. */
+  dropCapabilities(): number
+  /** Live capture: options with `threads`, and one ring for each interface and thread; or what failed and where. */
+  liveOpen(
+    options: NativeMeterOptions & {readonly threads: number},
+    rings: readonly NativeRing[],
+  ): LiveHandle | [call: string, errno: number, ring: number]
+  /** Starts the threads; `wake` is called when there is something to take, and at the end. */
+  liveStart(live: LiveHandle, wake: () => void): void
+  /** [ended 0 or 1, errno or −1 for a full flow table, octets, template, count, exportTime, octets, …] */
+  liveTake(live: LiveHandle): unknown[]
+  liveStop(live: LiveHandle): void
+  liveFlush(live: LiveHandle): void
+  /** Of each thread. */
+  liveCounters(live: LiveHandle): NativeMeterCounters[]
+  /** Packets, drops, freezes and link type of each ring, one after another. */
+  liveStatistics(live: LiveHandle): number[]
+  liveClose(live: LiveHandle): void
+}
+
+declare const liveHandle: unique symbol
+
+/** A live capture in C++; only its own functions can use it. */
+export interface LiveHandle {
+  readonly [liveHandle]: true
+}
+
+export interface NativeRing {
+  /** Empty: all interfaces. */
+  readonly interface: string
+  readonly ringOctets: number
+  readonly promiscuous: boolean
+  /** struct sock_filter after struct sock_filter */
+  readonly filter: Uint8Array
+  /** 0: no fanout */
+  readonly fanoutGroup: number
+  readonly fanout: Uint8Array
 }
 
 /** MeterOptions in numbers. */

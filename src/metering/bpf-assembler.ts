@@ -145,3 +145,49 @@ function assemble(lines: readonly Line[], labels: ReadonlyMap<string, number>): 
     }
   }
 }
+
+/** `struct sock_filter` after `struct sock_filter`, in the byte order of the machine. */
+export function bpfOctets(program: readonly BpfInstruction[]): Uint8Array {
+  const octets = new Uint8Array(program.length * 8)
+  const view = new DataView(octets.buffer)
+  const little = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
+  program.forEach(({code, jt, jf, k}, i) => {
+    view.setUint16(i * 8, code, little)
+    octets[i * 8 + 2] = jt
+    octets[i * 8 + 3] = jf
+    view.setUint32(i * 8 + 4, k, little)
+  })
+  return octets
+}
+
+/** Reads what `tcpdump -ddd` prints: the number of instructions, then `code jt jf k` in decimal, a line each. */
+export function parseBpfText(text: string): BpfInstruction[] {
+  return text
+    .trim()
+    .split('\n')
+    .slice(1)
+    .map((line) => line.split(' ').map(Number))
+    .map(([code, jt, jf, k]) => ({code, jt, jf, k}))
+}
+
+const RETURN = 0x06
+const RETURN_A = 0x16
+const JUMP_ALWAYS = 0x05
+
+/**
+ * A program that accepts what both accept, with the snap length of `second`. Where `first` accepts, it goes on
+ * at the beginning of `second`, which therefore must not count on what A, X and M hold at its start.
+ */
+export function bothPrograms(
+  first: readonly BpfInstruction[],
+  second: readonly BpfInstruction[],
+): BpfInstruction[] {
+  if (first.some(({code}) => code === RETURN_A))
+    throw new Error('a filter that returns A cannot be joined')
+  const joined = first.map((instruction, i) =>
+    instruction.code === RETURN && instruction.k !== 0
+      ? {code: JUMP_ALWAYS, jt: 0, jf: 0, k: first.length - i - 1}
+      : instruction,
+  )
+  return [...joined, ...second]
+}

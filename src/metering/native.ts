@@ -24,7 +24,7 @@ export interface MeterAddon<Handle> {
   meterClose(meter: Handle): void
 }
 
-type AddonOptions = Omit<MeterOptions, 'emit' | 'key' | 'onFull' | 'fields' | 'seed'> & {
+export type AddonOptions = Omit<MeterOptions, 'emit' | 'key' | 'onFull' | 'fields' | 'seed'> & {
   readonly emit: number
   readonly key: number
   readonly onFull: number
@@ -33,7 +33,7 @@ type AddonOptions = Omit<MeterOptions, 'emit' | 'key' | 'onFull' | 'fields' | 's
   readonly v6: Uint32Array
 }
 
-type AddonCounters = Omit<MeterCounters, 'skipped' | 'lost' | 'firstOffset'> & {
+export type AddonCounters = Omit<MeterCounters, 'skipped' | 'lost' | 'firstOffset'> & {
   readonly skipped: readonly (string | number)[]
   readonly lost: readonly (string | number)[]
 }
@@ -82,16 +82,7 @@ export function createNativeMeter<Handle>(
 
   function outputsOf(result: readonly unknown[]): MeterOutput[] {
     check(result[0] as number)
-    const outputs: MeterOutput[] = []
-    for (let i = 2; i < result.length; i += 4) {
-      outputs.push({
-        octets: result[i] as Uint8Array,
-        template: result[i + 1] as number,
-        count: result[i + 2] as number,
-        exportTime: result[i + 3] as number,
-      })
-    }
-    return outputs
+    return readOutputs(result)
   }
 
   return {
@@ -117,18 +108,33 @@ export function createNativeMeter<Handle>(
     full: () => addon.meterFull(handle),
     finish: () => outputsOf(addon.meterFinish(handle)),
     flush: () => outputsOf(addon.meterFlush(handle)),
-    counters() {
-      const {skipped, lost, ...rest} = addon.meterCounters(handle)
-      return {
-        ...rest,
-        skipped: triples(skipped, 1),
-        lost: triples(lost, 1),
-        firstOffset: triples(lost, 2),
-      }
-    },
+    counters: () => readCounters(addon.meterCounters(handle)),
     close() {
       addon.meterClose(handle)
     },
+  }
+}
+
+/** The buffers in a result: four values each, behind its first two. */
+export function readOutputs(result: readonly unknown[]): MeterOutput[] {
+  const outputs: MeterOutput[] = []
+  for (let i = 2; i < result.length; i += 4) {
+    outputs.push({
+      octets: result[i] as Uint8Array,
+      template: result[i + 1] as number,
+      count: result[i + 2] as number,
+      exportTime: result[i + 3] as number,
+    })
+  }
+  return outputs
+}
+
+export function readCounters({skipped, lost, ...rest}: AddonCounters): MeterCounters {
+  return {
+    ...rest,
+    skipped: triples(skipped, 1),
+    lost: triples(lost, 1),
+    firstOffset: triples(lost, 2),
   }
 }
 
@@ -146,22 +152,27 @@ function notACapture(octets: number, magic: number): DartaError {
 }
 
 function create<Handle>(addon: MeterAddon<Handle>, options: MeterOptions): Handle {
-  const {emit, key, onFull, fields, seed, ...rest} = options
   try {
-    return addon.meterCreate({
-      ...rest,
-      emit: emits.indexOf(emit),
-      key: key.reduce((bits, part) => bits | (1 << keyParts.indexOf(part)), 0),
-      onFull: policies.indexOf(onFull),
-      seed,
-      v4: numbersOf(fields.v4),
-      v6: numbersOf(fields.v6),
-    })
+    return addon.meterCreate(addonOptions(options))
   } catch (error) {
     if (!(error instanceof Error) || (error as NodeJS.ErrnoException).code !== 'DARTA_USAGE') {
       throw error
     }
     throw new DartaError('DARTA_USAGE', error.message, undefined, error)
+  }
+}
+
+/** Options in numbers, as the addon takes them. */
+export function addonOptions(options: MeterOptions): AddonOptions {
+  const {emit, key, onFull, fields, seed, ...rest} = options
+  return {
+    ...rest,
+    emit: emits.indexOf(emit),
+    key: key.reduce((bits, part) => bits | (1 << keyParts.indexOf(part)), 0),
+    onFull: policies.indexOf(onFull),
+    seed,
+    v4: numbersOf(fields.v4),
+    v6: numbersOf(fields.v6),
   }
 }
 

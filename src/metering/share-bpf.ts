@@ -33,6 +33,24 @@ export function shareProgram(
   acceptOctets = 0x40000,
 ): BpfInstruction[] {
   const b = createBpfAssembler()
+  slotOf(b, linkType, selector, seed)
+  ownedTest(b, owned, acceptOctets)
+  return b.assemble()
+}
+
+/**
+ * The program that gives a frame's slot as its result: what PACKET_FANOUT_CBPF deals frames out by. There they
+ * begin at layer 3, so the link type is 101 (raw IP).
+ */
+export function slotProgram(linkType: number, selector: Selector, seed: number): BpfInstruction[] {
+  const b = createBpfAssembler()
+  slotOf(b, linkType, selector, seed)
+  b.acceptA()
+  return b.assemble()
+}
+
+/** A ← slot */
+function slotOf(b: BpfAssembler, linkType: number, selector: Selector, seed: number): void {
   locate(b, linkType)
   b.label('other')
   otherTerm(b, linkType)
@@ -50,8 +68,6 @@ export function shareProgram(
   b.alu('xor', 'X')
   b.alu('mul', MIX2)
   b.alu('rsh', 20)
-  ownedTest(b, owned, acceptOctets)
-  return b.assemble()
 }
 
 /** Jumps unless `octets` are left from X on. X is kept; A is lost. */

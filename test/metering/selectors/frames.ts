@@ -2,7 +2,7 @@
 import {createRequire} from 'node:module'
 import {existsSync, readFileSync} from 'node:fs'
 import {createCaptureReader} from '../../../src/metering/capture-file.js'
-import type {BpfInstruction} from '../../../src/metering/bpf-assembler.js'
+import {bpfOctets, type BpfInstruction} from '../../../src/metering/bpf-assembler.js'
 import type {Selector} from '../../../src/metering/selector.js'
 import {root} from '../../support/needing.js'
 
@@ -70,17 +70,8 @@ export function nativeSlots(frames: Frames, selector: Selector, seed: number): U
 
 /** One octet per frame: whether the kernel's own interpreter lets it pass. */
 export function kernelAccepts(frames: Frames, program: readonly BpfInstruction[]): Uint8Array {
-  const octets = new Uint8Array(program.length * 8)
-  const view = new DataView(octets.buffer)
-  program.forEach(({code, jt, jf, k}, i) => {
-    // struct sock_filter, in the byte order of the machines this runs on
-    view.setUint16(i * 8, code, true)
-    octets[i * 8 + 2] = jt
-    octets[i * 8 + 3] = jf
-    view.setUint32(i * 8 + 4, k, true)
-  })
   const accepted = new Uint8Array(frames.count)
-  addon().runSocketFilter(octets, frames.octets, frames.offsets, accepted)
+  addon().runSocketFilter(bpfOctets(program), frames.octets, frames.offsets, accepted)
   return accepted
 }
 

@@ -4,6 +4,7 @@ import {readdirSync} from 'node:fs'
 import {createDissector} from '../../../src/metering/dissect.js'
 import {createCaptureReader} from '../../../src/metering/capture-file.js'
 import dst from '../../../src/metering/selectors/dst.js'
+import {parseBpfText} from '../../../src/metering/bpf-assembler.js'
 import flow from '../../../src/metering/selectors/flow.js'
 import hosts from '../../../src/metering/selectors/hosts.js'
 import ports from '../../../src/metering/selectors/ports.js'
@@ -150,12 +151,7 @@ needing(noAddon, tools('tcpdump'))(
           encoding: 'utf8',
         },
       )
-      const program = text
-        .trim()
-        .split('\n')
-        .slice(1)
-        .map((line) => line.split(' ').map(Number))
-        .map(([code, jt, jf, k]) => ({code, jt, jf, k}))
+      const program = parseBpfText(text)
       const list = Array.from({length: 3000}, () => taggedFrame(random))
       const frames = joinFrames(1, list)
       const accepted = kernelAccepts(frames, program)

@@ -1,0 +1,218 @@
+// Live capture. The threads never touch Node-API; a threadsafe function wakes JavaScript, which
+// then takes what is filled.
+#include "meter/live.h"
+
+#include "binding/meter_values.h"
+
+namespace darta {
+namespace {
+
+struct LiveHandle {
+  std::unique_ptr<LiveCapture> live;
+  napi_threadsafe_function wake = nullptr;
+};
+
+constexpr napi_type_tag live_tag = {0x6c6976652d646172, 0x74612d68616e646c};
+
+napi_value fail(napi_env env, const char* what) {
+  bool pending = false;
+  napi_is_exception_pending(env, &pending);
+  if (!pending) napi_throw_error(env, "DARTA_INTERNAL", what);
+  return nullptr;
+}
+
+napi_value number(napi_env env, double value) {
+  napi_value result = nullptr;
+  napi_create_double(env, value, &result);
+  return result;
+}
+
+/// Instructions of classic BPF as octets of struct sock_filter.
+bool program_property(napi_env env, napi_value object, const char* name,
+                      std::vector<sock_filter>& program) {
+  napi_value value = nullptr;
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* data = nullptr;
+  if (napi_get_named_property(env, object, name, &value) != napi_ok ||
+      napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok ||
+      type != napi_uint8_array || length % sizeof(sock_filter) != 0)
+    return false;
+  program.resize(length / sizeof(sock_filter));
+  if (length > 0) std::memcpy(program.data(), data, length);
+  return true;
+}
+
+bool read_rings(napi_env env, napi_value given, std::vector<RingOptions>& rings) {
+  uint32_t count = 0;
+  if (napi_get_array_length(env, given, &count) != napi_ok) return false;
+  for (uint32_t i = 0; i < count; ++i) {
+    napi_value one = nullptr;
+    if (napi_get_element(env, given, i, &one) != napi_ok) return false;
+    RingOptions ring;
+    ring.interface = text_property(env, one, "interface");
+    ring.ring_octets = whole(number_property(env, one, "ringOctets"), size_t{1} << 40);
+    ring.promiscuous = number_property(env, one, "promiscuous") > 0;
+    ring.fanout_group =
+        static_cast<uint16_t>(whole(number_property(env, one, "fanoutGroup"), UINT16_MAX));
+    if (!program_property(env, one, "filter", ring.filter) ||
+        !program_property(env, one, "fanout", ring.fanout))
+      return false;
+    rings.push_back(std::move(ring));
+  }
+  return true;
+}
+
+LiveHandle* handle_of(napi_env env, napi_callback_info info, napi_value* second = nullptr) {
+  napi_value arguments[2] = {nullptr, nullptr};
+  size_t count = 2;
+  bool ours = false;
+  void* data = nullptr;
+  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok ||
+      napi_check_object_type_tag(env, arguments[0], &live_tag, &ours) != napi_ok || !ours ||
+      napi_get_value_external(env, arguments[0], &data) != napi_ok)
+    return nullptr;
+  if (second != nullptr) *second = arguments[1];
+  auto* const handle = static_cast<LiveHandle*>(data);
+  return handle->live ? handle : nullptr;
+}
+
+/// liveOpen(options, rings): a handle, or [call, errno, ring] of what failed
+napi_value live_open(napi_env env, napi_callback_info info) {
+  napi_value arguments[2] = {nullptr, nullptr};
+  size_t count = 2;
+  LiveOptions options;
+  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count != 2 ||
+      !read_meter_options(env, arguments[0], options.meter) ||
+      !read_rings(env, arguments[1], options.rings))
+    return fail(env, "liveOpen(options, rings)");
+  options.threads = static_cast<unsigned>(
+      std::max<uint64_t>(whole(number_property(env, arguments[0], "threads"), 64), 1));
+  RingFault fault;
+  size_t ring = 0;
+  std::string error;
+  auto handle = std::make_unique<LiveHandle>();
+  handle->live = LiveCapture::open(options, fault, ring, error);
+  if (!handle->live && fault.call == nullptr) {
+    napi_throw_error(env, "DARTA_USAGE", error.c_str());
+    return nullptr;
+  }
+  napi_value result = nullptr;
+  if (!handle->live) {
+    napi_value call = nullptr;
+    napi_create_array(env, &result);
+    napi_create_string_utf8(env, fault.call, NAPI_AUTO_LENGTH, &call);
+    napi_set_element(env, result, 0, call);
+    napi_set_element(env, result, 1, number(env, fault.error));
+    napi_set_element(env, result, 2, number(env, static_cast<double>(ring)));
+    return result;
+  }
+  const auto finalize = [](napi_env, void* data, void*) { delete static_cast<LiveHandle*>(data); };
+  if (napi_create_external(env, handle.get(), finalize, nullptr, &result) != napi_ok)
+    return fail(env, "no handle");
+  handle.release();
+  return napi_type_tag_object(env, result, &live_tag) == napi_ok ? result : fail(env, "no tag");
+}
+
+/// liveStart(live, wake)
+napi_value live_start(napi_env env, napi_callback_info info) {
+  napi_value callback = nullptr;
+  LiveHandle* const handle = handle_of(env, info, &callback);
+  napi_value name = nullptr;
+  napi_create_string_utf8(env, "darta live capture", NAPI_AUTO_LENGTH, &name);
+  if (handle == nullptr || handle->wake != nullptr ||
+      napi_create_threadsafe_function(env, callback, nullptr, name, 0, 1, nullptr, nullptr, nullptr,
+                                      nullptr, &handle->wake) != napi_ok)
+    return fail(env, "liveStart(live, wake)");
+  handle->live->start([wake = handle->wake] {
+    napi_call_threadsafe_function(wake, nullptr, napi_tsfn_nonblocking);
+  });
+  return nullptr;
+}
+
+/// liveTake(live): [ended, error, octets, template, count, exportTime, octets, …]
+napi_value live_take(napi_env env, napi_callback_info info) {
+  LiveHandle* const handle = handle_of(env, info);
+  napi_value array = nullptr;
+  if (handle == nullptr || napi_create_array(env, &array) != napi_ok)
+    return fail(env, "liveTake(live)");
+  // Asked first: what was filled before the end is then sure to be taken with it.
+  const bool ended = handle->live->ended();
+  napi_set_element(env, array, 0, number(env, ended ? 1 : 0));
+  napi_set_element(env, array, 1, number(env, handle->live->error()));
+  return append_outputs(env, array, 2, handle->live->take()) ? array : fail(env, "no buffer");
+}
+
+napi_value live_stop(napi_env env, napi_callback_info info) {
+  if (LiveHandle* const handle = handle_of(env, info)) handle->live->stop();
+  return nullptr;
+}
+
+napi_value live_flush(napi_env env, napi_callback_info info) {
+  if (LiveHandle* const handle = handle_of(env, info)) handle->live->flush();
+  return nullptr;
+}
+
+/// liveCounters(live): NativeMeterCounters of each thread
+napi_value live_counters(napi_env env, napi_callback_info info) {
+  LiveHandle* const handle = handle_of(env, info);
+  napi_value array = nullptr;
+  if (handle == nullptr || napi_create_array(env, &array) != napi_ok)
+    return fail(env, "liveCounters(live)");
+  uint32_t at = 0;
+  for (const MeterCounters& counters : handle->live->counters())
+    napi_set_element(env, array, at++, counters_value(env, counters));
+  return array;
+}
+
+/// liveStatistics(live): packets, drops, freezes and link type of each ring, one after another
+napi_value live_statistics(napi_env env, napi_callback_info info) {
+  LiveHandle* const handle = handle_of(env, info);
+  napi_value array = nullptr;
+  if (handle == nullptr || napi_create_array(env, &array) != napi_ok)
+    return fail(env, "liveStatistics(live)");
+  uint32_t at = 0;
+  for (size_t i = 0; i < handle->live->rings(); ++i) {
+    const RingStatistics s = handle->live->statistics(i);
+    napi_set_element(env, array, at++, number(env, static_cast<double>(s.packets)));
+    napi_set_element(env, array, at++, number(env, static_cast<double>(s.drops)));
+    napi_set_element(env, array, at++, number(env, static_cast<double>(s.freezes)));
+    napi_set_element(env, array, at++, number(env, handle->live->link_type(i)));
+  }
+  return array;
+}
+
+/// liveClose(live): waits for the threads and frees all
+napi_value live_close(napi_env env, napi_callback_info info) {
+  LiveHandle* const handle = handle_of(env, info);
+  if (handle == nullptr) return nullptr;
+  handle->live.reset();
+  if (handle->wake != nullptr) napi_release_threadsafe_function(handle->wake, napi_tsfn_abort);
+  handle->wake = nullptr;
+  return nullptr;
+}
+
+}  // namespace
+
+void register_live(napi_env env, napi_value exports) {
+  static constexpr struct {
+    const char* name;
+    napi_callback call;
+  } functions[] = {
+      {"liveOpen", live_open},
+      {"liveStart", live_start},
+      {"liveTake", live_take},
+      {"liveStop", live_stop},
+      {"liveFlush", live_flush},
+      {"liveCounters", live_counters},
+      {"liveStatistics", live_statistics},
+      {"liveClose", live_close},
+  };
+  for (const auto& [name, call] : functions) {
+    napi_value function = nullptr;
+    if (napi_create_function(env, name, NAPI_AUTO_LENGTH, call, nullptr, &function) == napi_ok)
+      napi_set_named_property(env, exports, name, function);
+  }
+}
+
+}  // namespace darta

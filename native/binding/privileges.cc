@@ -1,0 +1,78 @@
+// Gives up every capability of every thread of the process, for good.
+#include <dirent.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <ctime>
+
+#include "binding/binding.h"
+
+namespace darta {
+namespace {
+
+std::atomic<int> threads_done{0};
+
+/// Capabilities and the no-new-privileges bit belong to threads: each must give up its own.
+int give_up() noexcept {
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno;
+  prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct none[2] = {};
+  return syscall(SYS_capset, &header, none) == 0 ? 0 : errno;
+}
+
+void on_signal(int) {
+  const int before = errno;
+  give_up();
+  errno = before;
+  threads_done.fetch_add(1);
+}
+
+/// dropCapabilities(): 0, or the errno of what failed
+napi_value drop_capabilities(napi_env env, napi_callback_info) {
+  int error = give_up();
+  const int signal_number = SIGRTMAX - 3;
+  struct sigaction ours {
+  }, before{};
+  ours.sa_handler = on_signal;
+  ours.sa_flags = SA_RESTART;
+  sigfillset(&ours.sa_mask);
+  sigaction(signal_number, &ours, &before);
+  const auto self = static_cast<pid_t>(syscall(SYS_gettid));
+  threads_done = 0;
+  int asked = 0;
+  if (DIR* const tasks = opendir("/proc/self/task")) {
+    while (const dirent* const entry = readdir(tasks)) {
+      const auto thread = static_cast<pid_t>(std::strtol(entry->d_name, nullptr, 10));
+      if (thread <= 0 || thread == self) continue;
+      if (syscall(SYS_tgkill, getpid(), thread, signal_number) == 0) ++asked;
+    }
+    closedir(tasks);
+  }
+  for (int wait = 0; threads_done.load() < asked && wait < 1000; ++wait) {
+    const timespec millisecond = {0, 1000000};
+    nanosleep(&millisecond, nullptr);
+  }
+  if (threads_done.load() < asked && error == 0) error = ETIMEDOUT;
+  sigaction(signal_number, &before, nullptr);
+  napi_value result = nullptr;
+  napi_create_int32(env, error, &result);
+  return result;
+}
+
+}  // namespace
+
+void register_privileges(napi_env env, napi_value exports) {
+  napi_value function = nullptr;
+  if (napi_create_function(env, "dropCapabilities", NAPI_AUTO_LENGTH, drop_capabilities, nullptr,
+                           &function) == napi_ok)
+    napi_set_named_property(env, exports, "dropCapabilities", function);
+}
+
+}  // namespace darta

@@ -1,0 +1,248 @@
+import * as Flags from '@oclif/core/flags'
+import type {DartaCommand} from '../../cli/base-command.js'
+import {nearest} from '../../cli/suggest.js'
+import {parseSize} from '../../cli/values.js'
+import {loadNative} from '../../io/native.js'
+import {dropPrivileges} from '../../io/privileges.js'
+import {backends} from '../../metering/backends/index.js'
+import type {LiveAddon} from '../../metering/backends/tpacket.js'
+import type {KernelCounters, LiveBackend, LiveCapture, ShareOf} from '../../metering/live.js'
+import type {MeterCounters, MeterOptions} from '../../metering/meter.js'
+import {selectors} from '../../metering/selectors/index.js'
+import {ownedSlots, parseShare} from '../../metering/share.js'
+import {shareProgram} from '../../metering/share-bpf.js'
+import {DartaError} from '../../record/errors.js'
+import type {StageLedger} from '../../record/ledger.js'
+import type {MeterExporter} from './open-exporter.js'
+
+/** Octets of a frame that the meter looks at: link, IP and transport headers with room for some encapsulation. */
+const HEADER_OCTETS = 256
+const WHOLE_FRAME = 262144
+
+export const liveFlags = {
+  interface: Flags.string({
+    char: 'i',
+    multiple: true,
+    multipleNonGreedy: true,
+    helpValue: 'IFACE',
+    summary: 'Capture from the interface, or from all with any. May be repeated.',
+  }),
+  filter: Flags.string({
+    char: 'f',
+    dependsOn: ['interface'],
+    helpValue: 'EXPR',
+    summary: 'Packets to take, in the language of pcap-filter(7).',
+  }),
+  backend: Flags.string({
+    helpValue: 'NAME',
+    default: 'tpacket',
+    summary: 'How packets are taken from the interface.',
+  }),
+  snaplen: Flags.custom<number>({parse: async (input) => parseSize(input)})({
+    char: 's',
+    dependsOn: ['interface'],
+    helpValue: 'OCTETS',
+    summary: `Octets of each frame to take: ${HEADER_OCTETS} for flows, whole frames for pcap, unless told otherwise.`,
+  }),
+  buffer: Flags.custom<number>({parse: async (input) => parseSize(input)})({
+    char: 'B',
+    helpValue: 'SIZE',
+    default: 64 << 20,
+    defaultHelp: async () => '64Mi',
+    summary: 'Kernel buffer of each interface and thread.',
+  }),
+  threads: Flags.integer({
+    min: 1,
+    max: 64,
+    helpValue: 'N',
+    default: 1,
+    summary: 'Threads that divide the Flows between them.',
+  }),
+  'no-promiscuous': Flags.boolean({
+    summary: 'Leave the interface as it is; else it takes all frames, whoever they are for.',
+  }),
+  share: Flags.string({
+    dependsOn: ['interface'],
+    helpValue: 'I/N',
+    summary:
+      'Take part I of N equal parts of the traffic, or parts I-J; nodes with the other parts take the rest.',
+  }),
+  by: Flags.string({
+    helpValue: 'SELECTOR',
+    default: 'flow',
+    summary: 'What decides the part: flow, hosts, src, dst or ports.',
+  }),
+  'share-seed': Flags.integer({
+    min: 0,
+    helpValue: 'N',
+    default: 0,
+    summary: 'Of the hash that decides the part; the same on all nodes.',
+  }),
+  user: Flags.string({
+    char: 'u',
+    dependsOn: ['interface'],
+    helpValue: 'USER',
+    summary: 'Become this user when all is open; all capabilities are given up in any case.',
+  }),
+  group: Flags.string({
+    char: 'g',
+    helpValue: 'GROUP',
+    dependsOn: ['user'],
+    summary: 'Become this group; without it the main group of --user.',
+  }),
+}
+
+export interface LiveFlagValues {
+  readonly interface?: string[]
+  readonly filter?: string
+  readonly backend: string
+  readonly snaplen?: number
+  readonly buffer: number
+  readonly threads: number
+  readonly 'no-promiscuous': boolean
+  readonly share?: string
+  readonly by: string
+  readonly 'share-seed': number
+  readonly user?: string
+  readonly group?: string
+}
+
+/**
+ * Captures until the command is told to stop, the packet limit is reached or an interface goes away. The devices are
+ * opened first, then every privilege is given up, then the output is opened and packets are looked at.
+ *
+ * @throws DartaError
+ */
+export async function captureLive(
+  command: DartaCommand,
+  flags: LiveFlagValues & {readonly interface: string[]},
+  options: MeterOptions,
+  openOutput: () => Promise<MeterExporter>,
+): Promise<void> {
+  const backend = await liveBackend(flags.backend)
+  const addon = loadNative()
+  const snapOctets = flags.snaplen ?? (options.emit === 'pcap' ? WHOLE_FRAME : HEADER_OCTETS)
+  if (snapOctets < 1 || snapOctets > WHOLE_FRAME) {
+    throw new DartaError('DARTA_USAGE', `--snaplen goes from 1 to ${WHOLE_FRAME}`)
+  }
+  const live = await backend.open(
+    {
+      interfaces: [...new Set(flags.interface)],
+      filter: flags.filter,
+      // A Packet Report's section begins behind the link header.
+      snapOctets:
+        options.emit === 'packets' ? Math.max(snapOctets, options.sectionOctets + 64) : snapOctets,
+      ringOctets: flags.buffer,
+      promiscuous: !flags['no-promiscuous'],
+      threads: flags.threads,
+      share: await shareOf(flags),
+    },
+    options,
+    addon,
+  )
+  try {
+    dropPrivileges(addon, flags.user, flags.group)
+    await run(command, live, await openOutput())
+  } finally {
+    live.close()
+  }
+}
+
+async function run(
+  command: DartaCommand,
+  live: LiveCapture,
+  exporter: MeterExporter,
+): Promise<void> {
+  const kernel = command.ledger.stage('kernel', 'packets')
+  const meter = command.ledger.stage('meter', 'packets')
+  // Behind the exporter's own stage they would be out of the data's order.
+  const update = (): void => {
+    enterKernel(kernel, live.kernel())
+    enterMeter(meter, live.counters())
+  }
+  kernel.update = update
+  command.onFlush(() => live.flush())
+  command.onStop(() => live.stop())
+  command.signal.addEventListener('abort', () => live.stop(), {once: true})
+  let gone: DartaError | undefined
+  try {
+    try {
+      for await (const outputs of live.outputs()) await exporter.write(outputs)
+    } catch (error) {
+      // The interface went away: what was metered until then is good, and written.
+      if (!(error instanceof DartaError) || error.code !== 'DARTA_INTERFACE') throw error
+      gone = error
+    }
+    update()
+    await exporter.end(withKernel(live.counters(), live.kernel()))
+  } catch (error) {
+    await exporter.abort()
+    throw error
+  } finally {
+    update()
+    kernel.update = undefined
+  }
+  for (const {interface: name, freezes} of live.kernel()) {
+    if (freezes > 0) command.note(`the ring of ${name} was full ${freezes} times`)
+  }
+  if (gone !== undefined) throw gone
+}
+
+async function liveBackend(name: string): Promise<LiveBackend<LiveAddon>> {
+  const load = Object.hasOwn(backends, name) ? backends[name as keyof typeof backends] : undefined
+  const found = (await load?.())?.default
+  if (found !== undefined && 'kind' in found) return found
+  const live: string[] = []
+  for (const [other, loadOther] of Object.entries(backends)) {
+    if ('kind' in (await loadOther()).default) live.push(other)
+  }
+  const [near] = nearest(name, live)
+  throw new DartaError(
+    'DARTA_USAGE',
+    `no backend is named '${name}'; ${near === undefined ? `there are ${live.join(', ')}` : `${near}?`}`,
+  )
+}
+
+async function shareOf(flags: LiveFlagValues): Promise<ShareOf | undefined> {
+  if (flags.share === undefined) return undefined
+  const owned = ownedSlots(parseShare(flags.share))
+  const load = Object.hasOwn(selectors, flags.by)
+    ? selectors[flags.by as keyof typeof selectors]
+    : undefined
+  if (load === undefined) {
+    const [near] = nearest(flags.by, Object.keys(selectors))
+    const hint = near === undefined ? Object.keys(selectors).join(', ') : `${near}?`
+    throw new DartaError('DARTA_USAGE', `no selector is named '${flags.by}'; ${hint}`)
+  }
+  const selector = (await load()).default
+  return {
+    text: flags.share,
+    program: (linkType, acceptOctets) =>
+      shareProgram(linkType, selector, flags['share-seed'], owned, acceptOctets),
+  }
+}
+
+function enterKernel(account: StageLedger, list: readonly KernelCounters[]): void {
+  const drops = list.reduce((sum, one) => sum + (one.drops ?? 0), 0)
+  account.in = list.reduce((sum, one) => sum + one.packets, 0)
+  account.out = account.in - drops
+  if (drops > 0) account.lost.set('ring-full', drops)
+}
+
+function enterMeter(account: StageLedger, counters: MeterCounters): void {
+  account.in = counters.frames
+  account.out = counters.ipPackets
+  for (const [kind, n] of counters.skipped) account.skipped.set(kind, n)
+  for (const [reason, n] of counters.lost) account.lost.set(reason, n)
+}
+
+/** What the Exporting Process reports as ignored (RFC 7011 section 4.2) includes what the kernel dropped. */
+function withKernel(counters: MeterCounters, list: readonly KernelCounters[]): MeterCounters {
+  const drops = list.reduce((sum, one) => sum + (one.drops ?? 0), 0)
+  if (drops === 0) return counters
+  return {
+    ...counters,
+    frames: counters.frames + drops,
+    lost: new Map([...counters.lost, ['ring-full', drops]]),
+  }
+}

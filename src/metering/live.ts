@@ -1,0 +1,135 @@
+import {DartaError} from '../record/errors.js'
+import type {BpfInstruction} from './bpf-assembler.js'
+import type {MeterCounters, MeterOptions, MeterOutput} from './meter.js'
+
+/** Where live packets come from, and how much of them is wanted. */
+export interface LiveSource {
+  /** Interface names; `any` is all of them, with cooked headers. */
+  readonly interfaces: readonly string[]
+  /** A filter in the language of pcap-filter(7); undefined: everything. */
+  readonly filter: string | undefined
+  /** Octets of each frame that are captured. */
+  readonly snapOctets: number
+  /** Octets of kernel buffer for each interface and thread. */
+  readonly ringOctets: number
+  readonly promiscuous: boolean
+  /** Threads that divide the Flows of each interface between them. */
+  readonly threads: number
+  /** One node's part of the link; undefined: all of it. */
+  readonly share: ShareOf | undefined
+}
+
+/** Makes the part of the filter that decides a share, for frames of a link type. */
+export interface ShareOf {
+  readonly text: string
+  program(linkType: number, acceptOctets: number): BpfInstruction[]
+}
+
+/** What the kernel counted of one interface since the start. */
+export interface KernelCounters {
+  readonly interface: string
+  /** Frames that passed the filter, dropped ones too. */
+  readonly packets: number
+  /** Frames that found no room in the ring or buffer; undefined where the backend cannot tell. */
+  readonly drops: number | undefined
+  /** How often the ring stood still. */
+  readonly freezes: number
+}
+
+/** A running capture with its own meters. */
+export interface LiveCapture {
+  /** Buffers as they fill. Ends after `stop`, at the packet limit, or throws when an interface goes away. */
+  outputs(): AsyncIterable<readonly MeterOutput[]>
+  /** Exports all Flows; `outputs` then ends. */
+  stop(): void
+  /** Hands over partly filled buffers (SIGUSR2). */
+  flush(): void
+  /** Sums over all threads. */
+  counters(): MeterCounters
+  kernel(): KernelCounters[]
+  close(): void
+}
+
+/** A way to capture live packets. Each file of src/metering/backends whose `kind` is `live` is one. */
+export interface LiveBackend<Addon> {
+  readonly kind: 'live'
+  readonly summary: string
+  /**
+   * Opens everything that needs privileges and starts nothing.
+   *
+   * @throws DartaError DARTA_PERMISSION (names the capability), DARTA_INTERFACE, DARTA_NATIVE_MISSING, DARTA_USAGE
+   */
+  open(source: LiveSource, options: MeterOptions, addon: Addon | undefined): Promise<LiveCapture>
+}
+
+/** The counters of several meters as those of one. */
+export function sumCounters(list: readonly MeterCounters[]): MeterCounters {
+  const add = (
+    name:
+      | 'frames'
+      | 'ipPackets'
+      | 'ipOctets'
+      | 'lostOctets'
+      | 'inputOctets'
+      | 'flowsCreated'
+      | 'flowsExported'
+      | 'flowsLive'
+      | 'flowsEvicted'
+      | 'memoryOctets',
+  ): number => list.reduce((sum, counters) => sum + counters[name], 0)
+  const join = (name: 'skipped' | 'lost'): Map<string, number> => {
+    const sums = new Map<string, number>()
+    for (const counters of list) {
+      for (const [reason, n] of counters[name]) sums.set(reason, (sums.get(reason) ?? 0) + n)
+    }
+    return sums
+  }
+  const times = (name: 'firstTimeNs' | 'lastTimeNs' | 'firstLostNs' | 'lastLostNs'): bigint[] =>
+    list.map((counters) => counters[name]).filter((time) => time !== undefined)
+  const least = (all: bigint[]): bigint | undefined =>
+    all.length === 0 ? undefined : all.reduce((a, b) => (a < b ? a : b))
+  const greatest = (all: bigint[]): bigint | undefined =>
+    all.length === 0 ? undefined : all.reduce((a, b) => (a > b ? a : b))
+  return {
+    frames: add('frames'),
+    ipPackets: add('ipPackets'),
+    ipOctets: add('ipOctets'),
+    lostOctets: add('lostOctets'),
+    inputOctets: add('inputOctets'),
+    flowsCreated: add('flowsCreated'),
+    flowsExported: add('flowsExported'),
+    flowsLive: add('flowsLive'),
+    flowsEvicted: add('flowsEvicted'),
+    memoryOctets: add('memoryOctets'),
+    skipped: join('skipped'),
+    lost: join('lost'),
+    // Frames of an interface have numbers, not places in a file.
+    firstOffset: new Map(),
+    firstTimeNs: least(times('firstTimeNs')),
+    lastTimeNs: greatest(times('lastTimeNs')),
+    firstLostNs: least(times('firstLostNs')),
+    lastLostNs: greatest(times('lastLostNs')),
+  }
+}
+
+/** What a failed call of the kernel means to a person. */
+export function openFault(call: string, errno: number, name: string): DartaError {
+  const [EPERM, EACCES, ENODEV, ENOMEM, ENETDOWN, EINVAL] = [1, 13, 19, 12, 100, 22]
+  if (errno === EPERM || errno === EACCES) {
+    return new DartaError(
+      'DARTA_PERMISSION',
+      `capturing on ${name} needs CAP_NET_RAW, which this process has not (${call})`,
+    )
+  }
+  const words =
+    errno === ENODEV
+      ? 'there is no such interface'
+      : errno === ENOMEM
+        ? 'the kernel has no memory for the ring: a smaller -B may do'
+        : errno === ENETDOWN
+          ? 'the interface is down'
+          : errno === EINVAL
+            ? `${call} is refused as invalid`
+            : `${call} failed with error ${errno}`
+  return new DartaError('DARTA_INTERFACE', `cannot capture on ${name}: ${words}`)
+}
