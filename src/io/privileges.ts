@@ -32,7 +32,7 @@ export function dropPrivileges(
       unknown ? 'DARTA_USAGE' : 'DARTA_PERMISSION',
       unknown
         ? `there is no user or group '${[user, group].filter(Boolean).join(':')}'`
-        : `cannot become ${user}: this takes CAP_SETUID and CAP_SETGID, and ${userInfo().username} has not both`,
+        : `cannot become ${user ?? ''}: this takes CAP_SETUID and CAP_SETGID, and ${userInfo().username} has not both`,
       undefined,
       error,
     )
