@@ -92,10 +92,6 @@ RingFault PacketRing::open(const RingOptions& o) noexcept {
                           const_cast<sock_filter*>(o.filter.data())};
     if (setsockopt(socket_, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0)
       return fault("SO_ATTACH_FILTER");
-    // Nothing may take it off again.
-    const int locked = 1;
-    if (setsockopt(socket_, SOL_SOCKET, SO_LOCK_FILTER, &locked, sizeof locked) != 0)
-      return fault("SO_LOCK_FILTER");
   }
   void* const map = mmap(nullptr, blocks_ * block_octets, PROT_READ | PROT_WRITE,
                          MAP_SHARED | MAP_POPULATE, socket_, 0);
@@ -123,6 +119,10 @@ RingFault PacketRing::open(const RingOptions& o) noexcept {
     if (set_option(socket_, PACKET_FANOUT_DATA, &program, sizeof program) != 0)
       return fault("PACKET_FANOUT_DATA");
   }
+  // Nothing may take the filter off again. A locked socket takes no fanout program, so this comes last.
+  const int locked = 1;
+  if (setsockopt(socket_, SOL_SOCKET, SO_LOCK_FILTER, &locked, sizeof locked) != 0)
+    return fault("SO_LOCK_FILTER");
   frames_.reserve(16384);
   return {};
 }

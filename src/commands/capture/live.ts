@@ -142,6 +142,7 @@ export async function captureLive(
   )
   try {
     dropPrivileges(addon, flags.user, flags.group)
+    command.note(`capturing on ${flags.interface.join(', ')} by ${flags.backend}`)
     await run(command, live, await openOutput())
   } finally {
     live.close()
