@@ -322,8 +322,11 @@ function wlan(choose: Choose, typed: Uint8Array): Uint8Array {
 
 /** Nanoseconds from a packet to the next: little. */
 const littleSteps = [0, 0, 0, 1, 1000, 999999, 1e6, 1e6, 2e7, 1e8, 2e8, 3e8, -1, -1e6, -1e8]
-/** Past timeouts, to them, and back. */
-const greatSteps = [4e8, 7e8, 999999999, 1e9, 1e9 + 1, 2e9, 2e9 + 1, 5e9, 3.1e10, -1e9, -7e9, -4e10]
+/** Past timeouts, to them, and back; rarely by days, and to the ends of time. */
+const greatSteps = [
+  ...[4e8, 7e8, 999999999, 1e9, 1e9 + 1, 2e9, 2e9 + 1, 5e9, 3.1e10, -1e9, -7e9, -4e10],
+  ...[4e12, -4e12, 3e14, 8e18, -8e18],
+]
 
 function stepOf(octet: number): bigint {
   const steps = octet < 240 ? littleSteps : greatSteps
