@@ -1,7 +1,7 @@
 # bash completion for darta. Written by scripts/docs.mjs from the definitions of the commands. Do not edit.
 _darta_takes_value() {
   case $1 in
-    capture) [[ ' -r --read -w --write -o --output -z --compress --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --meter ' == *" $2 "* ]] ;;
+    capture) [[ ' -r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --share --by --share-seed -u --user -g --group -w --write -o --output -z --compress --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --meter ' == *" $2 "* ]] ;;
     ie) [[ ' --type --range --status -o --output ' == *" $2 "* ]] ;;
     info) [[ ' -r --read --input-format -o --output ' == *" $2 "* ]] ;;
     *) return 1 ;;
@@ -38,6 +38,17 @@ _darta() {
     capture)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -i|--interface) mapfile -t COMPREPLY < <(compgen -W "any $(ls /sys/class/net 2>/dev/null)" -- "$current"); return ;;
+        -f|--filter) :; return ;;
+        --backend) :; return ;;
+        -s|--snaplen) :; return ;;
+        -B|--buffer) :; return ;;
+        --threads) :; return ;;
+        --share) :; return ;;
+        --by) :; return ;;
+        --share-seed) :; return ;;
+        -u|--user) :; return ;;
+        -g|--group) :; return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'ipfix null' -- "$current"); return ;;
         -z|--compress) :; return ;;
@@ -59,7 +70,7 @@ _darta() {
         --meter) mapfile -t COMPREPLY < <(compgen -W 'auto native typescript' -- "$current"); return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read -w --write -o --output --force -z --compress --emit --key --biflow --decap -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --meter -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --no-promiscuous --share --by --share-seed -u --user -g --group -w --write -o --output --force -z --compress --emit --key --biflow --decap -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --meter -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
         return
       fi
       case $position in
