@@ -159,7 +159,7 @@ needing(
       ...[bin, 'capture', '-i', port, '-o', 'ipfix'],
     ])
     await running.says(/capturing on/)
-    const status = readFileSync(`/proc/${running.child.pid}/status`, 'utf8')
+    const status = readFileSync(`/proc/${String(running.child.pid)}/status`, 'utf8')
     t.regex(status, /^CapEff:\t0+$/m)
     t.regex(status, /^CapPrm:\t0+$/m)
     t.regex(status, /^NoNewPrivs:\t1$/m)
