@@ -1,0 +1,61 @@
+import * as Flags from '@oclif/core/flags'
+import {DartaCommand} from '../cli/base-command.js'
+import * as common from '../cli/flags.js'
+import {limitRecords} from '../cli/limit-records.js'
+import {openRecords} from '../cli/record-input.js'
+import {openRecordSink} from '../cli/record-output.js'
+import {runPipeline} from '../cli/run-pipeline.js'
+
+export default class Print extends DartaCommand {
+  static override summary = 'Write records as table, NDJSON, CSV or lines of your own.'
+  static override description =
+    'Reads IPFIX or NDJSON, from files and pipes, compressed or not. The format is table unless -o or DARTA_FORMAT ' +
+    'says otherwise: table, long, wide and raw are for people, ndjson and ipfix keep everything, csv and tsv have ' +
+    "chosen columns, and fmt: lines like 'fmt:%ts %sap %dap %byt %{flowEndReason}'."
+  static override examples = [
+    '<%= config.bin %> print -r lan.ipfix',
+    '<%= config.bin %> capture -r lan.pcap | <%= config.bin %> print -o ndjson',
+    "<%= config.bin %> print -r lan.ipfix -o 'fmt:%ts %sap %dap %byt'",
+    '<%= config.bin %> print -r lan.ipfix -o long -c 20 -N --time local',
+  ]
+  static override flags = {
+    read: common.read,
+    'input-format': common.inputFormat,
+    write: common.write,
+    output: common.output,
+    force: common.force,
+    compress: common.compress,
+    'line-buffered': common.lineBuffered,
+    count: common.count,
+    numeric: common.numeric,
+    plain: common.plain,
+    units: common.units,
+    time: common.time,
+    bigint: Flags.option({options: ['number', 'string'] as const})({
+      helpValue: 'number|string',
+      summary: 'How NDJSON writes integers beyond 2^53: as numbers with all digits, or as strings.',
+    }),
+  }
+
+  protected async execute(): Promise<void> {
+    const {flags, raw} = await this.parse(Print)
+    const source = await openRecords(this, {read: flags.read, inputFormat: flags['input-format']})
+    const sink = await openRecordSink(this, {
+      write: flags.write,
+      output: flags.output,
+      preferred: {terminal: 'table', other: 'table'},
+      force: flags.force,
+      compress: flags.compress,
+      lineBuffered: flags['line-buffered'],
+      options: {
+        time: flags.time,
+        units: flags.units,
+        plain: flags.plain,
+        numeric: this.occurrences(raw, 'numeric'),
+        bigint: flags.bigint,
+      },
+    })
+    const stages = flags.count === undefined ? [] : [limitRecords(flags.count)]
+    await runPipeline(this, source, stages, sink)
+  }
+}
