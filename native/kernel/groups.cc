@@ -4,9 +4,6 @@
 #include <bit>
 #include <cstdlib>
 #include <cstring>
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
 
 namespace darta {
 namespace {
@@ -86,25 +83,7 @@ uint64_t ntp_milliseconds(uint64_t stamp) {
   return (seconds & 0xffffffff) * 1000 + (fraction * 1000 >> 32);
 }
 
-#ifdef __linux__
-constexpr uintptr_t kHugePage = uintptr_t{2} << 20;
-#endif
-
-/// Tables are read at random: with huge pages a miss costs one memory access instead of several.
-void advise_huge(void* memory, size_t octets) {
-#ifdef __linux__
-  const uintptr_t from = (reinterpret_cast<uintptr_t>(memory) + kHugePage - 1) & ~(kHugePage - 1);
-  const uintptr_t to = (reinterpret_cast<uintptr_t>(memory) + octets) & ~(kHugePage - 1);
-  if (from < to) (void)madvise(reinterpret_cast<void*>(from), to - from, MADV_HUGEPAGE);
-#else
-  (void)memory;
-  (void)octets;
-#endif
-}
-
 }  // namespace
-
-void Groups::Free::operator()(void* memory) const noexcept { std::free(memory); }
 
 Groups::Groups(std::span<const uint8_t> columns, uint64_t max_octets, uint32_t seed)
     : columns_(columns.begin(), columns.end()),
@@ -120,7 +99,7 @@ size_t Groups::shape(size_t key_octets) {
   shape.key_octets = key_octets;
   shape.row_octets = key_octets + 8 * columns_.size();
   shape.slot_bits = kFirstSlotBits;
-  shape.slots.reset(static_cast<uint64_t*>(std::calloc(size_t{1} << kFirstSlotBits, 8)));
+  if (!shape.slots.grow(size_t{1} << kFirstSlotBits)) std::abort();
   memory_ += 8ull << kFirstSlotBits;
   shapes_.push_back(std::move(shape));
   if (key_octets > key_room_) key_room_ = key_octets;
@@ -364,12 +343,11 @@ bool Groups::grow_slots(Shape& shape) {
   if (bits > 32) return false;
   const size_t slots = size_t{1} << bits;
   if (!allowed(slots / 2 * 8)) return false;
-  Memory<uint64_t> bigger(static_cast<uint64_t*>(std::calloc(slots, 8)));
-  if (bigger == nullptr) {
+  Pages<uint64_t> bigger;
+  if (!bigger.grow(slots)) {
     memory_ -= slots / 2 * 8;
     return false;
   }
-  advise_huge(bigger.get(), slots * 8);
   for (size_t i = 0; i < slots / 2; i++) {
     const uint64_t slot = shape.slots[i];
     if (slot == 0) continue;
@@ -377,21 +355,16 @@ bool Groups::grow_slots(Shape& shape) {
     while (bigger[at] != 0) at = (at + 1) & (slots - 1);
     bigger[at] = slot;
   }
-  shape.slots = std::move(bigger);
+  shape.slots.swap(bigger);
   shape.slot_bits = bits;
   return true;
 }
 
-/// Rows are not copied where the allocator can move pages, which it does for all but small tables.
 bool Groups::grow_rows(Shape& shape) {
   if (shape.count >= kMostRows) return false;
   const uint64_t room = shape.room == 0 ? kFirstRows : shape.room + shape.room / 2;
-  void* moved = std::realloc(shape.rows.get(), room * shape.row_octets);
-  if (moved == nullptr) return false;
-  (void)shape.rows.release();
-  shape.rows.reset(static_cast<uint8_t*>(moved));
+  if (!shape.rows.grow(room * shape.row_octets)) return false;
   shape.room = room;
-  advise_huge(moved, room * shape.row_octets);
   return true;
 }
 

@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "kernel/pages.h"
+
 namespace darta {
 
 class Groups {
@@ -42,22 +44,16 @@ class Groups {
   [[nodiscard]] uint64_t memory_octets() const noexcept { return memory_; }
 
  private:
-  struct Free {
-    void operator()(void* memory) const noexcept;
-  };
-  template <typename T>
-  using Memory = std::unique_ptr<T[], Free>;
-
   struct Shape {
     size_t key_octets;
     size_t row_octets;
-    Memory<uint8_t> rows;
+    Pages<uint8_t> rows;
     uint64_t count = 0;
     /// Rows that fit.
     uint64_t room = 0;
     /// Upper half: hash of the key; lower half: row number + 1, or 0 for a free slot. The hash's upper bits are the
     /// slot, so that growing walks old and new slots in the same order.
-    Memory<uint64_t> slots;
+    Pages<uint64_t> slots;
     unsigned slot_bits = 0;
   };
 

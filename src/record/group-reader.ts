@@ -5,11 +5,13 @@ import {
   isTurned,
   lastMask,
   rowRoom,
+  sourceOf,
   type Candidate,
   type ColumnSource,
   type View,
 } from './group-view.js'
-import type {GroupSpec, KeyField, KeyPart, KeyShape} from './group-spec.js'
+import type {GroupColumn, GroupSpec, KeyField, KeyPart, KeyShape} from './group-spec.js'
+import type {Template} from './template.js'
 
 /** Where the rows of records go. */
 export interface RowSink {
@@ -17,6 +19,8 @@ export interface RowSink {
   intern(octets: Uint8Array): number
   /** `row` (see group-kernel.ts) is reused after the call. */
   row(shape: KeyShape, row: Uint8Array): void
+  /** The columns of a record in one direction, once however many groups they were added to; reused after the call. */
+  total?(columns: Uint8Array): void
 }
 
 /** Reads one record into rows, one per view; false: it belongs to no group. Works for every Template. */
@@ -48,7 +52,9 @@ export function makeRowReader(
   return (batch, index, sink) => {
     let belongs = false
     let previous: KeyShape | undefined
+    let totalled = false
     for (const view of views) {
+      if (!view.exceptPrevious) totalled = false
       const shape = readKey(batch, index, view, sink)
       const counters = shape && readColumns(batch, index, view.columns, spec, low, high)
       if (shape === undefined || counters === undefined) {
@@ -61,13 +67,17 @@ export function makeRowReader(
         view.exceptPrevious && previous === shape && sameOctets(row, previousKey, keyOctets)
       previous = shape
       previousKey.set(row.subarray(0, keyOctets))
-      if (same || (view.reverse && counters === 'zero')) continue
-      if (shape.half > 0) orderHalves(row, shape.half)
+      if (view.reverse && counters === 'zero') continue
       for (let c = 0; c < width; c++) {
         words.setUint32(keyOctets + 8 * c, low[c], true)
         words.setUint32(keyOctets + 8 * c + 4, high[c], true)
       }
-      sink.row(shape, row.subarray(0, keyOctets + 8 * width))
+      const end = keyOctets + 8 * width
+      if (!totalled) sink.total?.(row.subarray(keyOctets, end))
+      totalled = true
+      if (same) continue
+      if (shape.half > 0) orderHalves(row, shape.half)
+      sink.row(shape, row.subarray(0, end))
     }
     return belongs
   }
@@ -127,6 +137,25 @@ export function makeRowReader(
       }
     }
     return alternatives[i] >= 0 || part.optional === true
+  }
+}
+
+/**
+ * Reads one column of a record's first direction as a number (beyond 2^53 the nearest one), times as milliseconds since
+ * 1970. Undefined: records of this Template do not have it.
+ */
+export function makeColumnReader(
+  column: GroupColumn,
+  template: Template,
+): ((batch: RecordBatch, index: number) => number) | undefined {
+  const sources = [sourceOf(column, false, template)]
+  if (sources[0].scale === 'none') return undefined
+  const spec = {key: [], columns: [column]}
+  const low = new Uint32Array(1)
+  const high = new Uint32Array(1)
+  return (batch, index) => {
+    const counters = readColumns(batch, index, sources, spec, low, high)
+    return counters === undefined ? Infinity : high[0] * TWO_32 + low[0]
   }
 }
 

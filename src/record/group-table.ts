@@ -26,7 +26,7 @@ export interface GroupTableOptions {
 export interface GroupSelection {
   /** Per order asked for: its rows, best first; rows of equal value in the order of their keys. */
   readonly rows: readonly (readonly GroupRow[])[]
-  /** Per column over all groups, with those that are not in any row: rest and refused. */
+  /** Per column over all records, each counted once, also those whose groups found no room. */
   readonly totals: readonly bigint[]
   /** Groups, the rest included, what was refused not. */
   readonly groups: number
@@ -68,6 +68,9 @@ const BLOCK_ROWS = 1024
 /** Plans are looked up by Template object first; this many are remembered. */
 const MAX_PLANS = 4096
 
+/** Stands for the shape without key that holds the totals where groups do not add up to them. */
+const TOTAL = 'total'
+
 interface Plan {
   /** Program numbers; empty: read record by record. */
   readonly programs: readonly number[]
@@ -92,6 +95,10 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
   if (ranked !== undefined) kernel.ranks(ranked.ranks!)
 
   const shapes = new Map<string, Shape>()
+  // Where records count for two groups each, the sum over groups is not that of the records.
+  const either = spec.key.some((part) => part.either === true)
+  const total = either ? addShape({signature: TOTAL, fields: [], octets: 0, half: 0}) : undefined
+  if (total !== undefined) kernel.addRows(total.id, emptyRow(kinds), 1)
   const byLayout = new Map<string, Plan | undefined>()
   const byTemplate = new Map<Template, Plan | undefined>()
   const interned = createInterned()
@@ -113,12 +120,16 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
     if (known !== undefined) return known
     const shape = makeShape(spec, alternatives)
     if (shape === undefined) return undefined
+    const opened = addShape(shape)
+    shapes.set(signature, opened)
+    return opened
+  }
+
+  function addShape(shape: KeyShape): Shape {
     const keyOctets = padKey(shape.octets)
     const rowOctets = keyOctets + 8 * width
     const pending = new Uint8Array(BLOCK_ROWS * rowOctets)
-    const opened = {shape, id: kernel.shape(keyOctets), rowOctets, pending, waiting: 0}
-    shapes.set(signature, opened)
-    return opened
+    return {shape, id: kernel.shape(keyOctets), rowOctets, pending, waiting: 0}
   }
 
   function planOf(template: Template): Plan | undefined {
@@ -134,9 +145,14 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
     const views = viewsOf(spec, template)
     if (views.length === 0) return undefined
     const programs = makePrograms(spec, template, views, shapeOf) ?? []
+    if (total !== undefined && programs.length > 0) {
+      const once = views.filter((v) => !v.exceptPrevious).map((v) => ({...v, parts: []}))
+      const whole: GroupSpec = {key: [], columns: spec.columns}
+      programs.push(...makePrograms(whole, template, once, () => total.shape)!)
+    }
     return {
       programs: programs.map(({shape, code}) => {
-        code[1] = shapes.get(shape.signature)!.id
+        code[1] = (shapes.get(shape.signature) ?? total)!.id
         return kernel.program(code)
       }),
       read: makeRowReader(spec, views, shapeOf),
@@ -146,10 +162,14 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
   const sink: RowSink = {
     intern: (octets) => interned.numberOf(octets),
     row(shape, row) {
-      const target = shapes.get(shape.signature)!
-      target.pending.set(row, target.waiting * target.rowOctets)
-      if (++target.waiting === BLOCK_ROWS) flush(target)
+      push(shapes.get(shape.signature)!, row)
     },
+    total: total && ((columns) => push(total, columns)),
+  }
+
+  function push(target: Shape, row: Uint8Array): void {
+    target.pending.set(row, target.waiting * target.rowOctets)
+    if (++target.waiting === BLOCK_ROWS) flush(target)
   }
 
   function flush(shape: Shape): void {
@@ -165,7 +185,9 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
     if (options.onFull !== 'drop' && (full || kernel.refused() > 0)) {
       throw new DartaError(
         'DARTA_MEMORY_LIMIT',
-        `the groups need more than the ${maxOctets} octets that --max-memory allows`,
+        maxOctets > 0
+          ? `the groups need more than the ${maxOctets} octets that --max-memory allows`
+          : 'the system has no memory for more groups',
       )
     }
   }
@@ -182,7 +204,7 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
       if (n > 0) kernel.add(octets!, spans, n)
       n = 0
     }
-    const push = (start: number, count: number, program: number): void => {
+    const span = (start: number, count: number, program: number): void => {
       if (3 * n === spans.length) {
         const longer = new Int32Array(2 * spans.length)
         longer.set(spans)
@@ -206,12 +228,13 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
       }
       belonging += batch.count
       for (const program of plan.programs) {
-        if (batch.offsets === undefined) push(batch.start, batch.count, program)
-        else for (let i = 0; i < batch.count; i++) push(batch.offsets[i], 1, program)
+        if (batch.offsets === undefined) span(batch.start, batch.count, program)
+        else for (let i = 0; i < batch.count; i++) span(batch.offsets[i], 1, program)
       }
     }
     run()
     for (const shape of shapes.values()) flush(shape)
+    if (total !== undefined) flush(total)
     check()
     return belonging
   }
@@ -254,8 +277,12 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
   function select(orders: readonly {order: GroupOrder; count: number}[]): GroupSelection {
     const selections = orders.map(({order, count}) => createSelection(order, count, interned))
     const totals = emptyColumns()
-    fold(totals, rest.columns)
-    fold(totals, refusedColumns())
+    if (total === undefined) {
+      fold(totals, rest.columns)
+      fold(totals, refusedColumns())
+    } else {
+      eachBlock(total, (_, words) => fold(totals, foldBlock(kinds, words, 1, 2 * width, 0)))
+    }
     let groups = rest.groups
     for (const [rank, shape] of ordered().entries()) {
       const keyOctets = padKey(shape.shape.octets)
@@ -264,37 +291,25 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
         for (const selection of selections) {
           selection.offer(shape.shape, rank, octets, words, rows, shape.rowOctets)
         }
-        fold(totals, foldBlock(kinds, words, rows, shape.rowOctets / 4, keyOctets / 4))
+        if (total === undefined) {
+          fold(totals, foldBlock(kinds, words, rows, shape.rowOctets / 4, keyOctets / 4))
+        }
       })
     }
     return {rows: selections.map((s) => s.take()), totals, groups}
   }
 
   function snapshot(keep?: readonly GroupRow[]): Uint8Array {
-    const parts: SnapshotShape[] = []
     const left = {groups: rest.groups, columns: [...rest.columns]}
-    if (keep === undefined) {
-      for (const shape of ordered()) {
-        const rows = new Uint8Array(kernel.count(shape.id) * shape.rowOctets)
-        kernel.rows(shape.id, 0, rows)
-        parts.push({signature: shape.shape.signature, rows})
-      }
-    } else {
+    const parts: SnapshotShape[] = ordered().map((shape) => ({
+      signature: shape.shape.signature,
+      rows: keep === undefined ? allRows(shape) : keptRows(shape, keep),
+    }))
+    if (total !== undefined) parts.push({signature: TOTAL, rows: allRows(total)})
+    if (keep !== undefined) {
       const all = select([])
       left.groups = all.groups - keep.length
-      left.columns = [...all.totals]
-      const refused = refusedColumns()
-      for (const [c, {kind}] of spec.columns.entries()) {
-        if (kind !== 'sum') continue
-        left.columns[c] -= refused[c]
-        for (const row of keep) left.columns[c] -= row.value(c)
-      }
-      for (const shape of ordered()) {
-        const kept = keep.filter((row) => row.shape === shape.shape)
-        const rows = new Uint8Array(kept.length * shape.rowOctets)
-        for (const [i, row] of kept.entries()) rows.set(row.octets, i * shape.rowOctets)
-        parts.push({signature: shape.shape.signature, rows})
-      }
+      if (total === undefined) left.columns = restColumns(all.totals, keep)
     }
     return writeSnapshot({
       spec: fingerprint(spec),
@@ -303,6 +318,29 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
       interned: interned.values(),
       shapes: parts,
     })
+  }
+
+  function allRows(shape: Shape): Uint8Array {
+    const rows = new Uint8Array(kernel.count(shape.id) * shape.rowOctets)
+    kernel.rows(shape.id, 0, rows)
+    return rows
+  }
+
+  function keptRows(shape: Shape, keep: readonly GroupRow[]): Uint8Array {
+    const kept = keep.filter((row) => row.shape === shape.shape)
+    const rows = new Uint8Array(kept.length * shape.rowOctets)
+    for (const [i, row] of kept.entries()) rows.set(row.octets, i * shape.rowOctets)
+    return rows
+  }
+
+  /** What the totals have besides some rows and what was refused; minima and maxima may count twice. */
+  function restColumns(totals: readonly bigint[], keep: readonly GroupRow[]): bigint[] {
+    const refusedSums = refusedColumns()
+    return spec.columns.map(({kind}, c) =>
+      kind === 'sum'
+        ? keep.reduce((sum, row) => sum - row.value(c), totals[c] - refusedSums[c])
+        : totals[c],
+    )
   }
 
   function refused(): number {
@@ -317,7 +355,10 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
     fold(merged.columns, other.refused.columns)
     const numbers = other.interned.map((value) => interned.numberOf(value))
     for (const {signature, rows} of other.shapes) {
-      const shape = openShape(signature === '' ? [] : signature.split(',').map(Number))
+      const shape =
+        signature === TOTAL
+          ? total
+          : openShape(signature === '' ? [] : signature.split(',').map(Number))
       if (shape === undefined || rows.length % shape.rowOctets !== 0) {
         throw new DartaError('DARTA_VALUE', 'a snapshot of groups holds keys of another kind')
       }
@@ -358,6 +399,13 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
     memoryOctets,
     close: () => kernel.close(),
   }
+}
+
+/** Columns of a group that nothing was added to. */
+function emptyRow(kinds: Uint8Array): Uint8Array {
+  const row = new Uint8Array(8 * kinds.length)
+  for (const [c, kind] of kinds.entries()) if (kind === MIN) row.fill(255, 8 * c, 8 * c + 8)
+  return row
 }
 
 /** The columns of the rows of a block together. A block is small enough that no sum of halves is inexact. */

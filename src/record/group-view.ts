@@ -120,7 +120,8 @@ function bootField(template: Template): number {
   )
 }
 
-function sourceOf(column: GroupColumn, reverse: boolean, template: Template): ColumnSource {
+/** Where a column of one direction comes from. */
+export function sourceOf(column: GroupColumn, reverse: boolean, template: Template): ColumnSource {
   const used = usedFields(column, template)
   const field =
     reverse && (used.reverse >= 0 || column.kind === 'sum') ? used.reverse : used.forward

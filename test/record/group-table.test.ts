@@ -21,10 +21,11 @@ import {
   startColumn,
 } from '../../src/registry/flow-columns.js'
 import {flowKey, prefixKey, type FlowKey} from '../../src/registry/flow-keys.js'
-import {ie, reverseOf} from '../../src/registry/lookup.js'
-import {nativeGroups} from '../support/native.js'
+import {ie} from '../../src/registry/lookup.js'
+import {addon, native} from '../support/native-addon.js'
 import {needing} from '../support/needing.js'
-import {address, batchOf, templateOf, type FieldOctets} from '../support/records.js'
+import {cook, someRecipe} from '../support/recipes.js'
+import {address, batchOf, templateOf} from '../support/records.js'
 
 const columns = [octetsColumn, packetsColumn, flowsColumn, startColumn, endColumn]
 
@@ -35,16 +36,14 @@ interface Kernel {
 
 const both: readonly Kernel[] = [
   {name: 'plain', create: createPlainGroups},
-  {name: 'native', create: nativeGroups},
+  {name: 'native', create: addon?.createGroups},
 ]
-
-const built = nativeGroups === undefined ? 'the addon is not built' : undefined
 
 /** The same behaviour is asked of both kernels. */
 function testBoth(title: string, run: (t: ExecutionContext) => void): void {
   for (const {name, create} of both) {
     // The slot is global; tests of one file run one after another as long as they do not wait.
-    needing(name === 'native' ? built : undefined)(`${title} (${name})`, (t) => {
+    needing(name === 'native' ? native : undefined)(`${title} (${name})`, (t) => {
       withKernel(create!, () => run(t))
     })
   }
@@ -83,8 +82,12 @@ interface Group {
   values: bigint[]
 }
 
-function groupsOf(spec: GroupSpec & {key: readonly FlowKey[]}, batches: RecordBatch[]): string[] {
+function groupsOf(
+  spec: GroupSpec & {key: readonly FlowKey[]},
+  batches: RecordBatch[],
+): {rows: string[]; totals: bigint[]} {
   const groups = new Map<string, Group>()
+  let totals = spec.columns.map(({kind}): bigint => (kind === 'min' ? NO_VALUE : 0n))
   for (const batch of batches) {
     for (let i = 0; i < batch.count; i++) {
       const record = new Map<string, Value>()
@@ -97,9 +100,12 @@ function groupsOf(spec: GroupSpec & {key: readonly FlowKey[]}, batches: RecordBa
         for (const far of spec.key.some((part) => part.either) ? [false, true] : [false]) {
           const key = keyOf(spec, record, reverse, far)
           if (key === undefined || key === first) continue
-          first ??= key
           const values = spec.columns.map((column) => columnOf(column, record, reverse))
           if (reverse && !counted(spec, record)) continue
+          if (first === undefined) {
+            totals = totals.map((v, c) => combine(spec.columns[c], v, values[c]))
+          }
+          first ??= key
           const group = groups.get(key)
           if (group === undefined) groups.set(key, {values})
           else group.values = group.values.map((v, c) => combine(spec.columns[c], v, values[c]))
@@ -107,7 +113,8 @@ function groupsOf(spec: GroupSpec & {key: readonly FlowKey[]}, batches: RecordBa
       }
     }
   }
-  return [...groups].map(([key, {values}]) => `${key} = ${values.join(' ')}`).sort()
+  const rows = [...groups].map(([key, {values}]) => `${key} = ${values.join(' ')}`).sort()
+  return {rows, totals}
 }
 
 function keyOf(
@@ -212,69 +219,6 @@ function combine(column: GroupColumn, a: bigint, b: bigint): bigint {
   return (column.kind === 'min') === a < b ? a : b
 }
 
-// Random Templates and records of few values, so that keys meet.
-
-const few = (...values: FieldOctets[]): fc.Arbitrary<FieldOctets> => fc.constantFrom(...values)
-const v4 = few(...['0.0.0.0', '10.1.2.3', '10.1.2.77', '10.1.200.3', '192.0.2.9'].map(address))
-const v6 = few(...['::', '2001:db8::1', '2001:db8::2', '2001:db8:ffff::1'].map(address))
-const counter = fc.oneof(few(0, 1, 40, 1500), fc.bigInt(0n, 2n ** 58n))
-const time = fc.integer({min: 1_700_000_000, max: 1_700_000_100})
-
-const fieldChoices: readonly [InformationElement, number, fc.Arbitrary<FieldOctets>][] = [
-  [ie.sourceIPv4Address, 4, v4],
-  [ie.destinationIPv4Address, 4, v4],
-  [ie.sourceIPv6Address, 16, v6],
-  [ie.destinationIPv6Address, 16, v6],
-  [ie.sourceTransportPort, 2, few(0, 53, 443, 40000)],
-  [ie.destinationTransportPort, 2, few(0, 53, 443, 40000)],
-  [ie.destinationTransportPort, 1, few(0, 53, 80)],
-  [ie.protocolIdentifier, 1, few(6, 17)],
-  [ie.sourceMacAddress, 6, few(0, 1, 2)],
-  [ie.destinationMacAddress, 6, few(0, 1, 2)],
-  [ie.bgpSourceAsNumber, 4, few(0, 65000, 4200000000)],
-  [ie.bgpSourceAsNumber, 2, few(0, 65000)],
-  [ie.interfaceName, VARIABLE, few('', 'eth0', 'x'.repeat(300))],
-  [ie.interfaceName, 4, few('eth0', 'eth1')],
-  [ie.octetDeltaCount, 8, counter],
-  [ie.octetDeltaCount, 4, few(0, 40, 4294967295)],
-  [ie.octetDeltaCount, 3, few(0, 40, 16777215)],
-  [ie.octetTotalCount, 8, counter],
-  [ie.packetDeltaCount, 8, counter],
-  [ie.packetDeltaCount, 1, few(0, 1, 255)],
-  [ie.deltaFlowCount, 8, few(1, 5)],
-  [reverseOf(ie.octetDeltaCount)!, 8, few(0, 99)],
-  [reverseOf(ie.packetDeltaCount)!, 4, few(0, 1)],
-  [reverseOf(ie.flowStartMilliseconds)!, 8, time.map((s) => BigInt(s) * 1000n + 7n)],
-  [ie.flowStartMilliseconds, 8, time.map((s) => BigInt(s) * 1000n + 123n)],
-  [ie.flowEndMilliseconds, 8, time.map((s) => BigInt(s) * 1000n + 999n)],
-  [ie.flowStartSeconds, 4, time],
-  [ie.flowEndSeconds, 4, time],
-  [ie.flowStartMicroseconds, 8, fc.bigInt(0n, 2n ** 64n - 1n)],
-  [ie.flowEndNanoseconds, 8, fc.bigInt(0n, 2n ** 64n - 1n)],
-]
-
-/** What a batch is made of, so that a counterexample can be read. */
-interface Recipe {
-  fields: number[]
-  records: FieldOctets[][]
-  before: number
-}
-
-const someRecipe: fc.Arbitrary<Recipe> = fc
-  .uniqueArray(fc.nat(fieldChoices.length - 1), {minLength: 1, maxLength: 14})
-  .chain((fields) =>
-    fc.record({
-      fields: fc.constant(fields),
-      records: fc.array(fc.tuple(...fields.map((i) => fieldChoices[i][2])), {maxLength: 12}),
-      before: fc.nat(40),
-    }),
-  )
-
-function cook({fields, records, before}: Recipe): RecordBatch {
-  const template = templateOf(fields.map((i) => [fieldChoices[i][0], fieldChoices[i][1]] as const))
-  return batchOf(template, records, {}, before)
-}
-
 const keys: Record<string, readonly FlowKey[]> = {
   none: [],
   srcip: [flowKey('srcip')],
@@ -322,7 +266,9 @@ testBoth('groups are those of an evaluator that only knows values and a Map', (t
       const batches = recipes.map(cook)
       const table = createGroupTable(spec)
       table.add(batches)
-      assert.deepEqual(wordsOf(table, spec), groupsOf(spec, batches))
+      const expected = groupsOf(spec, batches)
+      assert.deepEqual(wordsOf(table, spec), expected.rows)
+      assert.deepEqual(table.select([]).totals, expected.totals)
       table.close()
     }),
     {numRuns: 1500},
@@ -499,8 +445,8 @@ testBoth('a full table that drops counts what it dropped, and its totals stay ex
   t.is(other.refused(), table.refused())
 })
 
-needing(built)('both kernels refuse the same records at the same limit', (t) => {
-  const results = [createPlainGroups, nativeGroups!].map((create) =>
+needing(native)('both kernels refuse the same records at the same limit', (t) => {
+  const results = [createPlainGroups, addon!.createGroups].map((create) =>
     withKernel(create, () => {
       const table = createGroupTable(specs.srcip, {maxOctets: 300_000, onFull: 'drop'})
       table.add([manySources(10_000)])
@@ -619,10 +565,10 @@ testBoth('of a ranked pair of ports the better known one is the key, in both dir
   )
 })
 
-needing(built)(
+needing(native)(
   'the native kernel refuses programs and spans that do not fit, and calls after close',
   (t) => {
-    const kernel = nativeGroups!(Uint8Array.of(0), 0, 1)
+    const kernel = addon!.createGroups(Uint8Array.of(0), 0, 1)
     const shape = kernel.shape(8)
     const fits = [8, shape, 0, 0, 1, 0, 0, 4, 0, 255, -1, 8, 4, 1, 0]
     const program = kernel.program(Int32Array.from(fits))
