@@ -8,6 +8,7 @@ import {loadNative} from '../io/native.js'
 import {writeAllSync} from '../io/standard-streams.js'
 import {removeTemporaries} from '../io/temporaries.js'
 import type {CommandClass} from './run-darta.js'
+import {useNativeKernels} from './native-kernels.js'
 import {isTerminal, writeWords} from './terminal.js'
 
 /** 128 + SIGPIPE: what a shell shows for a peer written in C. */
@@ -50,6 +51,12 @@ export abstract class DartaCommand extends Command {
       summary: 'End with status 3 if anything was lost or damaged.',
     }),
   }
+
+  /**
+   * The command as it is with these words behind its name, where flags hang on them: `analyze top` has those
+   * of the application. Undefined: as it is.
+   */
+  static variant?: (argv: readonly string[]) => Promise<CommandClass | undefined>
 
   /** Each stage opens its account here with `this.ledger.stage(name, unit)`, in the order of the data. */
   readonly ledger = new Ledger()
@@ -184,6 +191,7 @@ export abstract class DartaCommand extends Command {
   override async run(): Promise<void> {
     this.#listen()
     try {
+      useNativeKernels()
       await this.execute()
     } catch (error) {
       if (error instanceof InputMissing) await this.#showUsage()

@@ -27,7 +27,7 @@ export async function runRoot(commands: CommandTable, argv: readonly string[]): 
   const asked = argv.some((word) => word === '--help' || word === '-h' || word === 'help')
   const name = argv.find((word) => !word.startsWith('-') && word !== 'help')
   if (name !== undefined && Object.hasOwn(commands, name)) {
-    return printOut(await commandHelp(name, commands))
+    return printOut(await commandHelp(name, commands, argv.slice(argv.indexOf(name) + 1)))
   }
   if (name === undefined && (asked || first === undefined)) {
     const text = await rootHelp(commands)
@@ -46,10 +46,14 @@ export async function runRoot(commands: CommandTable, argv: readonly string[]): 
   return 2
 }
 
-/** The help page of one command. */
-export async function commandHelp(name: string, commands: CommandTable): Promise<string> {
+/** The help page of one command, with these words behind its name. */
+export async function commandHelp(
+  name: string,
+  commands: CommandTable,
+  argv: readonly string[] = [],
+): Promise<string> {
   const {default: CommandOfName} = await commands[name]()
-  return classHelp(name, CommandOfName)
+  return classHelp(name, (await CommandOfName.variant?.(argv)) ?? CommandOfName)
 }
 
 /** The help page of one command's class. */

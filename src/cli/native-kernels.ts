@@ -1,0 +1,8 @@
+import {loadNative} from '../io/native.js'
+import {kernels} from '../record/kernels.js'
+
+/** Puts the inner loops of the native addon in the place of those in TypeScript, where it can be loaded. */
+export function useNativeKernels(): void {
+  const addon = loadNative()
+  if (addon !== undefined) kernels.groups = addon.createGroups
+}
