@@ -1,0 +1,56 @@
+import {resolve} from 'node:path'
+import {pathToFileURL} from 'node:url'
+import {nearest} from '../../cli/suggest.js'
+import {apps as table} from '../../processing/analysis/apps/index.js'
+import type {AnalysisApp} from '../../processing/analysis/app.js'
+import {DartaError} from '../../record/errors.js'
+
+const apps: Readonly<Record<string, () => Promise<{default: unknown}>>> = table
+
+export function appNames(): string[] {
+  return Object.keys(apps)
+}
+
+/** Whether the word is meant as a file and not as a name: `./my-app.js`. */
+function isPath(word: string): boolean {
+  return /[/\\]|\.[cm]?[jt]s$/.test(word)
+}
+
+/**
+ * The application of this name, or in this file.
+ *
+ * @throws DartaError DARTA_USAGE there is none, or what the file has as its default export is none
+ */
+export async function loadApp(word: string): Promise<AnalysisApp> {
+  if (Object.hasOwn(apps, word)) return (await apps[word]()).default as AnalysisApp
+  if (!isPath(word)) {
+    const [near] = nearest(word, appNames())
+    const hint = near === undefined ? appNames().join(', ') : `did you mean ${near}?`
+    throw new DartaError('DARTA_USAGE', `no application '${word}': ${hint}, or ./FILE.js`)
+  }
+  let found: {default?: unknown}
+  try {
+    found = (await import(pathToFileURL(resolve(word)).href)) as {default?: unknown}
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new DartaError('DARTA_USAGE', `${word} cannot be loaded: ${why}`, undefined, error)
+  }
+  if (!isApp(found.default)) {
+    throw new DartaError(
+      'DARTA_USAGE',
+      `${word} has no application as its default export: {summary, options, prepare}`,
+    )
+  }
+  return found.default
+}
+
+function isApp(value: unknown): value is AnalysisApp {
+  if (typeof value !== 'object' || value === null) return false
+  const {summary, options, prepare} = value as Partial<Record<string, unknown>>
+  return (
+    typeof summary === 'string' &&
+    typeof options === 'object' &&
+    options !== null &&
+    typeof prepare === 'function'
+  )
+}

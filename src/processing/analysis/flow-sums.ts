@@ -1,0 +1,91 @@
+import {NO_VALUE, type GroupRow} from '../../record/group-row.js'
+import type {InformationElement} from '../../record/element.js'
+import type {Value} from '../../record/value.js'
+import {ie} from '../../registry/elements.js'
+import {
+  endColumn,
+  flowsColumn,
+  octetsColumn,
+  packetsColumn,
+  startColumn,
+} from '../../registry/flow-columns.js'
+
+/** What is known of a set of records. */
+export interface FlowSums {
+  readonly octets: bigint
+  readonly packets: bigint
+  readonly flows: bigint
+  /** Milliseconds since 1970; undefined where no record has such a time. */
+  readonly start: bigint | undefined
+  readonly end: bigint | undefined
+}
+
+/** Columns of a group table; the constants are their places. */
+export const flowColumns = [octetsColumn, packetsColumn, flowsColumn, startColumn, endColumn]
+export const OCTETS = 0
+export const PACKETS = 1
+export const FLOWS = 2
+export const START = 3
+export const END = 4
+
+export const noFlows: FlowSums = {
+  octets: 0n,
+  packets: 0n,
+  flows: 0n,
+  start: undefined,
+  end: undefined,
+}
+
+/** Columns of a row or of the totals as sums. */
+export function sumsOf(columns: readonly bigint[]): FlowSums {
+  const [octets, packets, flows, start, end] = columns
+  return {
+    octets,
+    packets,
+    flows,
+    start: start === NO_VALUE ? undefined : start,
+    end: end === 0n ? undefined : end,
+  }
+}
+
+export function rowSums(row: GroupRow): FlowSums {
+  return sumsOf(flowColumns.map((_, c) => row.value(c)))
+}
+
+/** Both together. */
+export function addSums(a: FlowSums, b: FlowSums): FlowSums {
+  return {
+    octets: a.octets + b.octets,
+    packets: a.packets + b.packets,
+    flows: a.flows + b.flows,
+    start: a.start === undefined || (b.start ?? a.start) < a.start ? b.start : a.start,
+    end: a.end === undefined || (b.end ?? a.end) > a.end ? b.end : a.end,
+  }
+}
+
+/** `part` of `whole`, 0 to 1; of nothing it is 0. */
+export function share(part: bigint, whole: bigint): number {
+  return whole === 0n ? 0 : Number(part) / Number(whole)
+}
+
+/** Sums as fields of a result, with their part of `whole` where that is given; times only where there are any. */
+export function sumFields(
+  sums: FlowSums,
+  whole?: FlowSums,
+): readonly (readonly [InformationElement, Value])[] {
+  const fields: (readonly [InformationElement, Value])[] = [
+    [ie.octetDeltaCount, sums.octets],
+    [ie.packetDeltaCount, sums.packets],
+    [ie.deltaFlowCount, sums.flows],
+  ]
+  if (whole !== undefined) {
+    fields.push(
+      [ie.dartaOctetShare, share(sums.octets, whole.octets)],
+      [ie.dartaPacketShare, share(sums.packets, whole.packets)],
+      [ie.dartaFlowShare, share(sums.flows, whole.flows)],
+    )
+  }
+  if (sums.start !== undefined) fields.push([ie.flowStartMilliseconds, sums.start])
+  if (sums.end !== undefined) fields.push([ie.flowEndMilliseconds, sums.end])
+  return fields
+}

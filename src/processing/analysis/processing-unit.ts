@@ -1,0 +1,253 @@
+import {keepRecords, type MessageContext, type RecordBatch} from '../../record/batch.js'
+import {DartaError} from '../../record/errors.js'
+import type {StageLedger} from '../../record/ledger.js'
+import {append, createOctetWriter, extend} from '../../record/octet-writer.js'
+import {fieldIndex, type Template} from '../../record/template.js'
+import type {Analysis, AnalysisState} from './app.js'
+import {eventTimeReader, type EventTimeReader} from './event-time.js'
+import {withWindow, type TimeWindow} from './result-records.js'
+
+/** Windows in event time: [n · slide, n · slide + length) for every whole n; they overlap where slide < length. */
+export interface Windowing {
+  readonly lengthMs: number
+  readonly slideMs: number
+  /** How long behind the watermark's passing its end a window stays open. */
+  readonly latenessMs: number
+}
+
+export interface ProcessingUnitOptions {
+  /** Absent: the whole input is one window. */
+  readonly windowing?: Windowing
+  /** Octets that all states together may take; 0: no limit. */
+  readonly maxOctets: number
+  readonly ledger: StageLedger
+}
+
+/** One window of an application and its state. */
+export interface UnitWindow {
+  /** Undefined: the whole input. */
+  readonly window: TimeWindow | undefined
+  readonly state: AnalysisState
+  /** Results as records; those of a window say which. */
+  results(): RecordBatch[]
+}
+
+/**
+ * Runs one application on the records that this process or partition was given: filters, sorts them into
+ * windows, counts. Where there are many units, each closes its windows by the same watermark, and what they know of
+ * a window is merged; so a unit decides nothing by a clock.
+ */
+export interface ProcessingUnit {
+  /** @throws DartaError DARTA_MEMORY_LIMIT */
+  add(batches: readonly RecordBatch[]): void
+  /**
+   * The windows that were over latenessMs before `watermarkMs`, earliest first; they take no more records: what comes
+   * for them is lost as `late`. The caller closes their states. A watermark never goes back.
+   */
+  close(watermarkMs: number): UnitWindow[]
+  /** End of input: all windows, earliest first. */
+  finish(): UnitWindow[]
+  /** What is known so far, the windows staying open. */
+  windows(): UnitWindow[]
+  /**
+   * Event time that records have reached: a watermark where one stream is all there is. A record that claims to end later than
+   * its Message was exported does not move it past that.
+   */
+  reachedMs(): number
+  /** All open windows as octets; see AnalysisState.snapshot. */
+  snapshot(complete: boolean): Uint8Array
+  /** For windows that are not closed. @throws DartaError DARTA_VALUE, DARTA_MEMORY_LIMIT */
+  merge(snapshot: Uint8Array): void
+}
+
+interface Open {
+  readonly startMs: number
+  readonly state: AnalysisState
+  /** Greatest export time of its records, seconds since 1970. */
+  exportTime: number
+  /** Records being added that are counted here. */
+  waiting: RecordBatch[]
+  /** Records being added that are counted in a later window that overlaps this one. */
+  guests: RecordBatch[]
+}
+
+type Use = 'options' | 'not-applicable' | EventTimeReader
+
+export function createProcessingUnit(
+  analysis: Analysis,
+  options: ProcessingUnitOptions,
+): ProcessingUnit {
+  const {windowing, ledger, maxOctets} = options
+  /** By start; without windowing the only one is at 0. */
+  const open = new Map<number, Open>()
+  const uses = new WeakMap<Template, Use>()
+  let closedMs = -Infinity
+  let reachedMs = -Infinity
+  const whole = windowing === undefined ? windowAt(0) : undefined
+
+  function windowAt(startMs: number): Open {
+    let found = open.get(startMs)
+    if (found === undefined) {
+      const state = analysis.createState({maxOctets})
+      found = {startMs, state, exportTime: 0, waiting: [], guests: []}
+      open.set(startMs, found)
+    }
+    return found
+  }
+
+  function useOf(template: Template): Use {
+    let use = uses.get(template)
+    if (use === undefined) {
+      const has = analysis.needs.every((group) => group.some((e) => fieldIndex(template, e) >= 0))
+      if (template.scopeCount > 0) use = 'options'
+      else if (!has) use = 'not-applicable'
+      else use = eventTimeReader(template)
+      uses.set(template, use)
+    }
+    return use
+  }
+
+  function wait(list: RecordBatch[], target: Open, batch: RecordBatch): void {
+    list.push(batch)
+    if (batch.message.exportTime > target.exportTime) target.exportTime = batch.message.exportTime
+  }
+
+  /** Deals the records of a batch to their windows; each is counted in the latest of its own. */
+  function deal(batch: RecordBatch, read: EventTimeReader, {lengthMs, slideMs}: Windowing): void {
+    const exportedMs = (batch.message.exportTime + 1) * 1000
+    const homes = new Map<number, number[]>()
+    const guests = new Map<number, number[]>()
+    for (let i = 0; i < batch.count; i++) {
+      const time = read(batch, i)
+      if (!Number.isSafeInteger(time)) {
+        ledger.lose('impossible-time')
+        continue
+      }
+      reachedMs = Math.max(reachedMs, Math.min(time, exportedMs))
+      const last = Math.floor(time / slideMs) * slideMs
+      if (last + lengthMs <= closedMs) {
+        ledger.lose('late')
+        continue
+      }
+      put(homes, last, i)
+      for (let start = last - slideMs; start > time - lengthMs && start >= 0; start -= slideMs) {
+        if (start + lengthMs <= closedMs) break
+        put(guests, start, i)
+      }
+    }
+    const part = (indices: number[]): RecordBatch =>
+      indices.length === batch.count ? batch : keepRecords(batch, indices)
+    for (const [start, indices] of homes) {
+      const target = windowAt(start)
+      wait(target.waiting, target, part(indices))
+    }
+    for (const [start, indices] of guests) {
+      const target = windowAt(start)
+      wait(target.guests, target, part(indices))
+    }
+  }
+
+  function settle(): void {
+    let octets = 0
+    for (const target of open.values()) {
+      if (target.waiting.length > 0) {
+        const sent = target.waiting.reduce((n, {count}) => n + count, 0)
+        const counted = target.state.add(target.waiting)
+        target.waiting = []
+        ledger.out += counted
+        if (counted < sent) ledger.skip('not-applicable', sent - counted)
+      }
+      if (target.guests.length > 0) {
+        target.state.add(target.guests)
+        target.guests = []
+      }
+      octets += target.state.memoryOctets()
+    }
+    if (maxOctets > 0 && octets > maxOctets) {
+      throw new DartaError(
+        'DARTA_MEMORY_LIMIT',
+        `${open.size} windows need more than the ${maxOctets} octets that --max-memory allows`,
+      )
+    }
+  }
+
+  function take(targets: readonly Open[]): UnitWindow[] {
+    return targets.map(({startMs, state, exportTime}) => {
+      const window = windowing && {startMs, endMs: startMs + windowing.lengthMs}
+      const message: MessageContext = {
+        exportTime,
+        sequenceNumber: 0,
+        observationDomainId: 0,
+        offset: 0,
+      }
+      return {window, state, results: () => withWindow(state.results(message), window)}
+    })
+  }
+
+  function inOrder(): Open[] {
+    return [...open.values()].sort((a, b) => a.startMs - b.startMs)
+  }
+
+  return {
+    add(batches) {
+      for (const batch of batches) {
+        const use = useOf(batch.template)
+        ledger.in += batch.count
+        if (typeof use === 'string') ledger.skip(use, batch.count)
+        else if (windowing === undefined) wait(whole!.waiting, whole!, batch)
+        else deal(batch, use, windowing)
+      }
+      settle()
+    },
+    close(watermarkMs) {
+      if (windowing === undefined) return []
+      closedMs = Math.max(closedMs, watermarkMs - windowing.latenessMs)
+      const over = inOrder().filter(({startMs}) => startMs + windowing.lengthMs <= closedMs)
+      for (const {startMs} of over) open.delete(startMs)
+      return take(over)
+    },
+    finish() {
+      const all = inOrder()
+      open.clear()
+      return take(all)
+    },
+    windows: () => take(inOrder()),
+    reachedMs: () => reachedMs,
+    snapshot(complete) {
+      const writer = createOctetWriter()
+      for (const {startMs, exportTime, state} of inOrder()) {
+        const octets = state.snapshot(complete)
+        const at = extend(writer, HEADER)
+        writer.view.setFloat64(at, startMs)
+        writer.view.setUint32(at + 8, exportTime)
+        writer.view.setFloat64(at + 12, octets.length)
+        append(writer, octets)
+      }
+      return writer.octets.slice(0, writer.length)
+    },
+    merge(snapshot) {
+      const view = new DataView(snapshot.buffer, snapshot.byteOffset, snapshot.byteLength)
+      for (let at = 0; at < snapshot.length;) {
+        const left = snapshot.length - at - HEADER
+        const length = left < 0 ? NaN : view.getFloat64(at + 12)
+        if (!(length <= left)) {
+          throw new DartaError('DARTA_VALUE', 'a snapshot of a Processing Unit is cut short', at)
+        }
+        const target = windowAt(view.getFloat64(at))
+        target.exportTime = Math.max(target.exportTime, view.getUint32(at + 8))
+        target.state.merge(snapshot.subarray(at + HEADER, at + HEADER + length))
+        at += HEADER + length
+      }
+      settle()
+    },
+  }
+}
+
+function put(members: Map<number, number[]>, start: number, index: number): void {
+  const indices = members.get(start)
+  if (indices === undefined) members.set(start, [index])
+  else indices.push(index)
+}
+
+/** Octets before the state of each window: start, export time, octets of the state. */
+const HEADER = 20
