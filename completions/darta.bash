@@ -1,9 +1,11 @@
 # bash completion for darta. Written by scripts/docs.mjs from the definitions of the commands. Do not edit.
 _darta_takes_value() {
   case $1 in
+    analyze) [[ ' -r --read --input-format -w --write -o --output -z --compress --window --slide --lateness --max-memory --units ' == *" $2 "* ]] ;;
     capture) [[ ' -r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --share --by --share-seed -u --user -g --group -w --write -o --output -z --compress --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --meter ' == *" $2 "* ]] ;;
     ie) [[ ' --type --range --status -o --output ' == *" $2 "* ]] ;;
     info) [[ ' -r --read --input-format -o --output ' == *" $2 "* ]] ;;
+    print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count --units --time --bigint ' == *" $2 "* ]] ;;
     *) return 1 ;;
   esac
 }
@@ -33,8 +35,29 @@ _darta() {
     fi
   done
   case $command in
-    '') mapfile -t COMPREPLY < <(compgen -W 'capture ie info help --help --version' -- "$current") ;;
-    help) mapfile -t COMPREPLY < <(compgen -W 'capture ie info' -- "$current") ;;
+    '') mapfile -t COMPREPLY < <(compgen -W 'analyze capture ie info print help --help --version' -- "$current") ;;
+    help) mapfile -t COMPREPLY < <(compgen -W 'analyze capture ie info print' -- "$current") ;;
+    analyze)
+      case $previous in
+        -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix' -- "$current"); return ;;
+        -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -o|--output) mapfile -t COMPREPLY < <(compgen -W 'fmt ipfix long null raw table wide' -- "$current"); return ;;
+        -z|--compress) :; return ;;
+        --window) :; return ;;
+        --slide) :; return ;;
+        --lateness) :; return ;;
+        --max-memory) :; return ;;
+        --units) mapfile -t COMPREPLY < <(compgen -W 'none si iec' -- "$current"); return ;;
+      esac
+      if [[ $current == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W '--list -r --read --input-format -w --write -o --output --force -z --compress --window --slide --lateness --max-memory -n --numeric -N --plain --units -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        return
+      fi
+      case $position in
+        1) : ;;
+      esac
+      ;;
     capture)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
@@ -50,7 +73,7 @@ _darta() {
         -u|--user) :; return ;;
         -g|--group) :; return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        -o|--output) mapfile -t COMPREPLY < <(compgen -W 'ipfix null' -- "$current"); return ;;
+        -o|--output) mapfile -t COMPREPLY < <(compgen -W 'fmt ipfix long null raw table wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
         --emit) mapfile -t COMPREPLY < <(compgen -W 'flows packets pcap' -- "$current"); return ;;
         --key) :; return ;;
@@ -100,6 +123,26 @@ _darta() {
       esac
       if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --totals --templates --check -o --output -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        return
+      fi
+      case $position in
+
+      esac
+      ;;
+    print)
+      case $previous in
+        -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix' -- "$current"); return ;;
+        -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -o|--output) mapfile -t COMPREPLY < <(compgen -W 'fmt ipfix long null raw table wide' -- "$current"); return ;;
+        -z|--compress) :; return ;;
+        -c|--count) :; return ;;
+        --units) mapfile -t COMPREPLY < <(compgen -W 'none si iec' -- "$current"); return ;;
+        --time) :; return ;;
+        --bigint) mapfile -t COMPREPLY < <(compgen -W 'number string' -- "$current"); return ;;
+      esac
+      if [[ $current == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format -w --write -o --output --force -z --compress -l --line-buffered -c --count -n --numeric -N --plain --units --time --bigint -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
         return
       fi
       case $position in
