@@ -1,7 +1,7 @@
 # bash completion for darta. Written by scripts/docs.mjs from the definitions of the commands. Do not edit.
 _darta_takes_value() {
   case $1 in
-    analyze) [[ ' -r --read --input-format -w --write -o --output -z --compress --window --slide --lateness --max-memory --units ' == *" $2 "* ]] ;;
+    analyze) [[ ' -r --read --input-format -w --write -o --output -z --compress --window --slide --lateness --max-memory --units --by --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 -k --top -s --statistic ' == *" $2 "* ]] ;;
     capture) [[ ' -r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --share --by --share-seed -u --user -g --group -w --write -o --output -z --compress --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --meter ' == *" $2 "* ]] ;;
     ie) [[ ' --type --range --status -o --output ' == *" $2 "* ]] ;;
     info) [[ ' -r --read --input-format -o --output ' == *" $2 "* ]] ;;
@@ -49,9 +49,16 @@ _darta() {
         --lateness) :; return ;;
         --max-memory) :; return ;;
         --units) mapfile -t COMPREPLY < <(compgen -W 'none si iec' -- "$current"); return ;;
+        --by) mapfile -t COMPREPLY < <(compgen -W 'prefix as' -- "$current"); return ;;
+        --src-prefix) :; return ;;
+        --dst-prefix) :; return ;;
+        --src-prefix6) :; return ;;
+        --dst-prefix6) :; return ;;
+        -k|--top) :; return ;;
+        -s|--statistic) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '--list -r --read --input-format -w --write -o --output --force -z --compress --window --slide --lateness --max-memory -n --numeric -N --plain --units -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '--list -r --read --input-format -w --write -o --output --force -z --compress --window --slide --lateness --max-memory -n --numeric -N --plain --units -q --quiet -v --verbose --json --strict-loss --by --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 --symmetric -k --top -s --statistic --help' -- "$current")
         return
       fi
       case $position in

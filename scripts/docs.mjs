@@ -14,8 +14,15 @@ const commands = await readCommands()
 const formats = await readFormats()
 const files = new Map([
   ...(await manPages(commands, formats)),
-  ...(await completions(commands, formats)),
+  ...(await completions(commands.map(withVariants), formats)),
 ])
+
+/** The shells complete the flags of all that may stand behind the command's name, each once. */
+function withVariants(command) {
+  const every = [...command.flags, ...command.variants.flatMap(({flags}) => flags)]
+  const first = new Map(every.toReversed().map((flag) => [flag.name, flag]))
+  return {...command, flags: every.filter((flag) => first.get(flag.name) === flag)}
+}
 
 let stale = 0
 function outOfDate(path, what) {

@@ -4,7 +4,7 @@ import {existsSync} from 'node:fs'
  * The commands as their classes define them, sorted by name:
  *
  *     {name, summary, description, flags: [{name, char, value, text, options, default, multiple, negatable, group}],
- *      args: [{name, text, options, required, multiple}], usage}
+ *      args: [{name, text, options, required, multiple}], usage, variants: [{word, summary, flags}]}
  *
  * `value` is the placeholder of what a flag takes, undefined for a flag that takes nothing.
  */
@@ -21,9 +21,8 @@ export async function readCommands() {
       summary: Command.summary.replace(/\.$/, ''),
       description: Command.description ?? '',
       usage: Command.usage,
-      flags: Object.entries({...Command.flags, ...Command.baseFlags})
-        .filter(([, flag]) => !flag.hidden)
-        .map(([flagName, flag]) => describeFlag(name, flagName, flag)),
+      flags: describeFlags(name, {...Command.flags, ...Command.baseFlags}),
+      variants: await readVariants(name, Command),
       args: Object.entries(Command.args ?? {})
         .filter(([, arg]) => !arg.hidden)
         .map(([argName, arg], i, all) => ({
@@ -36,6 +35,23 @@ export async function readCommands() {
     })
   }
   return list
+}
+
+function describeFlags(command, flags) {
+  return Object.entries(flags)
+    .filter(([, flag]) => !flag.hidden)
+    .map(([name, flag]) => describeFlag(command, name, flag))
+}
+
+/** What a word behind the command's name adds to it: [{word, summary, flags}], sorted by word. */
+async function readVariants(name, Command) {
+  const variants = []
+  for (const word of [...((await Command.variantWords?.()) ?? [])].sort()) {
+    const {summary, flags} = await Command.variant([word])
+    const own = Object.entries(flags).filter(([flag]) => !Object.hasOwn(Command.flags, flag))
+    variants.push({word, summary, flags: describeFlags(`${name} ${word}`, Object.fromEntries(own))})
+  }
+  return variants
 }
 
 /** The formats: {name, summary, reads, writes}, sorted by name. */

@@ -87,7 +87,7 @@ function argumentList({args}) {
 }
 
 /** The options of a command, in the order of its file, by the groups that it names; common ones last. */
-function optionSections({flags}) {
+function optionSections({name, flags, variants}) {
   const groups = new Map([['', []]])
   for (const flag of flags) {
     if (!groups.has(flag.group)) groups.set(flag.group, [])
@@ -100,6 +100,10 @@ function optionSections({flags}) {
     if (members.length === 0) continue
     if (title !== '') lines.push(`.Ss ${escape(upperFirst(title))}`)
     lines.push(...optionList(members))
+  }
+  for (const variant of variants) {
+    lines.push(`.Ss Of ${escape(`${name} ${variant.word}`)}`, text(variant.summary))
+    if (variant.flags.length > 0) lines.push(...optionList(variant.flags))
   }
   lines.push('.Ss Common to all commands', ...optionList(common))
   return lines

@@ -58,6 +58,9 @@ export abstract class DartaCommand extends Command {
    */
   static variant?: (argv: readonly string[]) => Promise<CommandClass | undefined>
 
+  /** Words that have a variant, for the manual. */
+  static variantWords?: () => readonly string[]
+
   /** Each stage opens its account here with `this.ledger.stage(name, unit)`, in the order of the data. */
   readonly ledger = new Ledger()
   /** As the user typed it: `capture`. */

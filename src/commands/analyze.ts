@@ -47,7 +47,11 @@ export default class Analyze extends DartaCommand {
     read: common.read,
     'input-format': common.inputFormat,
     write: common.write,
-    output: common.output,
+    output: {
+      ...common.output,
+      summary:
+        'Output format; without it table on a terminal, else ndjson or what DARTA_FORMAT says.',
+    },
     force: common.force,
     compress: common.compress,
     window: duration({
@@ -62,7 +66,7 @@ export default class Analyze extends DartaCommand {
     lateness: duration({
       helpValue: 'DURATION',
       dependsOn: ['window'],
-      summary: 'How long after its end a window waits for late records. [default: 5m]',
+      summary: 'How long a window waits for late records after its end; 5m unless said otherwise.',
     }),
     'max-memory': {
       ...common.maxMemory,
@@ -72,6 +76,8 @@ export default class Analyze extends DartaCommand {
     plain: common.plain,
     units: common.units,
   }
+
+  static override variantWords = appNames
 
   static override async variant(argv: readonly string[]): Promise<CommandClass | undefined> {
     const word = argv.find((w) => !w.startsWith('-'))

@@ -39,7 +39,6 @@ function flagName(name: string): string {
 function flagOf(option: AppOption): Interfaces.FlagInput[string] {
   const {summary} = option
   const char = option.char as Interfaces.AlphabetLowercase | undefined
-  const usual = (value: string): string => `${summary} [default: ${value}]`
   switch (option.kind) {
     case 'flag':
       return Flags.boolean({char, summary})
@@ -53,19 +52,21 @@ function flagOf(option: AppOption): Interfaces.FlagInput[string] {
           }
           return value
         },
-      })({char, summary: usual(String(option.default)), helpValue: 'N'})
+      })({char, summary, helpValue: 'N', default: option.default})
     case 'text':
       return Flags.string({
         char,
-        summary: usual(option.default),
+        summary,
         helpValue: option.value,
+        default: option.default,
         ...(option.choices && {options: [...option.choices]}),
       })
     case 'texts':
       return Flags.string({
         char,
-        summary: usual(option.default.join(' ')),
+        summary,
         helpValue: option.value,
+        default: [...option.default],
         multiple: true,
         multipleNonGreedy: true,
       })

@@ -29,7 +29,7 @@ export interface UnitWindow {
   readonly window: TimeWindow | undefined
   readonly state: AnalysisState
   /** Results as records; those of a window say which. */
-  results(): RecordBatch[]
+  readonly results: () => RecordBatch[]
 }
 
 /**

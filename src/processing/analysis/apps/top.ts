@@ -38,7 +38,7 @@ export default defineApp({
       value: 'KEY[,KEY...][:p]/ORDER',
       default: ['srcip/octets'],
       summary:
-        'What is ranked and by what: srcip/octets, srcip,dstport/flows, src4/24/bps, any element by its name. May be repeated.',
+        'What is ranked and by what: srcip/octets, srcip,dstport/flows, src4/24/bps, any element by its name.',
     },
     top: {
       kind: 'number',
