@@ -84,7 +84,7 @@ interface Payload {
 
 const known = new Map<string, Payload[]>()
 
-function payloads(file: string): Payload[] {
+export function payloads(file: string): Payload[] {
   let list = known.get(file)
   if (list === undefined) {
     list = readPayloads(file)
