@@ -21,6 +21,7 @@ export const errorCodes = {
   DARTA_MESSAGE_TRUNCATED: 'a Message is cut short',
   DARTA_MESSAGE_VERSION: 'a Message Header has another version than 10',
   DARTA_NATIVE_MISSING: 'the native addon is not built for this machine',
+  DARTA_NDJSON_LIMIT: 'a line is longer than 1 MiB or nested deeper than 32',
   DARTA_NDJSON_SYNTAX: 'a line is not a JSON object of Information Elements',
   DARTA_NOT_CONFORMING: 'info --check found Messages that break RFC 7011',
   DARTA_PERMISSION: 'the operating system refused; the message says which right is missing',

@@ -1,5 +1,5 @@
 /** What a stage counts. */
-export type LedgerUnit = 'packets' | 'records' | 'messages' | 'lines'
+export type LedgerUnit = 'packets' | 'records' | 'messages' | 'lines' | 'fields'
 
 /**
  * The account of one stage: `in = out + dropped + held`. Every unit that comes in either goes out,
@@ -23,6 +23,8 @@ export class StageLedger {
   readonly noted = new Map<string, number>()
   /** Octet offset of the first fault of each reason, where it has one. */
   readonly firstOffset = new Map<string, number>()
+  /** Line of the first fault of each reason, from 1, where the input has lines. */
+  readonly firstLine = new Map<string, number>()
   /** Called before the account is read, where another keeps the counters. */
   update: (() => void) | undefined
 
@@ -35,9 +37,9 @@ export class StageLedger {
     this.skipped.set(reason, (this.skipped.get(reason) ?? 0) + n)
   }
 
-  lose(reason: string, n = 1, offset?: number): void {
+  lose(reason: string, n = 1, offset?: number, line?: number): void {
     this.lost.set(reason, (this.lost.get(reason) ?? 0) + n)
-    this.#place(reason, offset)
+    this.#place(reason, offset, line)
   }
 
   /** `n` below zero takes back what was thought missing and came late. */
@@ -53,8 +55,9 @@ export class StageLedger {
     this.#place(reason, offset)
   }
 
-  #place(reason: string, offset: number | undefined): void {
+  #place(reason: string, offset: number | undefined, line?: number): void {
     if (offset !== undefined && !this.firstOffset.has(reason)) this.firstOffset.set(reason, offset)
+    if (line !== undefined && !this.firstLine.has(reason)) this.firstLine.set(reason, line)
   }
 
   /** Sum over all reasons of lost units. */
@@ -80,7 +83,9 @@ export class StageLedger {
         .sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1))
         .map(([reason, n]) => {
           const at = this.firstOffset.get(reason)
-          return `${reason} ${n}${at === undefined ? '' : ` from octet ${at}`}`
+          const line = this.firstLine.get(reason)
+          const place = line === undefined ? '' : `, line ${line}`
+          return `${reason} ${n}${at === undefined ? '' : ` from octet ${at}${place}`}`
         })
         .join(', ')
     const sum = (m: Map<string, number>): number => [...m.values()].reduce((a, b) => a + b, 0)
