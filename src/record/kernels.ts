@@ -1,10 +1,16 @@
 import {createPlainGroups} from './plain-groups.js'
 import type {CreateGroups} from './group-kernel.js'
+import type {RenderText} from './text-kernel.js'
 
 /**
  * The inner loops that exist twice, in TypeScript and in the native addon. The command frame puts the
  * native ones here at start-up where the addon loads; nothing else may depend on which are in place.
  */
-export const kernels: {groups: CreateGroups} = {
+export const kernels: {
+  groups: CreateGroups
+  /** Undefined: src/formats/text/ writes every record itself. */
+  text: RenderText | undefined
+} = {
   groups: createPlainGroups,
+  text: undefined,
 }
