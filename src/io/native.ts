@@ -3,6 +3,7 @@ import {createRequire} from 'node:module'
 import {dirname, join} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import type {CreateGroups} from '../record/group-kernel.js'
+import type {RenderText} from '../record/text-kernel.js'
 
 declare const meterHandle: unique symbol
 
@@ -19,6 +20,7 @@ export interface NativeAddon {
   readonly createGroups: CreateGroups
   /** Call it when SIGUSR1 has its listener: Node, started with --disable-sigusr1, keeps the signal blocked. */
   unblockUsr1(): void
+  readonly renderText: RenderText
   /** @throws an error with code DARTA_USAGE: a field that the meter cannot fill, a system without memory */
   meterCreate(options: NativeMeterOptions): MeterHandle
   meterPush(meter: MeterHandle, octets: Uint8Array): unknown[]
