@@ -40,9 +40,9 @@ _darta() {
     analyze)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json ndjson' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        -o|--output) mapfile -t COMPREPLY < <(compgen -W 'fmt ipfix long null raw table wide' -- "$current"); return ;;
+        -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
         --window) :; return ;;
         --slide) :; return ;;
@@ -80,7 +80,7 @@ _darta() {
         -u|--user) :; return ;;
         -g|--group) :; return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        -o|--output) mapfile -t COMPREPLY < <(compgen -W 'fmt ipfix long null raw table wide' -- "$current"); return ;;
+        -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
         --emit) mapfile -t COMPREPLY < <(compgen -W 'flows packets pcap' -- "$current"); return ;;
         --key) :; return ;;
@@ -125,7 +125,7 @@ _darta() {
     info)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json ndjson' -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'text ndjson json' -- "$current"); return ;;
       esac
       if [[ $current == -* ]]; then
@@ -139,9 +139,9 @@ _darta() {
     print)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json ndjson' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        -o|--output) mapfile -t COMPREPLY < <(compgen -W 'fmt ipfix long null raw table wide' -- "$current"); return ;;
+        -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
         -c|--count) :; return ;;
         --units) mapfile -t COMPREPLY < <(compgen -W 'none si iec' -- "$current"); return ;;

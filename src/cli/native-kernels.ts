@@ -4,5 +4,7 @@ import {kernels} from '../record/kernels.js'
 /** Puts the inner loops of the native addon in the place of those in TypeScript, where it can be loaded. */
 export function useNativeKernels(): void {
   const addon = loadNative()
-  if (addon !== undefined) kernels.groups = addon.createGroups
+  if (addon === undefined) return
+  kernels.groups = addon.createGroups
+  kernels.text = addon.renderText
 }
