@@ -77,6 +77,8 @@ const properties: Readonly<Record<string, (first: FirstPacket) => number>> = {
   protocolIdentifier: (f) => f.protocol,
   ipClassOfService: (f) => f.classOfService,
   ipVersion: (f) => f.version,
+  sourceMacAddress: (f) => f.sourceMac,
+  destinationMacAddress: (f) => f.destinationMac,
   ingressInterface: (f) => f.interfaceIndex,
   flowLabelIPv6: (f) => f.flowLabel,
   mplsTopLabelStackSection: (f) => f.mplsLabel,
@@ -84,21 +86,24 @@ const properties: Readonly<Record<string, (first: FirstPacket) => number>> = {
   biflowDirection: () => 1, // initiator: the first packet's. RFC 5103 section 6.3
 }
 
-const addresses: Readonly<Record<string, (first: FirstPacket) => Uint8Array>> = {
-  sourceIPv4Address: (f) => f.source,
-  sourceIPv6Address: (f) => f.source,
-  destinationIPv4Address: (f) => f.destination,
-  destinationIPv6Address: (f) => f.destination,
-  sourceMacAddress: (f) => f.sourceMac,
-  destinationMacAddress: (f) => f.destinationMac,
+/** Where the IP addresses begin in what a Flow keeps of them. */
+const addresses: Readonly<Record<string, number>> = {
+  sourceIPv4Address: 0,
+  sourceIPv6Address: 0,
+  destinationIPv4Address: 4,
+  destinationIPv6Address: 16,
 }
 
 function putterOf(name: string, length: number): PutField {
   if (name === 'flowEndReason') {
     return ({view}, at, _flow, reason) => putUnsigned(view, at, length, reason)
   }
-  const address = addresses[name]
-  if (address !== undefined) return ({octets}, at, {first}) => octets.set(address(first), at)
+  const from = addresses[name]
+  if (from !== undefined) {
+    return ({octets}, at, {first}) => {
+      for (let i = 0; i < length; i++) octets[at + i] = first.addresses[from + i]
+    }
+  }
   const property = properties[name]
   if (property !== undefined) {
     return ({view}, at, {first}) => putUnsigned(view, at, length, property(first))

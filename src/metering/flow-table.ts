@@ -6,8 +6,12 @@ import type {MeterOptions} from './meter.js'
 import {TCP_ACK, TCP_SYN, type Packet} from './packet.js'
 import {isLater, setTime, type Time} from './time.js'
 
-/** Octets that a Flow takes, about: objects, numbers, key, and its places in Map and heap. */
-const FLOW_OCTETS = 1024
+/**
+ * Octets that a Flow takes: objects, numbers, key, and its places in Map and heap. Measured as heap in
+ * use after garbage collection with 100,000 live Flows in Node 24: 1038, as biflows 1244.
+ */
+const FLOW_OCTETS = 1100
+const REVERSE_OCTETS = 250
 
 /** flowEndReason values, RFC 5102 section 5.11.3. */
 export const END_IDLE = 1
@@ -173,13 +177,19 @@ export function createFlowTable(
     clear,
     counts,
     live: () => flows.size,
-    memoryOctets: () => flows.size * FLOW_OCTETS,
+    memoryOctets: () => flows.size * octetsPerFlow(biflow),
   }
 }
 
-function limitOf({maxFlows, maxMemoryOctets}: MeterOptions): number {
+function octetsPerFlow(biflow: boolean): number {
+  return FLOW_OCTETS + (biflow ? REVERSE_OCTETS : 0)
+}
+
+function limitOf({maxFlows, maxMemoryOctets, biflow}: MeterOptions): number {
   const byCount = maxFlows > 0 ? maxFlows : Infinity
   const byMemory =
-    maxMemoryOctets > 0 ? Math.max(1, Math.floor(maxMemoryOctets / FLOW_OCTETS)) : Infinity
+    maxMemoryOctets > 0
+      ? Math.max(1, Math.floor(maxMemoryOctets / octetsPerFlow(biflow)))
+      : Infinity
   return Math.min(byCount, byMemory)
 }

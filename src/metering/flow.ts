@@ -1,3 +1,4 @@
+import {u16, u32} from './octets.js'
 import {MAX_VLANS, TCP_FIN, TCP_RST, TCP_SYN, type Packet} from './packet.js'
 import {isLater, setTime, type Time} from './time.js'
 
@@ -24,8 +25,8 @@ export interface Direction {
 /** What the first packet of a Flow said. */
 export interface FirstPacket {
   readonly version: 4 | 6
-  readonly source: Uint8Array
-  readonly destination: Uint8Array
+  /** Source, then destination. */
+  readonly addresses: Uint8Array
   readonly protocol: number
   readonly sourcePort: number
   readonly destinationPort: number
@@ -36,8 +37,9 @@ export interface FirstPacket {
   readonly vlan: number
   readonly customerVlan: number
   readonly mplsLabel: number
-  readonly sourceMac: Uint8Array
-  readonly destinationMac: Uint8Array
+  /** 48 bits; 0 without Ethernet. */
+  readonly sourceMac: number
+  readonly destinationMac: number
   readonly interfaceIndex: number
   readonly tunnelDepth: number
 }
@@ -62,8 +64,6 @@ export interface Flow {
   readonly due: Time
 }
 
-const NO_MAC = new Uint8Array(6)
-
 export function createFlow(key: string, turned: boolean, made: number, packet: Packet): Flow {
   const {time} = packet
   return {
@@ -82,11 +82,11 @@ export function createFlow(key: string, turned: boolean, made: number, packet: P
 }
 
 function copyFirst(packet: Packet): FirstPacket {
-  const {octets, source, destination, addressOctets, macs, layers} = packet
+  const {octets, source, addressOctets, macs, layers} = packet
   return {
     version: packet.version,
-    source: octets.slice(source, source + addressOctets),
-    destination: octets.slice(destination, destination + addressOctets),
+    // Destination follows source in the headers of both versions.
+    addresses: octets.slice(source, source + 2 * addressOctets),
     protocol: packet.protocol,
     sourcePort: packet.sourcePort,
     destinationPort: packet.destinationPort,
@@ -96,11 +96,15 @@ function copyFirst(packet: Packet): FirstPacket {
     vlan: layers.vlans[0],
     customerVlan: layers.vlans[1],
     mplsLabel: layers.mplsLabel ?? 0,
-    sourceMac: macs < 0 ? NO_MAC : octets.slice(macs + 6, macs + 12),
-    destinationMac: macs < 0 ? NO_MAC : octets.slice(macs, macs + 6),
+    sourceMac: macs < 0 ? 0 : readMac(octets, macs + 6),
+    destinationMac: macs < 0 ? 0 : readMac(octets, macs),
     interfaceIndex: packet.interfaceIndex,
     tunnelDepth: packet.tunnelDepth,
   }
+}
+
+function readMac(octets: Uint8Array, at: number): number {
+  return u16(octets, at) * 2 ** 32 + u32(octets, at + 2)
 }
 
 function createDirection(time: Readonly<Time>): Direction {
