@@ -1,5 +1,5 @@
 import {recordEnd, recordStart, type RecordBatch} from '../record/batch.js'
-import {DARTA_PEN, isList, REVERSE_PEN, VARIABLE} from '../record/element.js'
+import {isList, REVERSE_PEN, VARIABLE} from '../record/element.js'
 import {createRecordBuilder} from '../record/record-writer.js'
 import {maskUtf8} from '../record/utf8.js'
 import {lacksDirection} from './biflow.js'
@@ -459,6 +459,5 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
 /** Ours, and others' that a type record described. Reverse elements (RFC 5103) are known by their number. */
 function needsTypeRecord(element: InformationElement): boolean {
   const pen = element.enterpriseNumber
-  if (pen === 0 || pen === REVERSE_PEN) return false
-  return pen === DARTA_PEN || element.status !== 'unknown'
+  return pen !== 0 && pen !== REVERSE_PEN && element.status !== 'unknown'
 }
