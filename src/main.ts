@@ -1,11 +1,24 @@
+import {existsSync, mkdirSync} from 'node:fs'
 import {enableCompileCache} from 'node:module'
 import {homedir} from 'node:os'
 import {join} from 'node:path'
 import {replaceStandardStreams} from './io/standard-streams.js'
 
-// Only a gain in time: where the folder cannot be written, nothing is lost. First of all, because
-// what is imported before is compiled anew each time.
-enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'darta'))
+/** Only a gain in time: where the folder cannot be made or written, nothing is lost. */
+function keepCompiledCode(): void {
+  const caches = process.env.XDG_CACHE_HOME || join(homedir(), '.cache')
+  const folder = join(caches, 'darta')
+  try {
+    // Level by level: Node's own way to make all of them never ends below /proc.
+    for (const path of [caches, folder]) if (!existsSync(path)) mkdirSync(path)
+    enableCompileCache(folder)
+  } catch {
+    // See above.
+  }
+}
+
+// First of all: what is imported before it is compiled anew each time.
+keepCompiledCode()
 replaceStandardStreams()
 
 const [{runDarta}, {commands}] = await Promise.all([
