@@ -4,7 +4,6 @@ import type * as Interfaces from '@oclif/core/interfaces'
 import {DartaError} from '../record/errors.js'
 import {Ledger, type StageLedger} from '../record/ledger.js'
 import {isClosedPipe, OutputClosed, writeError} from '../io/errors.js'
-import {loadNative} from '../io/native.js'
 import {writeAllSync} from '../io/standard-streams.js'
 import {removeTemporaries} from '../io/temporaries.js'
 import type {CommandClass} from './run-darta.js'
@@ -250,10 +249,12 @@ export abstract class DartaCommand extends Command {
     process.on('SIGINT', () => this.#end('SIGINT'))
     process.on('SIGTERM', () => this.#end('SIGTERM'))
     process.on('SIGHUP', () => (onTerminal ? this.#end('SIGHUP') : this.#hangUp?.()))
-    process.on('SIGUSR1', () => {
+    const account = (): void => {
       for (const stage of this.ledger.stages) this.#tell(stage)
-    })
-    loadNative()?.unblockUsr1()
+    }
+    process.on('SIGUSR1', account)
+    // BSD's Ctrl-T; elsewhere no signal has this name, and nothing ever calls.
+    process.on('SIGINFO', account)
     process.on('SIGUSR2', () => this.#flush?.())
     process.on('uncaughtException', (error) => {
       this.report(error)

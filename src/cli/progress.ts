@@ -1,4 +1,5 @@
-import {isTerminal, writeWords} from './terminal.js'
+import {basename} from 'node:path'
+import {hideLine, isTerminal, showLine} from './terminal.js'
 
 /** How far one input has come. */
 export interface Progress {
@@ -16,16 +17,20 @@ const EVERY_MS = 200
 export function showProgress(name: string, progress: Progress, quiet: boolean): () => void {
   if (quiet || progress.size === undefined || !isTerminal(2) || isTerminal(1)) return () => {}
   const begin = performance.now()
-  let shown = false
   const timer = setInterval(() => {
-    shown = true
-    writeWords(`\r${bar(name, progress, performance.now() - begin)}\x1b[K`)
+    showLine(bar(shortName(name), progress, performance.now() - begin))
   }, EVERY_MS)
   timer.unref()
   return () => {
     clearInterval(timer)
-    if (shown) writeWords('\r\x1b[K')
+    hideLine()
   }
+}
+
+/** The line must not be longer than the terminal is wide. */
+function shortName(path: string): string {
+  const name = basename(path)
+  return name.length <= 28 ? name : `…${name.slice(-27)}`
 }
 
 const BAR_CELLS = 24
