@@ -8,6 +8,5 @@ NAPI_MODULE_INIT() {
   darta::register_groups(env, exports);
   darta::register_text(env, exports);
   darta::register_select(env, exports);
-  darta::register_signals(env, exports);
   return exports;
 }

@@ -9,5 +9,4 @@ void register_meter(napi_env env, napi_value exports);
 void register_groups(napi_env env, napi_value exports);
 void register_text(napi_env env, napi_value exports);
 void register_select(napi_env env, napi_value exports);
-void register_signals(napi_env env, napi_value exports);
 }  // namespace darta

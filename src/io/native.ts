@@ -18,8 +18,6 @@ export interface MeterHandle {
  */
 export interface NativeAddon {
   readonly createGroups: CreateGroups
-  /** Call it when SIGUSR1 has its listener: Node, started with --disable-sigusr1, keeps the signal blocked. */
-  unblockUsr1(): void
   readonly renderText: RenderText
   /** @throws an error with code DARTA_USAGE: a field that the meter cannot fill, a system without memory */
   meterCreate(options: NativeMeterOptions): MeterHandle

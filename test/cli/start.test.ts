@@ -2,7 +2,7 @@ import test, {type ExecutionContext} from 'ava'
 import {spawnSync} from 'node:child_process'
 import {cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
-import {bash, bin, darta, folder} from '../support/darta.js'
+import {bash, bin, darta, folder, start} from '../support/darta.js'
 import {root} from '../support/needing.js'
 
 /** A package as somebody installs it: bin and what it runs, nothing else. */
@@ -181,4 +181,21 @@ test('closed standard streams do no harm', async (t) => {
   t.is(code, 0)
   t.is(stderr, '')
   t.is((await bash(t, 'darta ie xyzzy 2>&-')).code, 1)
+})
+
+test('SIGUSR1 is heard, and never opens the debugger however early it comes', async (t) => {
+  const place = folder(t)
+  spawnSync('mkfifo', [join(place, 'in')])
+  const {child, says, words} = start(t, bin, ['capture', '-r', join(place, 'in'), '-o', 'null'])
+  // Until somebody catches it, the signal ends any process.
+  const catches = (): boolean => {
+    const status = readFileSync(`/proc/${Number(child.pid)}/status`, 'utf8')
+    const mask = /SigCgt:\s*(\w+)/.exec(status)?.[1] ?? '0'
+    return (BigInt(`0x${mask}`) & 0x200n) !== 0n
+  }
+  while (!catches()) await new Promise((resolve) => setImmediate(resolve))
+  const asking = setInterval(() => child.kill('SIGUSR1'), 5)
+  t.teardown(() => clearInterval(asking))
+  await says(/meter: 0 packets in/)
+  t.notRegex(words(), /Debugger listening/)
 })
