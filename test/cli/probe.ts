@@ -25,6 +25,7 @@ class Probe extends DartaCommand {
     'line-buffered': common.lineBuffered,
     count: common.count,
     'idle-timeout': common.idleTimeout,
+    linger: Flags.boolean({summary: 'Never end by itself.'}),
     hold: Flags.boolean({summary: 'Wait behind the first records until SIGHUP or the end.'}),
   }
 
@@ -47,6 +48,13 @@ class Probe extends DartaCommand {
     const sink = await openRecordSink(this, {...flags, lineBuffered: flags['line-buffered']})
     this.detail('ready')
     const stages: RecordStage[] = flags.count === undefined ? [] : [limitRecords(flags.count)]
+    if (flags.linger) {
+      stages.push(async function* (source) {
+        yield* source
+        setInterval(() => {}, 1000)
+        await new Promise(() => {})
+      })
+    }
     if (flags.hold) {
       stages.push(async function* (source) {
         for await (const batches of source) {

@@ -239,6 +239,7 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) {
     const place = folder(t)
     const {child, ended, says} = startProbe(t, [
       '-v',
+      '--linger',
       '-o',
       'ipfix',
       '-w',
@@ -263,7 +264,7 @@ test('a shell sees the second SIGINT as 130, the second SIGTERM as 143', async (
     const {code} = await bash(
       t,
       `cd ${place}; mkfifo in words; exec {input}<>in {words}<>words
-       "${node}" ${probe} -v -o null <&$input 2>&$words & pid=$!
+       "${node}" ${probe} -v --linger -o null <&$input 2>&$words & pid=$!
        for line in ready stopping; do
          until [[ $REPLY == *$line ]]; do read -u $words; done
          kill -${name} $pid
@@ -272,6 +273,22 @@ test('a shell sees the second SIGINT as 130, the second SIGTERM as 143', async (
     )
     t.is(code, status)
   }
+})
+
+test('a second SIGINT ends a command whose reader takes nothing', async (t) => {
+  const {path} = await records(t)
+  // The output is a pipe that stays open and is never read: a write of the command waits for ever.
+  const {code} = await bash(
+    t,
+    `cd ${folder(t)}; mkfifo out words; exec {out}<>out {words}<>words
+     "${node}" ${probe} -v -o ipfix ${`-r ${path} `.repeat(60)} >&$out 2>&$words & pid=$!
+     for line in ready stopping; do
+       until [[ $REPLY == *$line ]]; do read -u $words; done
+       kill -INT $pid
+     done
+     wait $pid`,
+  )
+  t.is(code, 130)
 })
 
 test('SIGUSR1 prints a line of counters per stage and nothing ends', async (t) => {
