@@ -276,16 +276,18 @@ test('a shell sees the second SIGINT as 130, the second SIGTERM as 143', async (
 })
 
 test('a second SIGINT ends a command whose reader takes nothing', async (t) => {
-  const {path} = await records(t)
-  // The output is a pipe that stays open and is never read: a write of the command waits for ever.
+  const {octets} = await records(t)
+  const place = folder(t)
+  writeFileSync(join(place, 'many'), Buffer.concat(Array.from({length: 60}, () => octets)))
+  // One write of more than a pipe holds has begun when its first octet can be read, and nobody reads the rest.
   const {code} = await bash(
     t,
-    `cd ${folder(t)}; mkfifo out words; exec {out}<>out {words}<>words
-     "${node}" ${probe} -v -o ipfix ${`-r ${path} `.repeat(60)} >&$out 2>&$words & pid=$!
-     for line in ready stopping; do
-       until [[ $REPLY == *$line ]]; do read -u $words; done
-       kill -INT $pid
-     done
+    `cd ${place}; mkfifo out words; exec {out}<>out {words}<>words
+     "${node}" ${probe} -v -o ipfix -r many >&$out 2>&$words & pid=$!
+     head -c 1 <&$out >/dev/null
+     kill -INT $pid
+     until [[ $REPLY == *stopping ]]; do read -u $words; done
+     kill -INT $pid
      wait $pid`,
   )
   t.is(code, 130)
