@@ -220,13 +220,15 @@ export abstract class DartaCommand extends Command {
   }
 
   #tell(account: StageLedger): void {
+    // First: it brings the account up to date.
+    const line = account.line()
     const {stage, unit, in: taken, out, skipped, lost, missing, noted, firstOffset} = account
     const reasons = Object.fromEntries(
       Object.entries({skipped, lost, missing, noted, firstOffset})
         .filter(([, counts]) => counts.size > 0)
         .map(([name, counts]) => [name, Object.fromEntries(counts)]),
     )
-    this.#say(account.line(), {stage, unit, in: taken, out, ...reasons})
+    this.#say(line, {stage, unit, in: taken, out, ...reasons})
   }
 
   #jsonAsked(): boolean {
