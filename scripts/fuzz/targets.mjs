@@ -1,0 +1,220 @@
+// What is fuzzed in this process: each target makes seeds, changes one at random and reads the result with the
+// product's own code; it throws where a promise is broken.
+import {existsSync, readFileSync, readdirSync} from 'node:fs'
+import {join} from 'node:path'
+import {fileURLToPath} from 'node:url'
+import {mutateCapture} from './capture.mjs'
+import {mutateIpfix, splitMessages} from './ipfix.mjs'
+import {mutateNdjson} from './ndjson.mjs'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const built = (path) => import(join(root, 'build/src', path))
+
+/** Files of a folder that are no bigger than `most` octets, in name order; none where the folder is absent. */
+function files(folder, pattern, most) {
+  const path = join(root, folder)
+  if (!existsSync(path)) return []
+  return readdirSync(path)
+    .filter((name) => pattern.test(name))
+    .sort()
+    .map((name) => new Uint8Array(readFileSync(join(path, name))))
+    .filter((octets) => octets.length > 0 && octets.length <= most)
+}
+
+function promise(holds, message) {
+  if (!holds) throw new Error(`broken promise: ${message}`)
+}
+
+/** in = out + skipped + lost, at every stage. */
+function checkBalance(ledger) {
+  const sum = (map) => [...map.values()].reduce((a, b) => a + b, 0)
+  for (const stage of ledger.stages) {
+    promise(stage.in === stage.out + sum(stage.skipped) + sum(stage.lost), stage.line())
+  }
+}
+
+/** The octets in pieces: whole, of one size, or cut anywhere. */
+function pieces(random, octets) {
+  const step = random.of([Infinity, Infinity, 1400, 65536, 17])
+  if (step === Infinity || octets.length / step > 4096) return [octets]
+  const parts = []
+  for (let at = 0; at < octets.length; at += step) parts.push(octets.subarray(at, at + step))
+  return parts
+}
+
+/** Decodes, reads every value of every record and sums up; `encode` gets the batches. */
+async function formatTarget(name) {
+  const {default: format} = await built(`formats/${name}.js`)
+  const {Ledger} = await built('record/ledger.js')
+  const {readRecord} = await built('record/readers.js')
+  const decodeOnce = (parts, encode) => {
+    const ledger = new Ledger()
+    const decoder = format.decoder({ledger, source: 'fuzz'})
+    let records = 0
+    const take = (batches) => {
+      for (const batch of batches) {
+        records += batch.count
+        for (let i = 0; i < batch.count; i++) readRecord(batch, i)
+      }
+      encode?.(batches)
+    }
+    // The decoder owns what it is given.
+    for (const part of parts) take(decoder.push(part.slice()))
+    take(decoder.end())
+    checkBalance(ledger)
+    const out = ledger.stages.find((stage) => stage.unit === 'records')
+    promise(out === undefined || out.out === records, `${records} records, ${out?.line()}`)
+    return ledger.lines().join('\n')
+  }
+  return (random, octets, encode) => {
+    const account = decodeOnce(pieces(random, octets), encode)
+    if (!random.once(8)) return
+    const whole = decodeOnce([octets])
+    // Behind damage a decoder may look at what is at hand, and goes by it.
+    if (account.includes('lost') || whole.includes('lost')) return
+    promise(account === whole, `cut otherwise:\n${account}\n${whole}`)
+  }
+}
+
+/** Writes batches as `name` and holds the text against JSON's own reader. */
+async function ndjsonEncoder() {
+  const {default: format} = await built('formats/ndjson.js')
+  const {Ledger} = await built('record/ledger.js')
+  const decoder = new TextDecoder('utf-8', {fatal: true})
+  return () => {
+    const encoder = format.encoder({ledger: new Ledger(), options: {}})
+    const check = (chunks) => {
+      for (const chunk of chunks) {
+        for (const line of decoder.decode(chunk).split('\n')) if (line !== '') JSON.parse(line)
+      }
+    }
+    return {push: (batches) => check(encoder.push(batches)), end: () => check(encoder.end())}
+  }
+}
+
+/** Messages in the datagrams of the shared exports, found by their header; seeds need not be exact. */
+function messagesInCapture(octets) {
+  const found = []
+  for (let at = 0; at + 16 <= octets.length; at++) {
+    if (octets[at] !== 0 || octets[at + 1] !== 10) continue
+    const length = (octets[at + 2] << 8) | octets[at + 3]
+    if (length < 20 || length > octets.length - at) continue
+    const [message] = splitMessages(octets.subarray(at, at + length))
+    const set = (message[16] << 8) | message[17]
+    const setLength = (message[18] << 8) | message[19]
+    if (setLength < 4 || setLength > length - 16 || (set > 3 && set < 256) || set < 2) continue
+    found.push(message)
+    at += length - 1
+  }
+  return found
+}
+
+export const targets = {
+  async ipfix() {
+    const exports_ = '../shared/fixtures/exports'
+    const streams = [
+      ...files('test/fixtures', /\.ipfix$/, 1 << 17),
+      ...files('test/fixtures/ipfix', /\.ipfix$/, 1 << 17),
+      ...files(exports_, /\.ipfix$/, 1 << 17),
+    ]
+    for (const capture of files(exports_, /ipfix.*\.pcap$/i, 1 << 20)) {
+      const messages = messagesInCapture(capture)
+      const octets = Buffer.concat(messages.slice(0, 40))
+      if (octets.length > 0) streams.push(new Uint8Array(octets))
+    }
+    const decode = await formatTarget('ipfix')
+    const createEncoder = await ndjsonEncoder()
+    return {
+      seeds: streams,
+      mutate: mutateIpfix,
+      units: (octets) => Math.max(1, splitMessages(octets).length),
+      run(random, octets) {
+        if (!random.once(4)) return decode(random, octets)
+        const encoder = createEncoder()
+        decode(random, octets, encoder.push)
+        encoder.end()
+      },
+    }
+  },
+
+  async ndjson() {
+    const seeds = files('test/fixtures', /\.ndjson$/, 1 << 16)
+    const lines =
+      '{"flowStartMilliseconds":"2024-01-01T00:00:00.123Z","octetDeltaCount":18446744073709551615,' +
+      '"sourceIPv4Address":"192.0.2.1","sourceIPv6Address":"2001:db8::1","sourceMacAddress":"02:00:5e:10:00:01",' +
+      '"interfaceName":"eth\\u0030 \\"x\\"","dataRecordsReliability":true,"paddingOctets":"00ff",' +
+      '"reverseOctetDeltaCount":3,"9999/17":"c0ffee","absoluteError":1.5e-3}\n' +
+      '{"templateId":256,"flowKeyIndicator":55,"_scope":["templateId"]}\n'
+    seeds.push(new TextEncoder().encode(lines))
+    const decode = await formatTarget('ndjson')
+    return {seeds, mutate: mutateNdjson, units: () => 8, run: decode}
+  },
+
+  async meter() {
+    const seeds = [
+      ...files('test/fixtures', /\.(pcap|pcapng|cap)$/, 1 << 15),
+      ...files('../shared/fixtures/captures', /\.(pcap|pcapng|cap)$/, 1 << 15),
+    ]
+    const {createTypescriptMeter} = await built('metering/typescript-meter.js')
+    const {meterFields} = await built('metering/flow-fields.js')
+    const key = ['src', 'dst', 'proto', 'srcport', 'dstport', 'vlan', 'tunnel']
+    return {
+      seeds,
+      mutate: mutateCapture,
+      // A frame takes microseconds; what is bounded is the whole capture.
+      units: (octets) => Math.max(1, octets.length / 4096),
+      run(random, octets) {
+        const emit = random.of(['flows', 'flows', 'packets', 'pcap'])
+        const biflow = random.once(2)
+        const decap = random.once(2)
+        const request = {emit, key, biflow: biflow && emit === 'flows', decap, precision: 'ms'}
+        const meter = createTypescriptMeter({
+          ...request,
+          idleTimeoutMs: 60000,
+          activeTimeoutMs: 300000,
+          tcpFinTimeoutMs: 5000,
+          tcpRstTimeoutMs: 5000,
+          maxMemoryOctets: 0,
+          maxFlows: random.of([0, 0, 4]),
+          onFull: random.of(['evict', 'drop']),
+          sectionOctets: random.of([0, 64, 65535]),
+          maxFrames: random.of([0, 0, 3]),
+          seed: 1,
+          fields: meterFields(request),
+        })
+        let records = 0
+        const take = (outputs) => {
+          for (const {octets: message, count} of outputs) {
+            records += count
+            if (emit === 'pcap') continue
+            const view = new DataView(message.buffer, message.byteOffset, message.byteLength)
+            promise(message.length <= 65535, `a buffer of ${message.length} octets`)
+            promise(view.getUint16(18) === message.length - 16, 'a Set of another length')
+          }
+        }
+        // What is no capture at all is refused; what was metered until then counts all the same.
+        const unlessRefused = (fn) => {
+          try {
+            return fn()
+          } catch (error) {
+            if (error.code !== 'DARTA_CAPTURE_FORMAT') throw error
+            return []
+          }
+        }
+        for (const part of pieces(random, octets)) take(unlessRefused(() => meter.push(part)))
+        unlessRefused(() => meter.endCapture() ?? [])
+        take(unlessRefused(() => meter.finish()))
+        const c = meter.counters()
+        const sum = (map) => [...map.values()].reduce((a, b) => a + b, 0)
+        promise(
+          c.frames === c.ipPackets + sum(c.skipped) + sum(c.lost),
+          `${c.frames} frames, ${c.ipPackets} metered, ${sum(c.skipped)} skipped, ${sum(c.lost)} lost`,
+        )
+        promise(c.flowsLive === 0, `${c.flowsLive} Flows left after the end`)
+        promise(emit !== 'flows' || records === c.flowsExported, `${records} records`)
+        promise(emit === 'flows' || records === c.ipPackets, `${records} packets`)
+        meter.close()
+      },
+    }
+  },
+}
