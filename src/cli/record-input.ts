@@ -1,5 +1,5 @@
 import {access, constants} from 'node:fs/promises'
-import {readError} from '../io/errors.js'
+import {readError, spokenName} from '../io/errors.js'
 import {openInput, type OpenInput} from '../io/open-input.js'
 import type {RecordStream} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
@@ -54,15 +54,15 @@ export async function openRecords(
       ? undefined
       : await readableFormat(options.inputFormat, '--input-format')
   const names = await inputNames(options.read)
-  return readRecords(command, names, forced)
+  return readRecords(command, names, forced, new SharedLedger(command.ledger))
 }
 
 async function* readRecords(
   command: DartaCommand,
   names: readonly string[],
   forced: Format | undefined,
+  ledger: Ledger,
 ): RecordStream {
-  const ledger = new SharedLedger(command.ledger)
   for (const name of names) {
     if (command.stopping.aborted) return
     try {
@@ -110,17 +110,18 @@ async function* readInput(
 
 async function detected(input: OpenInput): Promise<Format> {
   const name = await detectFormat(input.head)
+  const what = spokenName(input.name, 'standard input')
   if (name === 'pcap' || name === 'pcapng') {
     throw new DartaError(
       'DARTA_FORMAT_UNKNOWN',
-      `${input.name} is a capture (${name}), not records; use darta capture -r`,
+      `${what} is a capture (${name}), not records; use darta capture -r`,
     )
   }
   if (name === undefined) {
     const hex = Buffer.from(input.head.subarray(0, 4)).toString('hex')
     throw new DartaError(
       'DARTA_FORMAT_UNKNOWN',
-      `${input.name} begins with ${hex}, which is no format darta knows; --input-format names one`,
+      `${what} begins with ${hex}, which is no format darta knows; --input-format names one`,
       0,
     )
   }
@@ -135,19 +136,27 @@ async function readableFormat(spec: string, flag: string): Promise<Format> {
   return format
 }
 
-/** Gives several inputs of one format one account. */
+/**
+ * Gives several inputs of one format one account, and all of them their place before the stages that
+ * were opened since: accounts stand in the order of the data, but decoders are made when input comes.
+ */
 class SharedLedger extends Ledger {
   readonly #target: Ledger
+  #place: number
 
   constructor(target: Ledger) {
     super()
     this.#target = target
+    this.#place = target.stages.length
   }
 
   override stage(name: string, unit: LedgerUnit): StageLedger {
     const known = this.stages.find((stage) => stage.stage === name && stage.unit === unit)
     if (known !== undefined) return known
     const stage = this.#target.stage(name, unit)
+    const {stages} = this.#target
+    stages.splice(stages.indexOf(stage), 1)
+    stages.splice(this.#place++, 0, stage)
     this.stages.push(stage)
     return stage
   }

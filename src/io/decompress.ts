@@ -2,7 +2,7 @@ import {spawn} from 'node:child_process'
 import type {Readable, Writable} from 'node:stream'
 import {crc32, createInflateRaw, createZstdDecompress} from 'node:zlib'
 import {DartaError} from '../record/errors.js'
-import {isSystemError} from './errors.js'
+import {isSystemError, spokenName} from './errors.js'
 
 export const codecs = ['gzip', 'bzip2', 'zstd', 'lz4'] as const
 export type Codec = (typeof codecs)[number]
@@ -290,5 +290,6 @@ function startProgram(codec: Codec): Engine {
 }
 
 function damage(codec: Codec, name: string, error: Error, offset: number): DartaError {
-  return new DartaError('DARTA_COMPRESSION', `${name}: ${codec}: ${error.message}`, offset, error)
+  const what = spokenName(name, 'standard input')
+  return new DartaError('DARTA_COMPRESSION', `${what}: ${codec}: ${error.message}`, offset, error)
 }

@@ -21,11 +21,17 @@ function refused(error: unknown): boolean {
   return isSystemError(error) && (error.code === 'EACCES' || error.code === 'EPERM')
 }
 
+/** An input or output as people call it. */
+export function spokenName(name: string, dash: 'standard input' | 'standard output'): string {
+  return name === '-' ? dash : name
+}
+
 /** DARTA_FILE_READ, or DARTA_PERMISSION where the system refused; `name` as the user wrote it. */
 export function readError(name: string, error: unknown, offset?: number): DartaError {
   if (error instanceof DartaError) return error
   const code = refused(error) ? 'DARTA_PERMISSION' : 'DARTA_FILE_READ'
-  return new DartaError(code, `cannot read ${name}: ${systemWords(error)}`, offset, error)
+  const what = spokenName(name, 'standard input')
+  return new DartaError(code, `cannot read ${what}: ${systemWords(error)}`, offset, error)
 }
 
 /** DARTA_FILE_WRITE, or DARTA_PERMISSION; says how many octets were written before. */
@@ -35,7 +41,7 @@ export function writeError(name: string, error: unknown, octets?: number): Darta
   const after = octets === undefined ? '' : ` after ${octets} octets`
   return new DartaError(
     code,
-    `cannot write ${name}${after}: ${systemWords(error)}`,
+    `cannot write ${spokenName(name, 'standard output')}${after}: ${systemWords(error)}`,
     undefined,
     error,
   )

@@ -61,6 +61,16 @@ test('ends with 0 when all is done, and says what went in and out', async (t) =>
   )
 })
 
+test('accounts stand in the order of the data', async (t) => {
+  const {path, octets} = await records(t)
+  const {stderr} = await runProbe(t, ['-r', path, '-r', '-', '-o', 'null'], octets)
+  const stages = stderr
+    .trimEnd()
+    .split('\n')
+    .map((line) => /^darta probe: ([^:]+):/.exec(line)?.[1])
+  t.deepEqual(stages, ['ipfix-messages', 'ipfix', 'null'])
+})
+
 test('says nothing with -q when nothing was lost', async (t) => {
   const {path} = await records(t)
   const {code, stderr} = await runProbe(t, ['-q', '-r', path, '-o', 'null'])
