@@ -1,9 +1,9 @@
 import {recordEnd, recordStart, type RecordBatch} from '../record/batch.js'
-import {isList, REVERSE_PEN, VARIABLE} from '../record/element.js'
+import {isControlBits, isList, REVERSE_PEN, VARIABLE} from '../record/element.js'
 import {createRecordBuilder} from '../record/record-writer.js'
 import {maskUtf8} from '../record/utf8.js'
 import {lacksDirection} from './biflow.js'
-import {isControlBits, namesTemplate, walkField, type ListWalk} from './list-templates.js'
+import {namesTemplate, walkField, type ListWalk} from './list-templates.js'
 import {
   MAX_MESSAGE_OCTETS,
   MESSAGE_HEADER_OCTETS,

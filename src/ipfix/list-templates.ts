@@ -1,7 +1,7 @@
 import {
-  REVERSE_PEN,
-  VARIABLE,
+  isControlBits,
   isList,
+  VARIABLE,
   type AbstractType,
   type InformationElement,
 } from '../record/element.js'
@@ -24,12 +24,6 @@ export interface ListWalk {
   readonly found: (at: number, template: Template | undefined) => void
   /** Told of each string and tcpControlBits field. */
   readonly checked: (element: InformationElement, at: number, length: number) => void
-}
-
-/** Whether the upper four bits of the element's 16 are no flags. RFC 9565 section 3. */
-export function isControlBits(element: InformationElement): boolean {
-  const pen = element.enterpriseNumber
-  return element.elementId === 6 && (pen === 0 || pen === REVERSE_PEN)
 }
 
 /** Whether a walk has anything to do with fields of this element. */

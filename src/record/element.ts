@@ -124,6 +124,15 @@ export function carriesType(type: AbstractType, length: number): boolean {
   return integer && length >= 1 && length <= 8
 }
 
+/**
+ * tcpControlBits and its reverse: the upper four of its 16 bits are no flags; they are sent as 0 and ignored on receipt.
+ * RFC 9565 section 3.
+ */
+export function isControlBits(element: InformationElement): boolean {
+  const pen = element.enterpriseNumber
+  return element.elementId === 6 && (pen === 0 || pen === REVERSE_PEN)
+}
+
 /** Whether the type is one of RFC 6313's structured types. */
 export function isList(type: AbstractType): boolean {
   return type === 'basicList' || type === 'subTemplateList' || type === 'subTemplateMultiList'

@@ -1,5 +1,5 @@
 import {fieldSpan, recordStart, type RecordBatch} from './batch.js'
-import {VARIABLE} from './element.js'
+import {isControlBits, VARIABLE} from './element.js'
 import {DartaError} from './errors.js'
 import {readList} from './lists.js'
 import {fieldIndex, type Template} from './template.js'
@@ -19,9 +19,11 @@ export type Reader<T> = (batch: RecordBatch, index: number) => T
 export function numberReader(template: Template, field: number): Reader<number> {
   const {offset, length} = template.fields[field]
   if (offset < 0 || length === VARIABLE || template.recordOctets === 0) {
+    const bits = isControlBits(template.fields[field].element)
     return (batch, index) => {
       const span = fieldSpan(batch, index, field)
-      return readUnsigned(batch.octets, span.start, span.length)
+      const value = readUnsigned(batch.octets, span.start, span.length)
+      return bits ? value & 0x0fff : value
     }
   }
   const size = template.recordOctets
@@ -30,6 +32,9 @@ export function numberReader(template: Template, field: number): Reader<number> 
     case 1:
       return (batch, index) => batch.octets[batch.start + index * size + offset]
     case 2:
+      if (isControlBits(template.fields[field].element)) {
+        return (batch, index) => batch.view.getUint16(batch.start + index * size + offset) & 0x0fff
+      }
       return (batch, index) => batch.view.getUint16(batch.start + index * size + offset)
     case 4:
       return (batch, index) => batch.view.getUint32(batch.start + index * size + offset)
@@ -123,6 +128,8 @@ export function readValue(
     case 'unsigned32':
     case 'unsigned64':
       if (length < 1 || length > 8) return raw()
+      // The upper four bits of tcpControlBits are ignored.
+      if (length === 2 && isControlBits(element)) return view.getUint16(at) & 0x0fff
       return readInteger(octets, at, length)
     case 'unsigned256':
       return length < 1 || length > 32 ? raw() : readInteger(octets, at, length)
@@ -137,6 +144,7 @@ export function readValue(
         : value
     }
     case 'float32':
+      return length === 4 ? view.getFloat32(at) : raw()
     case 'float64':
       if (length === 4) return view.getFloat32(at)
       return length === 8 ? view.getFloat64(at) : raw()

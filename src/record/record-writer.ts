@@ -1,5 +1,5 @@
 import {ipv4Octets, ipv6Octets, macOctets} from './address.js'
-import {fullLength, isList, REVERSE_PEN, VARIABLE, type InformationElement} from './element.js'
+import {fullLength, isControlBits, isList, VARIABLE, type InformationElement} from './element.js'
 import {DartaError} from './errors.js'
 import {writeList} from './list-writer.js'
 import {append, createOctetWriter, extend, type OctetWriter} from './octet-writer.js'
@@ -255,9 +255,7 @@ function integerWriter(element: InformationElement, length: number): ValueWriter
   const greatestNumber = Math.min(Number(greatest), Number.MAX_SAFE_INTEGER)
   const ranged = element.range !== undefined
   // The upper four bits are no flags: sent as 0. RFC 9565 section 3.
-  const flags =
-    element.elementId === 6 &&
-    (element.enterpriseNumber === 0 || element.enterpriseNumber === REVERSE_PEN)
+  const flags = isControlBits(element)
   return (writer, value) => {
     if (typeof value === 'number') {
       if (!Number.isInteger(value)) throw refuse(element, value, 'is no whole number')

@@ -169,7 +169,12 @@ for (const maxMessageOctets of [576, 1400, 9000, 65535]) {
     t.deepEqual(violations(octets), [])
     const {batches, records} = decode(octets)
     t.is(records.totalMissing(), 0)
-    t.deepEqual(recordsOf(batches), recordsOf(input))
+    // Text is compared faster than 28,000 arrays.
+    const text = (list: readonly RecordBatch[]): string =>
+      recordsOf(list)
+        .map((record) => record.map(([{name}, value]) => `${name}=${value as number}`).join())
+        .join('\n')
+    t.true(text(batches) === text(input))
   })
 }
 

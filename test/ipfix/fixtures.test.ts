@@ -1,9 +1,11 @@
+import {spawnSync} from 'node:child_process'
 import {existsSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {needing, shared, tools} from '../support/needing.js'
 import {decodeCase, fixtures, ipfixCases, needsTshark, type Truth} from './fixtures.js'
 import {difference, leavesOf, leavesOfDump} from './ipfix-dump.js'
-import {recordsOf} from './octets.js'
+import {decode, encode, recordsOf} from './octets.js'
+import type {RecordBatch} from '../../src/record/batch.js'
 import type {Damage} from '../../src/ipfix/message-stream.js'
 
 /**
@@ -167,4 +169,26 @@ for (const truth of ipfixCases()) {
     }
     t.deepEqual(sorted(ours), sorted(theirs))
   })
+}
+
+for (const truth of ipfixCases()) {
+  test(truth, tools('ipfixDump'))(
+    `libfixbuf reads what ${truth.name} becomes in our encoding`,
+    (t) => {
+      const {batches} = decodeCase(truth)
+      const {octets, account} = encode(batches)
+      if (octets.length === 0) {
+        t.is(account.in, 0)
+        return
+      }
+      const {stdout} = spawnSync('ipfixDump', {input: octets, encoding: 'utf8', maxBuffer: 2 ** 28})
+      const dump = leavesOfDump(stdout)
+      // Type records may have come to them.
+      const again = decode(octets).batches
+      t.is(difference(recordsOf(again).map(leavesOf), dump), undefined)
+      const data = (list: readonly RecordBatch[]): unknown =>
+        recordsOf(list.filter(({template}) => template.scopeCount === 0)).map(leavesOf)
+      t.deepEqual(data(again), data(batches))
+    },
+  )
 }

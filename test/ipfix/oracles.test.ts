@@ -7,8 +7,7 @@ import {VARIABLE} from '../../src/record/element.js'
 import {createRecordBuilder} from '../../src/record/record-writer.js'
 import {createTemplate} from '../../src/record/template.js'
 import {ie} from '../../src/registry/lookup.js'
-import {needing, shared, superuser, tools} from '../support/needing.js'
-import {decodeCase, ipfixCases, needsTshark} from './fixtures.js'
+import {needing, superuser, tools} from '../support/needing.js'
 import {numbers} from './generate.js'
 import {difference, leavesOf, leavesOfDump} from './ipfix-dump.js'
 import {decode, encode, recordsOf} from './octets.js'
@@ -163,30 +162,6 @@ needing(tools('ipfixDump'))('libfixbuf reads the flows, every field', (t) => {
   const dump = leavesOfDump(run('ipfixDump', ['-i', file]))
   t.is(difference(recordsOf(batches).map(leavesOf), dump), undefined)
 })
-
-for (const truth of ipfixCases()) {
-  needing(
-    shared('fixtures/truth.json'),
-    tools('ipfixDump'),
-    needsTshark(truth) ? tools('tshark') : undefined,
-  )(`libfixbuf reads what ${truth.name} becomes in our encoding`, (t) => {
-    const {batches} = decodeCase(truth)
-    const {octets, account} = encode(batches)
-    const file = join(scratch(t), 'again.ipfix')
-    writeFileSync(file, octets)
-    if (octets.length === 0) {
-      t.is(account.in, 0)
-      return
-    }
-    const dump = leavesOfDump(run('ipfixDump', ['-i', file]))
-    // Type records may have come to them.
-    const again = decode(octets).batches
-    t.is(difference(recordsOf(again).map(leavesOf), dump), undefined)
-    const data = (list: readonly RecordBatch[]): unknown =>
-      recordsOf(list.filter(({template}) => template.scopeCount === 0)).map(leavesOf)
-    t.deepEqual(data(again), data(batches))
-  })
-}
 
 needing(superuser(), tools('unshare', 'ip', 'nfcapd', 'nfdump', 'stdbuf'))(
   'nfcapd and nfdump read the flows that come as datagrams',
