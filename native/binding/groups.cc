@@ -159,11 +159,9 @@ napi_value refused(napi_env env, napi_callback_info info) {
   return call ? number(env, call->groups->refused()) : nullptr;
 }
 
-napi_value overflowed(napi_env env, napi_callback_info info) {
+napi_value limited(napi_env env, napi_callback_info info) {
   const auto call = call_of(env, info);
-  napi_value result = nullptr;
-  if (call) napi_get_boolean(env, call->groups->overflowed(), &result);
-  return result;
+  return call ? number(env, call->groups->limited()) : nullptr;
 }
 
 napi_value memory_octets(napi_env env, napi_callback_info info) {
@@ -206,7 +204,7 @@ napi_value create_groups(napi_env env, napi_callback_info info) {
       method("rows", rows),
       method("refusedRow", refused_row),
       method("refused", refused),
-      method("overflowed", overflowed),
+      method("limited", limited),
       method("memoryOctets", memory_octets),
       method("close", close),
   };

@@ -278,7 +278,10 @@ void Groups::fold_record(const uint8_t* record, const Program& program, uint64_t
 
 void Groups::fold(uint64_t& into, uint64_t value, uint8_t kind) {
   if (kind == kSum) {
-    overflowed_ |= __builtin_add_overflow(into, value, &into);
+    if (__builtin_add_overflow(into, value, &into)) [[unlikely]] {
+      into = kNoValue;
+      limited_++;
+    }
   } else if (kind == kMin) {
     into = std::min(into, value);
   } else {
@@ -295,9 +298,8 @@ void Groups::add_total(const uint8_t* records, size_t count, const Program& prog
   for (size_t c = 0; c < columns_.size(); c++) {
     const Source& source = program.sources[c];
     if (columns_[c] == kSum && source.length == 0) {
-      uint64_t product = 0;
-      overflowed_ |= __builtin_mul_overflow(source.constant, count, &product);
-      fold(columns[c], product, kSum);
+      // A program's constant has 31 bits, a span's count as well.
+      fold(columns[c], source.constant * count, kSum);
       continue;
     }
     const uint8_t* record = records;

@@ -40,7 +40,8 @@ class Groups {
   /// Columns of what was refused, 8 octets each.
   [[nodiscard]] std::span<const uint64_t> refused_row() const noexcept { return refused_row_; }
   [[nodiscard]] uint64_t refused() const noexcept { return refused_; }
-  [[nodiscard]] bool overflowed() const noexcept { return overflowed_; }
+  /// Additions that would have taken a sum past 2^64 - 1; it stays there.
+  [[nodiscard]] uint64_t limited() const noexcept { return limited_; }
   [[nodiscard]] uint64_t memory_octets() const noexcept { return memory_; }
 
  private:
@@ -120,7 +121,7 @@ class Groups {
   std::vector<uint8_t> ranks_;
   std::vector<uint64_t> refused_row_;
   uint64_t refused_ = 0;
-  bool overflowed_ = false;
+  uint64_t limited_ = 0;
   uint64_t memory_ = 0;
 
   /// First octet of the buffer being added: nothing before it may be read.

@@ -12,6 +12,7 @@ import {
   type ProcessingUnit,
   type Windowing,
 } from '../processing/analysis/processing-unit.js'
+import {toolbox} from '../processing/analysis/toolbox.js'
 import {DartaError} from '../record/errors.js'
 import type {RecordStream} from '../record/batch.js'
 import {appFlags, appOptions} from './analyze/app-flags.js'
@@ -102,7 +103,7 @@ export default class Analyze extends DartaCommand {
       baseFlags: DartaCommand.baseFlags,
       args: Analyze.args,
     })
-    const analysis = app.prepare(appOptions(app, flags))
+    const analysis = app.prepare(appOptions(app, flags), toolbox)
     const style: TableStyle = {
       units: flags.plain ? 'none' : (flags.units ?? 'si'),
       names: this.occurrences(raw, 'numeric') < 2,
@@ -136,7 +137,7 @@ export default class Analyze extends DartaCommand {
       for await (const batches of source) {
         unit ??= open()
         unit.add(batches)
-        await sink.write(unit.close(unit.reachedMs()))
+        await sink.write(unit.takeClosed())
         if (this.signal.aborted) break
       }
       unit ??= open()

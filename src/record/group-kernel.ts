@@ -28,8 +28,8 @@ export interface GroupKernel {
   refusedRow(into: Uint8Array): void
   /** How many additions were refused. */
   refused(): number
-  /** Whether a sum went past 2^64 − 1; it stays so. */
-  overflowed(): boolean
+  /** Additions that would have taken a sum past 2^64 − 1; it stays there. */
+  limited(): number
   /** Octets of rows and indexes in use. */
   memoryOctets(): number
   /** Frees the tables at once; the kernel is of no use after. */

@@ -33,14 +33,14 @@ export interface GroupSelection {
 }
 
 /**
- * Groups records by key and keeps sums, minima and maxima per group, exactly: 64-bit sums that would wrap are
- * an error. What it answers never depends on how records were cut into batches, on their order, on the seed
+ * Groups records by key and keeps sums, minima and maxima per group, exactly; a sum that would be beyond 2^64 − 1 stays
+ * there, and `limited` tells. What it answers never depends on how records were cut into batches, on their order, on the seed
  * of the hash, or on which kernel is in place.
  */
 export interface GroupTable {
   /**
    * Adds records; returns how many of them belong to a group. The others lack a part of the key.
-   * @throws DartaError DARTA_MEMORY_LIMIT no room, and `onFull` is `fail`; DARTA_RANGE a sum went past 2^64 − 1
+   * @throws DartaError DARTA_MEMORY_LIMIT no room, and `onFull` is `fail`
    */
   add(batches: readonly RecordBatch[]): number
   /** Whether records of this Template can belong to a group. */
@@ -57,6 +57,8 @@ export interface GroupTable {
   eachRow(visit: (row: GroupRow) => void): void
   /** Additions that found no room. */
   refused(): number
+  /** Additions that a sum at 2^64 − 1 could not take, and totals of the last `select` that are beyond. */
+  limited(): number
   /** Octets in use. */
   memoryOctets(): number
   /** Frees memory at once. */
@@ -104,6 +106,7 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
   const interned = createInterned()
   const rest = {groups: 0, columns: emptyColumns()}
   const merged = {refused: 0, columns: emptyColumns()}
+  let totalsLimited = 0
   let spans = new Int32Array(3 * 1024)
 
   function emptyColumns(): bigint[] {
@@ -178,9 +181,6 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
   }
 
   function check(): void {
-    if (kernel.overflowed()) {
-      throw new DartaError('DARTA_RANGE', 'a sum of a group is beyond 2^64 − 1')
-    }
     const full = maxOctets > 0 && memoryOctets() > maxOctets
     if (options.onFull !== 'drop' && (full || kernel.refused() > 0)) {
       throw new DartaError(
@@ -274,7 +274,19 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
     return columns
   }
 
+  /** Sums beyond 2^64 − 1 stand there. */
+  function limit(columns: readonly bigint[]): bigint[] {
+    return columns.map((sum) => (sum > MOST ? MOST : sum))
+  }
+
   function select(orders: readonly {order: GroupOrder; count: number}[]): GroupSelection {
+    const selection = selectExact(orders)
+    totalsLimited = selection.totals.filter((sum) => sum > MOST).length
+    return {...selection, totals: limit(selection.totals)}
+  }
+
+  /** Totals may be beyond 64 bits. */
+  function selectExact(orders: readonly {order: GroupOrder; count: number}[]): GroupSelection {
     const selections = orders.map(({order, count}) => createSelection(order, count, interned))
     const totals = emptyColumns()
     if (total === undefined) {
@@ -307,14 +319,14 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
     }))
     if (total !== undefined) parts.push({signature: TOTAL, rows: allRows(total)})
     if (keep !== undefined) {
-      const all = select([])
+      const all = selectExact([])
       left.groups = all.groups - keep.length
       if (total === undefined) left.columns = restColumns(all.totals, keep)
     }
     return writeSnapshot({
       spec: fingerprint(spec),
-      rest: left,
-      refused: {additions: refused(), columns: refusedColumns()},
+      rest: {groups: left.groups, columns: limit(left.columns)},
+      refused: {additions: refused(), columns: limit(refusedColumns())},
       interned: interned.values(),
       shapes: parts,
     })
@@ -396,10 +408,14 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
       }
     },
     refused,
+    limited: () => kernel.limited() + totalsLimited,
     memoryOctets,
     close: () => kernel.close(),
   }
 }
+
+/** The greatest sum: what is added beyond is told, not kept. */
+const MOST = 0xffffffffffffffffn
 
 /** Columns of a group that nothing was added to. */
 function emptyRow(kinds: Uint8Array): Uint8Array {

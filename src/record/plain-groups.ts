@@ -48,7 +48,7 @@ export const createPlainGroups: CreateGroups = (columns, maxOctets, seed) => {
   let rank = new Uint8Array(65536)
   let memory = 0
   let refused = 0
-  let overflow = false
+  let limited = 0
   let key = new Uint8Array(0)
   let keyWords = new Uint32Array(0)
   let other = new Uint8Array(0)
@@ -139,9 +139,10 @@ export const createPlainGroups: CreateGroups = (columns, maxOctets, seed) => {
         case SUM: {
           const l = block[i] + low
           const h = block[i + 1] + high + (l >= TWO_32 ? 1 : 0)
-          block[i] = l
-          block[i + 1] = h
-          if (h >= TWO_32) overflow = true
+          const beyond = h >= TWO_32
+          if (beyond) limited++
+          block[i] = beyond ? 0xffffffff : l
+          block[i + 1] = beyond ? 0xffffffff : h
           break
         }
         case MIN:
@@ -304,7 +305,7 @@ export const createPlainGroups: CreateGroups = (columns, maxOctets, seed) => {
       into.set(new Uint8Array(refusedRow.buffer))
     },
     refused: () => refused,
-    overflowed: () => overflow,
+    limited: () => limited,
     memoryOctets: () => memory,
     close() {
       for (const shape of shapes) {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import {readdirSync} from 'node:fs'
+import {join} from 'node:path'
 import test from 'ava'
 import fc from 'fast-check'
 import {createDecoder} from '../../src/ipfix/decoder.js'
@@ -11,7 +13,11 @@ import {
   type AnalysisState,
   type AppOption,
 } from '../../src/processing/analysis/app.js'
-import {createProcessingUnit} from '../../src/processing/analysis/processing-unit.js'
+import {
+  createProcessingUnit,
+  type Windowing,
+} from '../../src/processing/analysis/processing-unit.js'
+import {toolbox} from '../../src/processing/analysis/toolbox.js'
 import {createRoutingKeyReader} from '../../src/processing/analysis/routing-key.js'
 import {keepRecords, type RecordBatch} from '../../src/record/batch.js'
 import type {DartaError} from '../../src/record/errors.js'
@@ -22,7 +28,7 @@ import {createPlainGroups} from '../../src/record/plain-groups.js'
 import {REVERSE_PEN} from '../../src/record/element.js'
 import {elementByNumber, ie} from '../../src/registry/lookup.js'
 import {addon, native} from '../support/native-addon.js'
-import {needing} from '../support/needing.js'
+import {needing, root} from '../support/needing.js'
 import {noMessage} from '../support/records.js'
 import {cook, someRecipe} from '../support/recipes.js'
 import {plainRecords} from '../support/results.js'
@@ -49,11 +55,11 @@ function otherValues(option: AppOption): unknown[] {
 /** The application as users get it, and with each option changed by itself. */
 function analyses(app: AnalysisApp): Record<string, Analysis> {
   const usual = defaultOptions(app)
-  const all: Record<string, Analysis> = {'as it is': app.prepare(usual)}
+  const all: Record<string, Analysis> = {'as it is': app.prepare(usual, toolbox)}
   for (const [name, option] of Object.entries(app.options)) {
     for (const value of otherValues(option)) {
       const options = {...usual, [name]: value} as typeof usual
-      all[`${name} ${String(value)}`] = app.prepare(options)
+      all[`${name} ${String(value)}`] = app.prepare(options, toolbox)
     }
   }
   return all
@@ -84,6 +90,12 @@ function isBiflow({template}: RecordBatch): boolean {
 for (const [name, load] of Object.entries(apps)) {
   const app: unknown = (await load()).default
   complies(name, app as AnalysisApp)
+}
+
+// What users are shown as a model has to be one.
+for (const file of readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.js'))) {
+  const {default: app} = (await import(join(root, 'examples', file))) as {default: unknown}
+  complies(`examples/${file}`, app as AnalysisApp)
 }
 
 function complies(name: string, app: AnalysisApp): void {
@@ -249,7 +261,12 @@ function complies(name: string, app: AnalysisApp): void {
     test(
       says('all records are counted, and windows have the results of their records alone'),
       (t) => {
-        const windowing = {lengthMs: 20_000, slideMs: 20_000, latenessMs: 0}
+        const windowing: Windowing = {
+          lengthMs: 20_000,
+          slideMs: 20_000,
+          latenessMs: 0,
+          watermark: 'given',
+        }
         fc.assert(
           fc.property(someRecipes, (recipes) => {
             const batches = recipes.map(cook)

@@ -4,6 +4,7 @@ import {
   type AppOptions,
   type OptionValues,
 } from '../../src/processing/analysis/app.js'
+import {toolbox} from '../../src/processing/analysis/toolbox.js'
 import {createProcessingUnit} from '../../src/processing/analysis/processing-unit.js'
 import type {RecordBatch} from '../../src/record/batch.js'
 import {StageLedger} from '../../src/record/ledger.js'
@@ -25,7 +26,7 @@ export function analyse<Options extends AppOptions>(
   batches: readonly RecordBatch[],
 ): Analysed {
   const ledger = new StageLedger('test', 'records')
-  const analysis = app.prepare({...defaultOptions(app), ...options})
+  const analysis = app.prepare({...defaultOptions(app), ...options}, toolbox)
   const unit = createProcessingUnit(analysis, {maxOctets: 0, ledger})
   unit.add(batches)
   const [window] = unit.finish()
@@ -33,7 +34,7 @@ export function analyse<Options extends AppOptions>(
   return {
     rows: records.filter((r) => r._scope === undefined),
     summaries: records.filter((r) => r._scope !== undefined),
-    table: window.state.table?.({units: 'none', names: true}) ?? '',
+    table: window.table?.({units: 'none', names: true}) ?? '',
     ledger,
   }
 }

@@ -1,3 +1,4 @@
+import {existsSync} from 'node:fs'
 import {resolve} from 'node:path'
 import {pathToFileURL} from 'node:url'
 import {nearest} from '../../cli/suggest.js'
@@ -28,6 +29,7 @@ export async function loadApp(word: string): Promise<AnalysisApp> {
     const hint = near === undefined ? appNames().join(', ') : `did you mean ${near}?`
     throw new DartaError('DARTA_USAGE', `no application '${word}': ${hint}, or ./FILE.js`)
   }
+  if (!existsSync(word)) throw new DartaError('DARTA_USAGE', `${word}: no such file`)
   let found: {default?: unknown}
   try {
     found = (await import(pathToFileURL(resolve(word)).href)) as {default?: unknown}

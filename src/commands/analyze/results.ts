@@ -42,7 +42,7 @@ export async function openResults(
     async write(windows) {
       for (const window of windows) {
         await sink.write(window.results())
-        window.state.close()
+        window.close()
       }
     },
     end: () => sink.end(),
@@ -60,11 +60,11 @@ async function openTable(
   let first = true
   return {
     async write(windows) {
-      for (const {state, window} of windows) {
+      for (const {window, table, close} of windows) {
         const head =
           window === undefined ? '' : `${utcTime(window.startMs)} to ${utcTime(window.endMs)}\n`
-        await sink.write([utf8.encode(`${first ? '' : '\n'}${head}${state.table!(style)}`)])
-        state.close()
+        await sink.write([utf8.encode(`${first ? '' : '\n'}${head}${table!(style)}`)])
+        close()
         first = false
       }
     },

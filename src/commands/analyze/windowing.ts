@@ -25,5 +25,6 @@ export function windowingOf(
       '--slide: longer than --window, so that records between windows would be in none',
     )
   }
-  return {lengthMs, slideMs, latenessMs: Math.round(lateness ?? LATENESS_MS)}
+  const latenessMs = Math.round(lateness ?? LATENESS_MS)
+  return {lengthMs, slideMs, latenessMs, watermark: 'records'}
 }

@@ -1,5 +1,4 @@
 import type {RecordBatch} from '../../record/batch.js'
-import {DartaError} from '../../record/errors.js'
 import {createGroupTable} from '../../record/group-table.js'
 import type {GroupColumn} from '../../record/group-spec.js'
 import {endColumn, octetsColumn, packetsColumn, startColumn} from '../../registry/flow-columns.js'
@@ -26,19 +25,12 @@ export function createRecordSums(times: boolean): {
   const columns: GroupColumn[] = [octetsColumn, packetsColumn]
   if (times) columns.push(startColumn, endColumn)
   const table = createGroupTable({key: [], columns})
-  let beyond = false
   return {
-    add(batches) {
-      try {
-        table.add(batches)
-      } catch (error) {
-        if (!(error instanceof DartaError) || error.code !== 'DARTA_RANGE') throw error
-        beyond = true
-      }
-    },
+    add: (batches) => void table.add(batches),
     sums() {
       const {totals} = table.select([])
       const [octets, packets, start, end] = totals
+      const beyond = table.limited() > 0
       return {
         octets: beyond ? undefined : octets,
         packets: beyond ? undefined : packets,

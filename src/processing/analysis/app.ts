@@ -1,6 +1,7 @@
 import type {MessageContext, RecordBatch} from '../../record/batch.js'
 import type {InformationElement} from '../../record/element.js'
 import type {GroupSpec} from '../../record/group-spec.js'
+import type {Toolbox} from './toolbox.js'
 
 /**
  * A traffic analysis application: the default export of a file in apps/, or of any module that a user names
@@ -21,7 +22,7 @@ export interface AnalysisApp<Options extends AppOptions = AppOptions> {
   /** What can be asked: each becomes a flag of the command, the property's name in kebab-case. */
   readonly options: Options
   /** @throws DartaError DARTA_USAGE the options make no sense together */
-  readonly prepare: (options: OptionValues<Options>) => Analysis
+  readonly prepare: (options: OptionValues<Options>, tools: Toolbox) => Analysis
 }
 
 /** An application with its options: what it needs and how its records may be shared among units. */
@@ -71,6 +72,11 @@ export interface AnalysisState {
   results(message: MessageContext): RecordBatch[]
   /** The same for people: lines of text. Without it the records are shown as a plain table. */
   table?(style: TableStyle): string
+  /**
+   * What the results lack, by reason: `sum-limit`, additions to sums that stand at 2^64 − 1. It is told with the
+   * results and counts for --strict-loss.
+   */
+  missing?(): Iterable<readonly [reason: string, count: number]>
   /** Octets in use, about. */
   memoryOctets(): number
   /** Frees memory at once. */

@@ -1,4 +1,5 @@
 import {NO_VALUE, type GroupRow} from '../../record/group-row.js'
+import type {GroupTable} from '../../record/group-table.js'
 import type {InformationElement} from '../../record/element.js'
 import type {Value} from '../../record/value.js'
 import {ie} from '../../registry/elements.js'
@@ -55,12 +56,23 @@ export function rowSums(row: GroupRow): FlowSums {
 /** Both together. */
 export function addSums(a: FlowSums, b: FlowSums): FlowSums {
   return {
-    octets: a.octets + b.octets,
-    packets: a.packets + b.packets,
-    flows: a.flows + b.flows,
+    octets: limited(a.octets + b.octets),
+    packets: limited(a.packets + b.packets),
+    flows: limited(a.flows + b.flows),
     start: a.start === undefined || (b.start ?? a.start) < a.start ? b.start : a.start,
     end: a.end === undefined || (b.end ?? a.end) > a.end ? b.end : a.end,
   }
+}
+
+/** Sums that go out have 64 bits, as those of the groups have. */
+function limited(sum: bigint): bigint {
+  return sum > NO_VALUE ? NO_VALUE : sum
+}
+
+/** What tables say of sums that stand at 2^64 − 1; see AnalysisState.missing. */
+export function limitedSums(...tables: readonly GroupTable[]): [string, number][] {
+  const count = tables.reduce((n, table) => n + table.limited(), 0)
+  return count === 0 ? [] : [['sum-limit', count]]
 }
 
 /** `part` of `whole`, 0 to 1; of nothing it is 0. */

@@ -3,7 +3,7 @@ import {DartaError} from '../../record/errors.js'
 import type {StageLedger} from '../../record/ledger.js'
 import {append, createOctetWriter, extend} from '../../record/octet-writer.js'
 import {fieldIndex, type Template} from '../../record/template.js'
-import type {Analysis, AnalysisState} from './app.js'
+import type {Analysis, AnalysisState, TableStyle} from './app.js'
 import {eventTimeReader, type EventTimeReader} from './event-time.js'
 import {withWindow, type TimeWindow} from './result-records.js'
 
@@ -13,6 +13,11 @@ export interface Windowing {
   readonly slideMs: number
   /** How long behind the watermark's passing its end a window stays open. */
   readonly latenessMs: number
+  /**
+   * Where the watermark comes from: `records`, the event time that they have reached, where one stream is all there is;
+   * `given`, by `advance`, where other units have records too.
+   */
+  readonly watermark: 'records' | 'given'
 }
 
 export interface ProcessingUnitOptions {
@@ -27,9 +32,14 @@ export interface ProcessingUnitOptions {
 export interface UnitWindow {
   /** Undefined: the whole input. */
   readonly window: TimeWindow | undefined
+  /** For merging; results are to be had below. */
   readonly state: AnalysisState
   /** Results as records; those of a window say which. */
   readonly results: () => RecordBatch[]
+  /** Results for people, where the application has a table. */
+  readonly table: ((style: TableStyle) => string) | undefined
+  /** Accounts for what the results lack, and frees the state. */
+  readonly close: () => void
 }
 
 /**
@@ -40,20 +50,17 @@ export interface UnitWindow {
 export interface ProcessingUnit {
   /** @throws DartaError DARTA_MEMORY_LIMIT */
   add(batches: readonly RecordBatch[]): void
+  /** Moves a watermark that is given; it never goes back. */
+  advance(watermarkMs: number): void
   /**
-   * The windows that were over latenessMs before `watermarkMs`, earliest first; they take no more records: what comes
-   * for them is lost as `late`. The caller closes their states. A watermark never goes back.
+   * The windows that were over latenessMs before the watermark, earliest first. They take no more records: what comes for
+   * them is lost as `late`, whether they were asked for or not. The caller closes them.
    */
-  close(watermarkMs: number): UnitWindow[]
+  takeClosed(): UnitWindow[]
   /** End of input: all windows, earliest first. */
   finish(): UnitWindow[]
   /** What is known so far, the windows staying open. */
   windows(): UnitWindow[]
-  /**
-   * Event time that records have reached: a watermark where one stream is all there is. A record that claims to end later than
-   * its Message was exported does not move it past that.
-   */
-  reachedMs(): number
   /** All open windows as octets; see AnalysisState.snapshot. */
   snapshot(complete: boolean): Uint8Array
   /** For windows that are not closed. @throws DartaError DARTA_VALUE, DARTA_MEMORY_LIMIT */
@@ -82,8 +89,11 @@ export function createProcessingUnit(
   const open = new Map<number, Open>()
   const uses = new WeakMap<Template, Use>()
   let closedMs = -Infinity
-  let reachedMs = -Infinity
   const whole = windowing === undefined ? windowAt(0) : undefined
+
+  function advance(watermarkMs: number): void {
+    closedMs = Math.max(closedMs, watermarkMs - (windowing?.latenessMs ?? 0))
+  }
 
   function windowAt(startMs: number): Open {
     let found = open.get(startMs)
@@ -113,8 +123,11 @@ export function createProcessingUnit(
   }
 
   /** Deals the records of a batch to their windows; each is counted in the latest of its own. */
-  function deal(batch: RecordBatch, read: EventTimeReader, {lengthMs, slideMs}: Windowing): void {
-    const exportedMs = (batch.message.exportTime + 1) * 1000
+  function deal(batch: RecordBatch, read: EventTimeReader, of: Windowing): void {
+    const {lengthMs, slideMs, watermark} = of
+    const {exportTime} = batch.message
+    // 0 where the input does not say.
+    const exportedMs = exportTime === 0 ? Infinity : (exportTime + 1) * 1000
     const homes = new Map<number, number[]>()
     const guests = new Map<number, number[]>()
     for (let i = 0; i < batch.count; i++) {
@@ -123,12 +136,14 @@ export function createProcessingUnit(
         ledger.lose('impossible-time')
         continue
       }
-      reachedMs = Math.max(reachedMs, Math.min(time, exportedMs))
       const last = Math.floor(time / slideMs) * slideMs
       if (last + lengthMs <= closedMs) {
         ledger.lose('late')
         continue
       }
+      // Record by record, so that it does not matter how the input came in pieces. A record that claims to end later
+      // than its Message was exported does not move the watermark past that.
+      if (watermark === 'records') advance(Math.min(time, exportedMs))
       put(homes, last, i)
       for (let start = last - slideMs; start > time - lengthMs && start >= 0; start -= slideMs) {
         if (start + lengthMs <= closedMs) break
@@ -180,7 +195,16 @@ export function createProcessingUnit(
         observationDomainId: 0,
         offset: 0,
       }
-      return {window, state, results: () => withWindow(state.results(message), window)}
+      return {
+        window,
+        state,
+        results: () => withWindow(state.results(message), window),
+        table: state.table && ((style) => state.table!(style)),
+        close() {
+          for (const [reason, count] of state.missing?.() ?? []) ledger.miss(reason, count)
+          state.close()
+        },
+      }
     })
   }
 
@@ -199,9 +223,9 @@ export function createProcessingUnit(
       }
       settle()
     },
-    close(watermarkMs) {
+    advance,
+    takeClosed() {
       if (windowing === undefined) return []
-      closedMs = Math.max(closedMs, watermarkMs - windowing.latenessMs)
       const over = inOrder().filter(({startMs}) => startMs + windowing.lengthMs <= closedMs)
       for (const {startMs} of over) open.delete(startMs)
       return take(over)
@@ -212,7 +236,6 @@ export function createProcessingUnit(
       return take(all)
     },
     windows: () => take(inOrder()),
-    reachedMs: () => reachedMs,
     snapshot(complete) {
       const writer = createOctetWriter()
       for (const {startMs, exportTime, state} of inOrder()) {

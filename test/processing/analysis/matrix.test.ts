@@ -1,6 +1,7 @@
 import test from 'ava'
 import matrix from '../../../src/processing/analysis/apps/matrix.js'
 import {defaultOptions} from '../../../src/processing/analysis/app.js'
+import {toolbox} from '../../../src/processing/analysis/toolbox.js'
 import type {DartaError} from '../../../src/record/errors.js'
 import {analyse} from '../../support/analyse.js'
 import {flowBatches} from '../../support/flows.js'
@@ -110,7 +111,7 @@ test('the lengths of prefixes are options, for each IP version and side', (t) =>
 test('--symmetric with prefixes of different lengths makes no sense and is refused', (t) => {
   for (const options of [{srcPrefix: 8}, {dstPrefix6: 64}]) {
     const error = t.throws<DartaError>(() =>
-      matrix.prepare({...defaultOptions(matrix), symmetric: true, ...options}),
+      matrix.prepare({...defaultOptions(matrix), symmetric: true, ...options}, toolbox),
     )
     t.is(error?.code, 'DARTA_USAGE')
   }

@@ -5,9 +5,11 @@ import top from '../../../src/processing/analysis/apps/top.js'
 import {
   createProcessingUnit,
   type ProcessingUnit,
+  type UnitWindow,
   type Windowing,
 } from '../../../src/processing/analysis/processing-unit.js'
 import type {RecordBatch} from '../../../src/record/batch.js'
+import {toolbox} from '../../../src/processing/analysis/toolbox.js'
 import type {DartaError} from '../../../src/record/errors.js'
 import {StageLedger} from '../../../src/record/ledger.js'
 import {ie} from '../../../src/registry/elements.js'
@@ -15,8 +17,14 @@ import {flowBatches, START} from '../../support/flows.js'
 import {batchOf, templateOf} from '../../support/records.js'
 import {plainRecords} from '../../support/results.js'
 
-const analysis = top.prepare({statistic: ['srcip/octets'], top: 10})
-const minutes: Windowing = {lengthMs: 60_000, slideMs: 60_000, latenessMs: 0}
+const analysis = top.prepare({statistic: ['srcip/octets'], top: 10}, toolbox)
+const minutes: Windowing = {
+  lengthMs: 60_000,
+  slideMs: 60_000,
+  latenessMs: 0,
+  watermark: 'given',
+}
+const overlapping: Windowing = {...minutes, slideMs: 20_000}
 // Begins a minute.
 const MINUTE = 1_700_000_040_000
 
@@ -33,8 +41,14 @@ function ended(at: number, octets = 1, exportTime = 1_800_000_000): RecordBatch[
   })
 }
 
+/** Moves the watermark and takes what it closes. */
+function close(unit: ProcessingUnit, watermark: number): UnitWindow[] {
+  unit.advance(watermark)
+  return unit.takeClosed()
+}
+
 /** Start of each window and octets in it, of windows that are taken out. */
-function told(windows: ReturnType<ProcessingUnit['finish']>): unknown[] {
+function told(windows: readonly UnitWindow[]): unknown[] {
   return windows.map(({window, results}) => {
     const [summary] = plainRecords(results())
     return [window && window.startMs - MINUTE, summary.octetDeltaCount]
@@ -43,7 +57,7 @@ function told(windows: ReturnType<ProcessingUnit['finish']>): unknown[] {
 
 test('without windows the whole input is one, also when there is none', (t) => {
   const {unit} = unitOf()
-  t.deepEqual(told(unit.close(Infinity)), [])
+  t.deepEqual(told(close(unit, Infinity)), [])
   t.deepEqual(told(unit.finish()), [[undefined, 0]])
 })
 
@@ -73,24 +87,24 @@ test('results say of which window they are, those of options in their scope', (t
 test('a window is closed when the watermark has passed its end and the lateness', (t) => {
   const {unit} = unitOf({...minutes, latenessMs: 10_000})
   unit.add([...ended(1_000), ...ended(61_000)])
-  t.deepEqual(told(unit.close(MINUTE + 69_999)), [])
-  t.deepEqual(told(unit.close(MINUTE + 70_000)), [[0, 1]])
-  t.deepEqual(told(unit.close(MINUTE + 70_000)), [])
+  t.deepEqual(told(close(unit, MINUTE + 69_999)), [])
+  t.deepEqual(told(close(unit, MINUTE + 70_000)), [[0, 1]])
+  t.deepEqual(told(close(unit, MINUTE + 70_000)), [])
   t.deepEqual(told(unit.finish()), [[60_000, 1]])
 })
 
 test('what comes for a closed window is lost as late, and a watermark never goes back', (t) => {
   const {unit, ledger} = unitOf(minutes)
   unit.add(ended(1_000))
-  unit.close(MINUTE + 60_000)
-  unit.close(MINUTE)
+  close(unit, MINUTE + 60_000)
+  close(unit, MINUTE)
   unit.add([...ended(59_999), ...ended(60_000)])
   t.deepEqual(told(unit.finish()), [[60_000, 1]])
   t.is(ledger.line(), 'unit: 3 records in, 2 out, lost 1 (late 1)')
 })
 
 test('windows that overlap count a record in each, the ledger counts it once', (t) => {
-  const {unit, ledger} = unitOf({lengthMs: 60_000, slideMs: 20_000, latenessMs: 0})
+  const {unit, ledger} = unitOf(overlapping)
   unit.add(ended(30_000))
   t.deepEqual(told(unit.finish()), [
     [-20_000, 1],
@@ -101,20 +115,85 @@ test('windows that overlap count a record in each, the ledger counts it once', (
 })
 
 test('of windows that overlap only those that are closed miss a late record', (t) => {
-  const {unit, ledger} = unitOf({lengthMs: 60_000, slideMs: 20_000, latenessMs: 0})
-  unit.close(MINUTE + 60_000)
+  const {unit, ledger} = unitOf(overlapping)
+  close(unit, MINUTE + 60_000)
   unit.add(ended(30_000))
   t.deepEqual(told(unit.finish()), [[20_000, 1]])
   t.is(ledger.lost.size, 0)
 })
 
+const own: Windowing = {...minutes, watermark: 'records'}
+
+test('a watermark of its own goes with the records: windows close as they pass', (t) => {
+  const {unit} = unitOf({...own, latenessMs: 10_000})
+  unit.add(ended(69_999))
+  t.deepEqual(told(unit.takeClosed()), [])
+  unit.add(ended(5_000, 2))
+  unit.add(ended(70_000, 4))
+  t.deepEqual(told(unit.takeClosed()), [[0, 2]])
+  unit.add(ended(5_000, 8))
+  t.deepEqual(told(unit.finish()), [[60_000, 5]])
+})
+
 test('a record that claims to end after its export moves the watermark no further than that', (t) => {
-  const {unit} = unitOf(minutes)
+  const {unit, ledger} = unitOf(own)
   const exportTime = MINUTE / 1000 + 10
   unit.add(ended(30 * 86_400_000, 1, exportTime))
-  t.is(unit.reachedMs(), MINUTE + 11_000)
-  unit.add(ended(5_000, 1, exportTime))
-  t.is(unit.reachedMs(), MINUTE + 11_000)
+  unit.add(ended(5_000, 2, exportTime))
+  t.is(ledger.lost.size, 0)
+  t.deepEqual(told(unit.takeClosed()), [])
+  // Where the export time is not known, its word is taken.
+  const other = unitOf(own)
+  other.unit.add(ended(30 * 86_400_000, 1, 0))
+  other.unit.add(ended(5_000, 2, 0))
+  t.deepEqual([...other.ledger.lost], [['late', 1]])
+})
+
+test('in what pieces the records come decides nothing, not even what is late', (t) => {
+  const records = fc.array(fc.record({at: fc.nat(300_000), cut: fc.boolean()}), {maxLength: 30})
+  fc.assert(
+    fc.property(records, fc.nat(40_000), (steps, latenessMs) => {
+      const windowing = {...own, slideMs: 30_000, latenessMs}
+      const whole = unitOf(windowing)
+      whole.unit.add(steps.flatMap(({at}) => ended(at)))
+      const pieces = unitOf(windowing)
+      const results: unknown[] = []
+      let piece: RecordBatch[] = []
+      for (const {at, cut} of steps) {
+        piece.push(...ended(at))
+        if (!cut) continue
+        pieces.unit.add(piece)
+        results.push(...told(pieces.unit.takeClosed()))
+        piece = []
+      }
+      pieces.unit.add(piece)
+      results.push(...told(pieces.unit.finish()))
+      assert.deepEqual(results, told(whole.unit.finish()))
+      assert.equal(pieces.ledger.line(), whole.ledger.line())
+    }),
+    {numRuns: 200},
+  )
+  t.pass()
+})
+
+test('sums that stand at 2^64 − 1 are told as missing when the window is closed', (t) => {
+  const {unit, ledger} = unitOf(minutes)
+  const template = templateOf([ie.sourceIPv4Address, ie.octetDeltaCount, ie.flowEndMilliseconds])
+  unit.add([
+    batchOf(template, [
+      [1, 2n ** 64n - 1n, MINUTE],
+      [1, 1, MINUTE],
+      [2, 7, MINUTE],
+    ]),
+  ])
+  const [window] = unit.finish()
+  const [summary, row] = plainRecords(window.results())
+  t.is(ledger.missing.size, 0)
+  window.close()
+  // One addition, and the sum of all.
+  t.deepEqual([...ledger.missing], [['sum-limit', 2]])
+  t.is(summary.octetDeltaCount, 2n ** 64n - 1n)
+  t.is(row.octetDeltaCount, 2n ** 64n - 1n)
 })
 
 test('times beyond what a window can be made of are lost as impossible', (t) => {
@@ -157,7 +236,7 @@ test('units that share records and a watermark have the windows of one that has 
   const step = fc.record({at: fc.nat(400_000), unit: fc.nat(2), octets: fc.nat(1000)})
   fc.assert(
     fc.property(fc.array(step, {maxLength: 30}), fc.nat(20_000), (steps, latenessMs) => {
-      const windowing = {lengthMs: 60_000, slideMs: 30_000, latenessMs}
+      const windowing = {...minutes, slideMs: 30_000, latenessMs}
       const whole = unitOf(windowing)
       const shares = [0, 1, 2].map(() => unitOf(windowing))
       for (const {at, unit, octets} of steps) {
@@ -167,7 +246,7 @@ test('units that share records and a watermark have the windows of one that has 
       const merged = unitOf(windowing)
       for (const {unit} of shares) merged.unit.merge(unit.snapshot(false))
       const watermark = MINUTE + 200_000
-      assert.deepEqual(told(merged.unit.close(watermark)), told(whole.unit.close(watermark)))
+      assert.deepEqual(told(close(merged.unit, watermark)), told(close(whole.unit, watermark)))
       assert.deepEqual(told(merged.unit.finish()), told(whole.unit.finish()))
       assert.equal(
         shares.reduce((n, s) => n + s.ledger.out, 0),

@@ -1,6 +1,7 @@
 import test from 'ava'
 import top from '../../../src/processing/analysis/apps/top.js'
 import {VARIABLE} from '../../../src/record/element.js'
+import {toolbox} from '../../../src/processing/analysis/toolbox.js'
 import type {DartaError} from '../../../src/record/errors.js'
 import {ie, reverseOf} from '../../../src/registry/lookup.js'
 import {analyse} from '../../support/analyse.js'
@@ -270,14 +271,14 @@ for (const [statistic, message] of [
   ['srcip/octets:b', /no order 'octets:b'/],
 ] as const) {
   test(`the statistic ${statistic} is refused with a hint`, (t) => {
-    const error = t.throws<DartaError>(() => top.prepare({statistic: [statistic], top: 1}))
+    const error = t.throws<DartaError>(() => top.prepare({statistic: [statistic], top: 1}, toolbox))
     t.is(error?.code, 'DARTA_USAGE')
     t.regex(error?.message ?? '', message)
   })
 }
 
 test('one analysis says what it needs, how it is routed and that keys may be split', (t) => {
-  const plain = top.prepare({statistic: ['srcip,dstport/octets'], top: 1})
+  const plain = top.prepare({statistic: ['srcip,dstport/octets'], top: 1}, toolbox)
   t.deepEqual(
     plain.needs.map((group) => group.map((e) => e.name).slice(0, 2)),
     [
@@ -287,11 +288,14 @@ test('one analysis says what it needs, how it is routed and that keys may be spl
   )
   t.is(plain.routingKey?.key.length, 2)
   t.true(plain.splittable)
-  const shared = top.prepare({statistic: ['srcip,dstport/octets', 'srcip/flows'], top: 1})
+  const shared = top.prepare({statistic: ['srcip,dstport/octets', 'srcip/flows'], top: 1}, toolbox)
   t.deepEqual(
     shared.routingKey?.key.map((part) => part.elements[0].name),
     ['sourceIPv4Address'],
   )
-  t.is(top.prepare({statistic: ['ip/octets'], top: 1}).routingKey, undefined)
-  t.is(top.prepare({statistic: ['srcip/octets', 'dstip/octets'], top: 1}).routingKey, undefined)
+  t.is(top.prepare({statistic: ['ip/octets'], top: 1}, toolbox).routingKey, undefined)
+  t.is(
+    top.prepare({statistic: ['srcip/octets', 'dstip/octets'], top: 1}, toolbox).routingKey,
+    undefined,
+  )
 })

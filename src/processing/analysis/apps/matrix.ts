@@ -12,7 +12,7 @@ import {
   type StateLimits,
   type TableStyle,
 } from '../app.js'
-import {flowColumns, OCTETS, rowSums, sumFields, sumsOf} from '../flow-sums.js'
+import {flowColumns, limitedSums, OCTETS, rowSums, sumFields, sumsOf} from '../flow-sums.js'
 import {keyFields, keyText} from '../key-values.js'
 import {createResultWriter, type ResultField} from '../result-records.js'
 import {scaledNumber, textTable} from '../text-table.js'
@@ -113,6 +113,7 @@ function createState(
       )
       return squares.join('\n')
     },
+    missing: () => limitedSums(table),
     memoryOctets: () => table.memoryOctets(),
     close: () => table.close(),
   }

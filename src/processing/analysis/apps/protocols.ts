@@ -9,6 +9,7 @@ import {defineApp, type AnalysisState, type StateLimits, type TableStyle} from '
 import {
   addSums,
   flowColumns,
+  limitedSums,
   noFlows,
   rowSums,
   share,
@@ -142,6 +143,7 @@ function createState(top: number, {maxOctets}: StateLimits): AnalysisState {
       ]
       return blocks.join('\n')
     },
+    missing: () => limitedSums(table),
     memoryOctets: () => table.memoryOctets(),
     close: () => table.close(),
   }

@@ -15,6 +15,7 @@ import {
 import {
   addSums,
   flowColumns,
+  limitedSums,
   noFlows,
   rowSums,
   share,
@@ -160,6 +161,7 @@ function createState(
       })
       return blocks.join('\n')
     },
+    missing: () => limitedSums(...tables),
     memoryOctets: () => tables.reduce((n, table) => n + table.memoryOctets(), 0),
     close() {
       for (const table of tables) table.close()
