@@ -97,7 +97,8 @@ export default class Info extends DartaCommand {
       const words = Object.entries(totals).map(([what, n]) => `${n ?? 'more than 2^64'} ${what}`)
       return this.print(`${name}: ${words.join(', ')}\n`)
     }
-    const report = await this.#survey(input, format ?? 'ipfix')
+    if (format === undefined) return text ? this.print(`${name}: empty\n`) : json({format: 'empty'})
+    const report = await this.#survey(input, format)
     if (flags.templates) return this.#templates(report, text ? undefined : json)
     const {codec} = input
     if (text) return this.print(reportText(name, report, codec))
