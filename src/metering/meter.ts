@@ -116,7 +116,11 @@ export interface Meter {
   endCapture(): void
   /** Whether `maxFrames` frames were read; what is pushed from then on is ignored. */
   full(): boolean
-  /** End of input: expires every Flow and returns the last buffers. A cut record is counted, not thrown. */
+  /**
+   * End of input: expires every Flow and returns the last buffers. A cut record is counted, not thrown.
+   * It ends the last capture first if that was not done, and throws what that throws; called again it gives
+   * what was metered.
+   */
   finish(): MeterOutput[]
   /** Returns what is held so far as records without ending the capture (SIGUSR2): partly filled buffers. */
   flush(): MeterOutput[]

@@ -158,6 +158,14 @@ test('goes on with the next plausible record behind damage, which counts once', 
   }
 })
 
+test('looks for the next record from the octet behind the start of the damaged one', (t) => {
+  const long = pcapRecord({time: T, octets: new Uint8Array(1100).fill(8)})
+  // With an octet put in before it, its captured length reads 256 times as long.
+  const result = read(damaged(hex`ff`, [long]))
+  t.is(result.frames[1].octets.length, 2 * 1100)
+  t.deepEqual(result.lost, [['malformed', 45, 0]])
+})
+
 test('believes a last record that ends exactly with the input', (t) => {
   const last = pcapRecord({time: T, octets: two})
   t.deepEqual(octetsOf(read(damaged(impossible, [last]))), ['0101010101', '020202'])
@@ -296,6 +304,13 @@ const resolutions: [string, Uint8Array[], bigint, bigint][] = [
   ['a negative offset', [b.option(14, b.numbers(8, -1))], 1500000n, 500000000n],
   ['a time before 1970', [b.option(14, b.numbers(8, -2))], 1000000n, 0n],
   ['a time behind 2^63 ns', [], 2n ** 64n - 1n, 2n ** 63n - 1n],
+  [
+    'a time of 2^63 ns with its offset',
+    [b.option(9, hex`09`), b.option(14, b.numbers(8, 1))],
+    2n ** 63n - 1000000000n,
+    2n ** 63n - 1n,
+  ],
+  ['an option that ends behind its block', [hex`0900 0100`], 3n, 3000n],
   ['a last time in nanoseconds', [b.option(9, hex`09`)], 2n ** 63n - 1n, 2n ** 63n - 1n],
   ['a time behind it in nanoseconds', [b.option(9, hex`09`)], 2n ** 63n, 2n ** 63n - 1n],
   ['an if_tsresol of another length', [b.option(9, hex`0909`)], 3n, 3000n],
@@ -413,6 +428,14 @@ test('counts a pcapng block that reaches past the end as truncated, with its off
     t.deepEqual(octetsOf(result), ['0101010101'])
     t.deepEqual(result.lost, [['truncated', 88, 0]])
   }
+})
+
+test('takes a block of 64 MiB for whole, and for damage if it is longer', (t) => {
+  const block = b.block(0x77, hex`00000000`)
+  new DataView(block.buffer).setUint32(4, 0x4000000, true)
+  t.deepEqual(read(concat(...start, block)).lost, [['truncated', 48, 0]])
+  new DataView(block.buffer).setUint32(4, 0x4000004, true)
+  t.deepEqual(read(concat(...start, block)).lost, [['malformed', 48, 0]])
 })
 
 test('counts a first Section Header that is cut as truncated', (t) => {

@@ -105,7 +105,7 @@ for (const [title, packet, seen] of tunnels) {
 
 /** Packets that look like tunnels and are metered as they are. */
 const closed: [title: string, packet: Uint8Array][] = [
-  ['GRE with source routes', gre(hex`4000 0800 00000000`, inner4)],
+  ['GRE with source routes', gre(hex`4000 0800`, inner4)],
   ['GRE of version 2', gre(hex`0002 0800`, inner4)],
   ['GRE with another protocol', gre(hex`0000 88b5`, inner4)],
   ['IPIP with something else', ipv4({protocol: 4}, hex`50 ${inner4}`)],

@@ -149,7 +149,7 @@ for (const [title, choice] of Object.entries(combinations)) {
   test(`C++ and TypeScript meter random traffic alike with ${title}`, (t) => {
     holds(
       fc.property(captures(120, 12), (capture) => agree([[capture]], choice)),
-      25,
+      60,
     )
     t.pass()
   })
@@ -192,7 +192,7 @@ test('C++ and TypeScript meter captures cut anywhere alike', (t) => {
       fc.constantFrom(...names),
       (capture, places, name) => agree([cutAt(capture, places)], combinations[name]),
     ),
-    150,
+    300,
   )
   t.pass()
 })
@@ -202,7 +202,7 @@ test('C++ and TypeScript meter damaged captures alike', (t) => {
     fc.property(captures(20, 6), mutations, fc.constantFrom(...names), (capture, changes, name) =>
       agree([[mutate(capture, changes)]], combinations[name]),
     ),
-    600,
+    1200,
   )
   t.pass()
 })
@@ -219,7 +219,7 @@ test('C++ and TypeScript meter several captures in order alike', (t) => {
         combinations[name],
       ),
     ),
-    200,
+    300,
   )
   t.pass()
 })
@@ -233,7 +233,7 @@ testFixture('C++ and TypeScript meter damaged fixtures alike', (t) => {
     fc.property(fixture, mutations, fc.constantFrom(...names), (file, changes, name) =>
       agree([[mutate(readFixture(file), changes)]], combinations[name]),
     ),
-    600,
+    1200,
   )
   t.pass()
 })

@@ -249,6 +249,23 @@ test('ends a Flow for the limit that was reached first', (t) => {
   t.is(ends(timeouts(1000, 1000, 100), ACK), IDLE)
 })
 
+test('tells limits in the same millisecond apart', (t) => {
+  const choice = {idleTimeoutMs: 1000, activeTimeoutMs: 1500}
+  const ends = (start: number, end: number): number =>
+    lives(
+      meter(
+        [
+          [start, u],
+          [end, u],
+          [9000, other],
+        ],
+        choice,
+      ),
+    )[0][3]
+  t.is(ends(0, 500.000005), ACTIVE)
+  t.is(ends(0.000005, 500), IDLE)
+})
+
 test('moves the clock with every frame, also skipped ones and lost ones', (t) => {
   const macs = hex`020000000002 020000000001`
   const choice = {idleTimeoutMs: 1000}

@@ -115,6 +115,8 @@ test('fails when the table is full and that was asked for, and gives what was me
   const {meter, options} = createMeter({maxFlows: 2, onFull: 'fail'})
   t.throws(() => meter.push(pcap(frames)), {code: 'DARTA_FLOW_TABLE_FULL'})
   t.deepEqual(meter.push(pcap(frames)), [])
+  meter.endCapture()
+  t.deepEqual(meter.push(pcap(frames)), [])
   const rows = rowsOf(meter.finish(), options.fields)
   t.is(rows.length, 2)
   const counters = meter.counters()
