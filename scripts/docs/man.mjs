@@ -132,7 +132,7 @@ function told(flag) {
   if (flag.default !== undefined && flag.default !== false && flag.default !== '') {
     if (!/\bdefault\b/i.test(flag.text)) parts.push(`Default: ${flag.default}.`)
   }
-  if (flag.multiple) parts.push('May be repeated.')
+  if (flag.multiple && !flag.text.includes('May be repeated')) parts.push('May be repeated.')
   return parts.join(' ')
 }
 

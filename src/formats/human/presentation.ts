@@ -48,7 +48,7 @@ export function scaled(value: number | bigint, units: Presentation['units']): st
  * Characters that would act on a terminal instead of being seen: controls, and those that turn the
  * direction of writing or join and hide.
  */
- 
+
 const acting =
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g
 

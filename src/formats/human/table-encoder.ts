@@ -179,7 +179,6 @@ function line(
 
 /** Cells a text takes on a terminal: wide East Asian characters take two, combining ones none. */
 export function widthOf(text: string): number {
-   
   if (/^[\x20-\x7e]*$/.test(text)) return text.length
   let width = 0
   for (const c of text) {

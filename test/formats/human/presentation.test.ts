@@ -75,7 +75,7 @@ test('whatever would act on a terminal is shown, in 100,000 random strings', (t)
       fc.array(hostile, {maxLength: 4}).map((parts) => parts.join('')),
       (text) => {
         const shown = visible(text)
-         
+
         return (
           !/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/.test(shown) &&
           shown.isWellFormed()
