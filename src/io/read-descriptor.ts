@@ -1,4 +1,4 @@
-import {close, fstatSync, read} from 'node:fs'
+import {close, fstatSync, read, readFileSync} from 'node:fs'
 import {Socket} from 'node:net'
 import {ReadStream} from 'node:tty'
 import {readError} from './errors.js'
@@ -32,11 +32,29 @@ const SLAB_OCTETS = 1 << 20
 const PIPE_OCTETS = 1 << 16
 /**
  * When a user stops a pipeline, the signal reaches all of its processes, and those upstream still
- * flush what they hold. So a pipe is read on until it ends, is silent this long …
+ * flush what they hold. So a pipe is read on until it ends, is silent for so long, or has gone on for
+ * so long because whoever writes was not told to stop.
  */
-const DRAIN_IDLE_MS = 1000
-/** … or has gone on for this long, because whoever writes was not told to stop. */
-const DRAIN_TOTAL_MS = 10_000
+interface DrainLimits {
+  readonly idleMs: number
+  readonly totalMs: number
+}
+
+/** A signal to this process alone, or to a service: it should be gone soon. */
+const otherwise: DrainLimits = {idleMs: 1000, totalMs: 10_000}
+/** Ctrl-C: the writer has got it too, and however long it flushes, nothing is lost. */
+const fromTerminal: DrainLimits = {idleMs: 5000, totalMs: 2 ** 31 - 1}
+
+/** Linux tells which process group the terminal's signals go to: proc(5), pgrp and tpgid. */
+function drainLimits(): DrainLimits {
+  try {
+    const stat = readFileSync('/proc/self/stat', 'latin1')
+    const [, , group, , , foreground] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return group === foreground ? fromTerminal : otherwise
+  } catch {
+    return otherwise
+  }
+}
 
 /** Takes over `fd`, which is closed when reading ends, except standard input. */
 export function readDescriptor(name: string, fd: number, ending: Ending): OctetInput {
@@ -133,8 +151,9 @@ async function* readSocket(
   let idle: NodeJS.Timeout | undefined
   let total: NodeJS.Timeout | undefined
   const drain = (): void => {
-    idle = setTimeout(finish, DRAIN_IDLE_MS)
-    total = setTimeout(finish, DRAIN_TOTAL_MS)
+    const {idleMs, totalMs} = drainLimits()
+    idle = setTimeout(finish, idleMs)
+    total = setTimeout(finish, totalMs)
   }
   const quit = (): void => finish()
   if (signal.aborted) finish()

@@ -432,6 +432,9 @@ try:
         shown += part
         if b'ready' in part and 'h' in mode: os.kill(pid, 1)
         if b'%' in part and 'p' in mode: os.kill(pid, 15)
+        if b'ready' in shown and b'begun' in shown and 'c' in mode:
+            os.write(fd, b'\\x03')
+            mode = ''
 except OSError: pass
 _, status = os.waitpid(pid, 0)
 sys.stdout.buffer.write(shown)
@@ -485,6 +488,21 @@ terminal('no progress is shown with -q', async (t) => {
   const {path} = await records(t)
   const shown = await runOnTerminal(t, '', [node, probe, '-q', '-r', path, '-o', 'null'])
   t.is(shown, 'status 0\n')
+})
+
+terminal('Ctrl-C on a pipeline loses nothing that the first of it still flushes', async (t) => {
+  const {octets} = await records(t)
+  const place = folder(t)
+  writeFileSync(join(place, 'head'), octets.subarray(0, 20_000))
+  writeFileSync(join(place, 'tail'), octets.subarray(20_000))
+  spawnSync('mkfifo', [join(place, 'never')])
+  // The first flushes when it is told to stop, as a capture does; the shell outlives both.
+  const line = `cd ${place}; trap : INT
+    sh -c 'trap "cat tail; exit" INT; cat head; echo begun >&2; read word <>never' |
+    "${node}" ${probe} -v -o ipfix > out`
+  const shown = await runOnTerminal(t, 'c', ['bash', '-c', line])
+  t.regex(shown, /stopping/)
+  t.is(await count(t, readFileSync(join(place, 'out'))), 727)
 })
 
 test('an output appears under its name only when it is whole', async (t) => {
