@@ -163,6 +163,31 @@ test('the same capture gives the same octets, and in a pipe or in pieces the sam
   t.is(readSound(t, readFileSync(file)).packets, 2226)
 })
 
+test('export times never go back, whatever the order of the captures', async (t) => {
+  const later = Buffer.from(labOctets)
+  // The second capture's packets are a day older.
+  const older = Buffer.from(labOctets)
+  for (let at = 24; at < older.length; at += 16 + older.readUInt32LE(at + 8)) {
+    older.writeUInt32LE(older.readUInt32LE(at) - 86400, at)
+  }
+  const place = folder(t)
+  writeFileSync(join(place, 'later.pcap'), later)
+  writeFileSync(join(place, 'older.pcap'), older)
+  const inputs = ['-r', join(place, 'later.pcap'), '-r', join(place, 'older.pcap')]
+  const {code, stdout} = await darta(t, ['capture', '-q', ...inputs])
+  t.is(code, 0)
+  const times: number[] = []
+  for (let at = 0; at < stdout.length; at += stdout.readUInt16BE(at + 2)) {
+    times.push(stdout.readUInt32BE(at + 4))
+  }
+  t.true(times.length > 3)
+  t.deepEqual(
+    times,
+    [...times].sort((a, b) => a - b),
+  )
+  t.is(readSound(t, stdout).packets, 2 * 2226)
+})
+
 test('a full disk is told with the octets that were written, and no file appears', async (t) => {
   const running = await darta(t, ['capture', '-q', '-r', lab, '-w', '/dev/full'])
   t.is(running.code, 1)
