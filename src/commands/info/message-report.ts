@@ -60,12 +60,15 @@ export interface MessageReport {
   readonly records: number
   readonly optionsRecords: number
   readonly templates: readonly TemplateReport[]
+  /** Announcements and withdrawals of Templates that are not in `templates`, which has the first 10 000. */
+  readonly moreTemplates: number
+  /** The first 10 000. */
   readonly observationDomains: readonly number[]
   /** Addresses that records name as their exporter's. */
   readonly exporters: readonly string[]
   readonly exportTime: Window | undefined
   readonly flowTime: Window | undefined
-  /** Null: beyond 2^64 − 1. */
+  /** Both null: one of them is beyond 2^64 − 1. */
   readonly octetCount: bigint | null
   readonly packetCount: bigint | null
   readonly missingRecords: number
@@ -78,8 +81,10 @@ export interface MessageReport {
   readonly moreDamage: number
 }
 
-/** Lists in reports end here; what was left out is counted. */
+/** Lists of events end here; what was left out is counted. */
 const MOST_LISTED = 1000
+/** So many Templates and domains are told apart: a guard against crafted input. */
+const MOST_KNOWN = 10_000
 
 const exporterElements = [
   ie.exporterIPv4Address,
@@ -87,6 +92,8 @@ const exporterElements = [
   ie.originalExporterIPv4Address,
   ie.originalExporterIPv6Address,
 ]
+
+type TemplateAccount = TemplateReport & {announced: number; withdrawn: number}
 
 export interface MessageSurvey {
   push(octets: Uint8Array): void
@@ -100,7 +107,8 @@ export function surveyMessages(ledger: Ledger, source: string): MessageSurvey {
   const sets = {template: 0, optionsTemplate: 0, data: 0}
   let records = 0
   let optionsRecords = 0
-  const templates = new Map<string, TemplateReport & {announced: number; withdrawn: number}>()
+  const templates = new Map<string, TemplateAccount>()
+  let moreTemplates = 0
   const domains = new Set<number>()
   const exporters = new Set<string>()
   let firstExport = Infinity
@@ -116,25 +124,22 @@ export function surveyMessages(ledger: Ledger, source: string): MessageSurvey {
   const unread = new Map<string, number>()
   const sums = createRecordSums(true)
 
-  const reportOf = (
-    domainId: number,
-    template: Template,
-  ): typeof templates extends Map<string, infer T> ? T : never => {
+  /** The account of a Template; undefined if there are too many already. */
+  const reportOf = (domainId: number, template: Template): TemplateAccount | undefined => {
     const key = `${domainId} ${template.id} ${template.layout}`
-    let known = templates.get(key)
-    if (known === undefined) {
-      known = {
-        observationDomainId: domainId,
-        templateId: template.id,
-        fields: fieldSpecifiers(template),
-        scopeFields: template.scopeCount,
-        announced: 0,
-        withdrawn: 0,
-        records: 0,
-      }
-      templates.set(key, known)
+    const known = templates.get(key)
+    if (known !== undefined || templates.size >= MOST_KNOWN) return known
+    const made = {
+      observationDomainId: domainId,
+      templateId: template.id,
+      fields: fieldSpecifiers(template),
+      scopeFields: template.scopeCount,
+      announced: 0,
+      withdrawn: 0,
+      records: 0,
     }
-    return known
+    templates.set(key, made)
+    return made
   }
 
   const session = createSession({
@@ -146,12 +151,14 @@ export function surveyMessages(ledger: Ledger, source: string): MessageSurvey {
         if (message === undefined) return
         const {observationDomainId} = message
         const report = reportOf(observationDomainId, template)
-        if (event === 'withdrawn') report.withdrawn++
+        if (report === undefined) moreTemplates++
+        else if (event === 'withdrawn') report.withdrawn++
         else report.announced++
         unread.delete(`${observationDomainId} ${template.id}`)
       },
       unreadSet(setId, octets, {observationDomainId}) {
         const key = `${observationDomainId} ${setId}`
+        if (unread.size >= MOST_KNOWN && !unread.has(key)) return
         unread.set(key, (unread.get(key) ?? 0) + octets - SET_HEADER_OCTETS)
       },
     },
@@ -168,7 +175,8 @@ export function surveyMessages(ledger: Ledger, source: string): MessageSurvey {
     let count = 0
     for (const batch of batches) {
       const {template, message} = batch
-      reportOf(message.observationDomainId, template).records += batch.count
+      const report = reportOf(message.observationDomainId, template)
+      if (report !== undefined) report.records += batch.count
       count += batch.count
       read += recordEnd(batch, batch.count - 1) - recordStart(batch, 0)
       if (template.scopeCount === 0) {
@@ -227,7 +235,7 @@ export function surveyMessages(ledger: Ledger, source: string): MessageSurvey {
       firstExport = Math.min(firstExport, exportTime)
       lastExport = Math.max(lastExport, exportTime)
       const observationDomainId = view.getUint32(start + 12)
-      domains.add(observationDomainId)
+      if (domains.size < MOST_KNOWN) domains.add(observationDomainId)
       const count = take(batches)
       const sequenceNumber = view.getUint32(start + 8)
       const place = {octet: offset, observationDomainId, sequenceNumber}
@@ -272,6 +280,7 @@ export function surveyMessages(ledger: Ledger, source: string): MessageSurvey {
         records,
         optionsRecords,
         templates: [...templates.values()],
+        moreTemplates,
         observationDomains: [...domains].sort((a, b) => a - b),
         exporters: [...exporters].sort(),
         exportTime:

@@ -16,10 +16,13 @@ export interface RecordReport {
   }[]
   readonly observationDomains: readonly number[]
   readonly flowTime: Window | undefined
-  /** Null: beyond 2^64 − 1. */
+  /** Both null: one of them is beyond 2^64 − 1. */
   readonly octetCount: bigint | null
   readonly packetCount: bigint | null
 }
+
+/** So many kinds and domains are told apart: a guard against crafted input. */
+const MOST_KINDS = 10_000
 
 export function surveyRecords(format: string): {
   add(batches: readonly RecordBatch[]): void
@@ -34,15 +37,15 @@ export function surveyRecords(format: string): {
     add(batches) {
       for (const {template, count, message} of batches) {
         let kind = kinds.get(template.layout)
-        if (kind === undefined) {
+        if (kind === undefined && kinds.size < MOST_KINDS) {
           const {scopeCount} = template
           kind = {fields: fieldSpecifiers(template), scopeFields: scopeCount, records: 0}
           kinds.set(template.layout, kind)
         }
-        kind.records += count
+        if (kind !== undefined) kind.records += count
         if (template.scopeCount === 0) records += count
         else optionsRecords += count
-        domains.add(message.observationDomainId)
+        if (domains.size < MOST_KINDS) domains.add(message.observationDomainId)
       }
       sums.add(batches.filter(({template}) => template.scopeCount === 0))
     },

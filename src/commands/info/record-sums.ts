@@ -5,7 +5,7 @@ import {endColumn, octetsColumn, packetsColumn, startColumn} from '../../registr
 
 /** Sums over Data Records; of biflows both directions together. */
 export interface RecordSums {
-  /** Undefined: beyond 2^64 − 1. */
+  /** Both undefined: one of them is beyond 2^64 − 1. */
   readonly octets: bigint | undefined
   readonly packets: bigint | undefined
   /** Milliseconds since 1970; undefined where no record has such a time, or it was not asked for. */

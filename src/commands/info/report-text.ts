@@ -56,6 +56,9 @@ function recordRows(report: MessageReport | RecordReport): Row[] {
     if (withdrawn > 0) words.push(`withdrawn ${times(withdrawn)}`)
     rows.push([`template ${templateId}`, words.join(', ')])
   }
+  if (report.moreTemplates > 0) {
+    rows.push(['templates', `${report.moreTemplates} more announcements`])
+  }
   if (report.paddingOctets > 0) rows.push(['padding', `${report.paddingOctets} octets`])
   rows.push(['missing', `${report.missingRecords} records by the sequence numbers`])
   for (const event of report.sequence) {
