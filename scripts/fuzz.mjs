@@ -1,5 +1,5 @@
-// Feeds damaged input to everything that reads: the C++ meter under sanitizers (libFuzzer), the TypeScript meter, the
-// IPFIX decoder and the NDJSON reader. A campaign goes on where it stopped; each run can be repeated alone.
+// Feeds damaged input to everything that reads: the C++ meter under sanitizers (libFuzzer), the TypeScript meter, both
+// against each other (`equal`), the IPFIX decoder and the NDJSON reader. A campaign goes on where it stopped; each run can be repeated alone.
 //
 //   npm run fuzz -- [--seconds 300] [--runs N] [--target NAME]… [--seed S] [--ci]
 //   npm run fuzz -- --target ipfix --seed 1 --only 12345       one run again
@@ -27,7 +27,7 @@ import {Worker} from 'node:worker_threads'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const work = join(root, 'fuzz-work')
 const stateFile = join(work, 'state.json')
-const names = ['native', 'ipfix', 'ndjson', 'meter']
+const names = ['native', 'ipfix', 'ndjson', 'meter', 'equal']
 /** Milliseconds of wall time after which one run counts as hanging. */
 const HANG_MS = 20000
 
@@ -145,6 +145,30 @@ function nativeProgram() {
   return undefined
 }
 
+/**
+ * Captures behind the 12 octets with which native/test/fuzz_meter.cc chooses the meter's options; a folder of them. What
+ * libFuzzer then makes of the first octets is its own business.
+ */
+async function nativeSeeds() {
+  const {captureSeeds} = await import('./fuzz/targets.mjs')
+  const folder = join(work, 'native-seeds')
+  mkdirSync(folder, {recursive: true})
+  const timeouts = [4 | (5 << 3), 3 | (3 << 3)]
+  const heads = [
+    [0, 0, 0, ...timeouts, 0, 0, 64, 1, 0, 0, 17],
+    [4 | 8, 0, 0, ...timeouts, 0, 0, 64, 1, 0, 0, 6],
+    [1 | 8, 0, 0, ...timeouts, 0, 0, 64, 1, 0, 0, 17],
+    [2, 0, 0, ...timeouts, 0, 0, 64, 1, 0, 0, 17],
+  ]
+  for (const [i, octets] of captureSeeds(60000).entries()) {
+    const head = Uint8Array.from(heads[i % heads.length])
+    for (const [v, one] of [head, Uint8Array.from(heads[0])].entries()) {
+      writeFileSync(join(folder, `${i}-${v}`), Buffer.concat([one, octets]))
+    }
+  }
+  return folder
+}
+
 /** libFuzzer keeps a corpus of its own, which is what a campaign goes on with. */
 async function fuzzNative(runs, seconds) {
   const program = nativeProgram()
@@ -153,9 +177,8 @@ async function fuzzNative(runs, seconds) {
   const artifacts = join(work, 'artifacts')
   mkdirSync(corpus, {recursive: true})
   mkdirSync(artifacts, {recursive: true})
-  const seeds = ['test/fixtures', 'test/fixtures/crashes/native', '../shared/fixtures/captures']
-    .map((folder) => join(root, folder))
-    .filter((folder) => existsSync(folder))
+  const seeds = await nativeSeeds()
+  const crashes = join(root, 'test/fixtures/crashes/native')
   const before = new Set(readdirSync(artifacts))
   const account = accountOf('native')
   const start = options.ci ? seed : seed + account.runs
@@ -172,8 +195,10 @@ async function fuzzNative(runs, seconds) {
       '-print_final_stats=1',
       '-verbosity=0',
       `-artifact_prefix=${artifacts}/`,
+      `-dict=${join(root, 'scripts/fuzz/capture.dict')}`,
       corpus,
-      ...seeds,
+      seeds,
+      ...(existsSync(crashes) ? [crashes] : []),
     ],
     {stdio: ['ignore', 'ignore', 'pipe']},
   )
@@ -236,7 +261,9 @@ if (options.replay) {
     // What one target leaves of its time is the others'.
     const share = Number.isFinite(seconds) ? Math.max(1, Math.floor(seconds / chosen.length)) : 1e6
     if (name === 'native') await fuzzNative(runs, share)
-    else {
+    else if (name === 'equal' && !existsSync(join(root, 'native/build/darta.node'))) {
+      console.log('fuzz: equal left out: the addon is not built')
+    } else {
       const account = options.ci ? {runs: 0, failures: 0} : accountOf(name)
       const from = account.runs
       const deadline = Number.isFinite(seconds) ? Date.now() + share * 1000 : Infinity

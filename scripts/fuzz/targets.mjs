@@ -5,6 +5,7 @@ import {join} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {mutateCapture} from './capture.mjs'
 import {mutateIpfix, splitMessages} from './ipfix.mjs'
+import {loadComparison} from './meters.mjs'
 import {mutateNdjson} from './ndjson.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -109,6 +110,14 @@ function messagesInCapture(octets) {
   return found
 }
 
+/** Captures small enough to be read thousands of times. */
+export function captureSeeds(most = 1 << 15) {
+  return [
+    ...files('test/fixtures', /\.(pcap|pcapng|cap)$/, most),
+    ...files('../shared/fixtures/captures', /\.(pcap|pcapng|cap)$/, most),
+  ]
+}
+
 export const targets = {
   async ipfix() {
     const exports_ = '../shared/fixtures/exports'
@@ -151,15 +160,11 @@ export const targets = {
   },
 
   async meter() {
-    const seeds = [
-      ...files('test/fixtures', /\.(pcap|pcapng|cap)$/, 1 << 15),
-      ...files('../shared/fixtures/captures', /\.(pcap|pcapng|cap)$/, 1 << 15),
-    ]
     const {createTypescriptMeter} = await built('metering/typescript-meter.js')
     const {meterFields} = await built('metering/flow-fields.js')
     const key = ['src', 'dst', 'proto', 'srcport', 'dstport', 'vlan', 'tunnel']
     return {
-      seeds,
+      seeds: captureSeeds(),
       mutate: mutateCapture,
       // A frame takes microseconds; what is bounded is the whole capture.
       units: (octets) => Math.max(1, octets.length / 4096),
@@ -214,6 +219,50 @@ export const targets = {
         promise(emit !== 'flows' || records === c.flowsExported, `${records} records`)
         promise(emit === 'flows' || records === c.ipPackets, `${records} packets`)
         meter.close()
+      },
+    }
+  },
+
+  /** Both meters on the same capture: each tells what the other does wrong. */
+  async equal() {
+    const difference = await loadComparison()
+    const {meterFields} = await built('metering/flow-fields.js')
+    const keys = [
+      ['src', 'dst', 'proto', 'srcport', 'dstport', 'vlan', 'tunnel'],
+      ['src', 'dst', 'proto', 'srcport', 'dstport'],
+      ['src', 'dst', 'interface', 'tos', 'srcmac', 'dstmac'],
+    ]
+    return {
+      seeds: captureSeeds(),
+      mutate: mutateCapture,
+      units: (octets) => Math.max(1, octets.length / 512),
+      run(random, octets) {
+        const emit = random.of(['flows', 'flows', 'flows', 'packets', 'pcap'])
+        const request = {
+          emit,
+          key: random.of(keys),
+          biflow: emit === 'flows' && random.once(2),
+          decap: random.once(2),
+          precision: random.of(['ms', 'us', 'ns']),
+        }
+        const options = {
+          ...request,
+          idleTimeoutMs: random.of([60000, 1000, 0]),
+          activeTimeoutMs: random.of([300000, 1000]),
+          tcpFinTimeoutMs: random.of([5000, 0]),
+          tcpRstTimeoutMs: random.of([5000, 0]),
+          maxMemoryOctets: 0,
+          maxFlows: random.of([0, 0, 0, 1, 4]),
+          onFull: random.of(['evict', 'drop', 'fail']),
+          sectionOctets: random.of([0, 64, 65000]),
+          maxFrames: random.of([0, 0, 0, 3]),
+          seed: random.next(),
+          fields: meterFields(request),
+        }
+        const parts = pieces(random, octets)
+        const captures = random.once(8) ? [parts, parts] : [parts]
+        const found = difference(captures, options)
+        promise(found === undefined, found)
       },
     }
   },
