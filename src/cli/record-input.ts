@@ -15,6 +15,8 @@ export interface RecordInputOptions {
   readonly read?: readonly string[]
   /** Of `--input-format`. */
   readonly inputFormat?: string
+  /** The first input, if the command has opened it already to see what it is. */
+  readonly first?: OpenInput
 }
 
 /**
@@ -54,7 +56,7 @@ export async function openRecords(
       ? undefined
       : await readableFormat(options.inputFormat, '--input-format')
   const names = await inputNames(options.read)
-  return readRecords(command, names, forced, new SharedLedger(command.ledger))
+  return readRecords(command, names, forced, new SharedLedger(command.ledger), options.first)
 }
 
 async function* readRecords(
@@ -62,11 +64,12 @@ async function* readRecords(
   names: readonly string[],
   forced: Format | undefined,
   ledger: Ledger,
+  first?: OpenInput,
 ): RecordStream {
-  for (const name of names) {
+  for (const [i, name] of names.entries()) {
     if (command.stopping.aborted) return
     try {
-      const input = await openInput(name, command)
+      const input = (i === 0 ? first : undefined) ?? (await openInput(name, command))
       command.live = input.progress.size === undefined
       const hide = showProgress(name, input.progress, command.quiet)
       try {

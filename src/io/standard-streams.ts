@@ -1,5 +1,5 @@
 import {fstatSync, writeSync} from 'node:fs'
-import {Writable} from 'node:stream'
+import {Readable, Writable} from 'node:stream'
 
 const wait = new Int32Array(new SharedArrayBuffer(4))
 
@@ -58,6 +58,15 @@ export function replaceStandardStreams(): void {
       configurable: true,
       enumerable: true,
       value: Object.assign(stream, {fd, isTTY: false}),
+    })
+  }
+  // Ours reads descriptor 0 itself (stdio.ts); a library that only looks whether it is meant must not open it a second time.
+  if (!isTerminal(0)) {
+    const stream = new Readable({read: () => stream.push(null)})
+    Object.defineProperty(process, 'stdin', {
+      configurable: true,
+      enumerable: true,
+      value: Object.assign(stream, {fd: 0, isTTY: false}),
     })
   }
 }

@@ -54,13 +54,7 @@ export function shareSlot(
   seed: number,
 ): number {
   const at = locateIp(frame, linkType)
-  return finish(at < 0 ? otherTerm(frame, linkType) : ipTerm(frame, at, selector), seed)
-}
-
-function finish(term: number, seed: number): number {
-  let x = Math.imul((term + seed) | 0, MIX1)
-  x ^= x >>> 15
-  return Math.imul(x, MIX2) >>> 20
+  return slotOfTerm(at < 0 ? otherTerm(frame, linkType) : ipTerm(frame, at, selector), seed)
 }
 
 const u16 = (b: Uint8Array, at: number): number => (b[at] << 8) | b[at + 1]
@@ -73,28 +67,60 @@ function otherTerm(frame: Uint8Array, linkType: number): number {
   return linkType === 1 && frame.length >= 14 ? pair(u32(frame, 2), u32(frame, 8)) : 0
 }
 
-function ipTerm(b: Uint8Array, at: number, selector: Selector): number {
-  const v4 = b[at] >> 4 === 4
-  let s = v4 ? u32(b, at + 12) : fold(b, at + 8)
-  let d = v4 ? u32(b, at + 16) : fold(b, at + 24)
-  if (selector.ports) {
-    const ports = locatePorts(b, at, v4)
-    if (ports >= 0) {
-      s = (s + Math.imul(u16(b, ports), PORT)) | 0
-      d = (d + Math.imul(u16(b, ports + 2), PORT)) | 0
-    }
-  }
-  if (selector.addresses !== 'both') {
-    return Math.imul(((selector.addresses === 'src' ? s : d) << 1) | 1, ONE_SIDE)
-  }
-  const term = pair(s, d)
-  return v4 && selector.protocol ? (term + Math.imul(b[at + 9], PROTOCOL)) | 0 : term
+/** What the hash is made of: terms of both ends, and the protocol of IPv4. */
+export interface Endpoints {
+  source: number
+  destination: number
+  readonly protocol: number | undefined
 }
 
-function fold(b: Uint8Array, at: number): number {
+/** The term of an address at `at`: an IPv4 address itself, an IPv6 address folded to one word. */
+export function addressTerm(b: Uint8Array, at: number, v4: boolean): number {
+  if (v4) return u32(b, at)
   let sum = 0
   for (let i = 0; i < 4; i++) sum = (sum + Math.imul(u32(b, at + 4 * i), FOLD[i])) | 0
   return sum
+}
+
+/** What a port adds to the term of its address. */
+export function portTerm(b: Uint8Array, at: number): number {
+  return Math.imul(u16(b, at), PORT)
+}
+
+/** Both ends as one term, alike in both directions if both addresses count. */
+export function endpointsTerm(
+  {source, destination, protocol}: Endpoints,
+  selector: Selector,
+): number {
+  if (selector.addresses !== 'both') {
+    return Math.imul(((selector.addresses === 'src' ? source : destination) << 1) | 1, ONE_SIDE)
+  }
+  const term = pair(source, destination)
+  return protocol !== undefined && selector.protocol
+    ? (term + Math.imul(protocol, PROTOCOL)) | 0
+    : term
+}
+
+/** The slot, 0..4095, of a term. */
+export function slotOfTerm(term: number, seed: number): number {
+  let x = Math.imul((term + seed) | 0, MIX1)
+  x ^= x >>> 15
+  return Math.imul(x, MIX2) >>> 20
+}
+
+function ipTerm(b: Uint8Array, at: number, selector: Selector): number {
+  const v4 = b[at] >> 4 === 4
+  const endpoints: Endpoints = {
+    source: addressTerm(b, at + (v4 ? 12 : 8), v4),
+    destination: addressTerm(b, at + (v4 ? 16 : 24), v4),
+    protocol: v4 ? b[at + 9] : undefined,
+  }
+  const ports = selector.ports ? locatePorts(b, at, v4) : -1
+  if (ports >= 0) {
+    endpoints.source = (endpoints.source + portTerm(b, ports)) | 0
+    endpoints.destination = (endpoints.destination + portTerm(b, ports + 2)) | 0
+  }
+  return endpointsTerm(endpoints, selector)
 }
 
 /** Octet where the ports stand, −1 for fragments and protocols without. */

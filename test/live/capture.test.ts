@@ -1,7 +1,7 @@
 import {readFileSync} from 'node:fs'
 import {join} from 'node:path'
 import type {ExecutionContext} from 'ava'
-import {createCaptureReader} from '../../src/metering/capture-file.js'
+import {framesOf} from '../support/captures.js'
 import {bin, darta, folder, start, type Ended, type Running} from '../support/darta.js'
 import {cable, host, noNamespaces, noSender, sendFrames, type Host} from '../support/namespaces.js'
 import {needing, root, tools} from '../support/needing.js'
@@ -33,28 +33,6 @@ async function sums(t: ExecutionContext, file: string): Promise<{packets: number
   const {stdout} = await darta(t, ['info', '-q', '-r', file, '-o', 'json'])
   const info = JSON.parse(stdout.toString()) as {packetCount: number; octetCount: number}
   return {packets: info.packetCount, octets: info.octetCount}
-}
-
-interface Captured {
-  /** Nanoseconds since 1970 and octets in hex, in order. */
-  readonly frames: string[]
-}
-
-function framesOf(path: string): Captured {
-  const frames: string[] = []
-  const reader = createCaptureReader({
-    frame({octets, start: from, end, time}) {
-      const ns = BigInt(time.ms) * 1_000_000n + BigInt(time.ns)
-      frames.push(`${ns} ${Buffer.from(octets.subarray(from, end)).toString('hex')}`)
-    },
-    lost: (reason) => {
-      throw new Error(reason)
-    },
-    full: () => false,
-  })
-  reader.push(readFileSync(path))
-  reader.finish()
-  return {frames}
 }
 
 /** tcpdump beside the captures: what a program that knows nothing of ours sees. */
@@ -96,7 +74,7 @@ needing(
   witness.child.kill('SIGINT')
   await witness.ended
   t.is(code, 0, stderr)
-  t.is(framesOf(join(at, 'witness.pcap')).frames.length, sent)
+  t.is(framesOf(join(at, 'witness.pcap')).length, sent)
   t.regex(stderr, new RegExp(`kernel: ${sent} packets in, ${sent} out`))
   await darta(t, ['capture', '-q', '-r', join(at, 'witness.pcap'), '-w', join(at, 'offline.ipfix')])
   t.deepEqual(await sums(t, join(at, 'live.ipfix')), await sums(t, join(at, 'offline.ipfix')))
@@ -127,12 +105,12 @@ for (const by of ['flow', 'hosts', 'src', 'dst', 'ports']) {
       for (const running of nodes) t.is((await interrupted(running)).code, 0)
       witness.child.kill('SIGINT')
       await witness.ended
-      const parts = [1, 2, 3, 4].map((part) => framesOf(join(at, `part-${part}.pcap`)).frames)
+      const parts = [1, 2, 3, 4].map((part) => framesOf(join(at, `part-${part}.pcap`)))
       t.true(
         parts.every((frames) => frames.length > 0),
         'every share has some',
       )
-      t.deepEqual(parts.flat().sort(), framesOf(join(at, 'whole.pcap')).frames.sort())
+      t.deepEqual(parts.flat().sort(), framesOf(join(at, 'whole.pcap')).sort())
     },
   )
 }
@@ -263,8 +241,8 @@ needing(
       filter,
     ])
     t.is((await judged.ended).code, 0)
-    const [alone, first, second] = [0, 1, 2].map((i) => framesOf(join(at, `${i}.pcap`)).frames)
-    const wanted = framesOf(join(at, 'judged.pcap')).frames.sort()
+    const [alone, first, second] = [0, 1, 2].map((i) => framesOf(join(at, `${i}.pcap`)))
+    const wanted = framesOf(join(at, 'judged.pcap')).sort()
     t.true(wanted.length > 0)
     t.deepEqual(alone.sort(), wanted)
     t.deepEqual([...first, ...second].sort(), wanted)

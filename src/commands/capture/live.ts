@@ -8,7 +8,7 @@ import {backends} from '../../metering/backends/index.js'
 import type {LiveAddon} from '../../metering/backends/tpacket.js'
 import type {KernelCounters, LiveBackend, LiveCapture, ShareOf} from '../../metering/live.js'
 import type {MeterCounters, MeterOptions} from '../../metering/meter.js'
-import {selectors} from '../../metering/selectors/index.js'
+import {selectorByName} from '../../metering/selector-by-name.js'
 import {ownedSlots, parseShare} from '../../metering/share.js'
 import {shareProgram} from '../../metering/share-bpf.js'
 import {DartaError} from '../../record/errors.js'
@@ -207,15 +207,13 @@ async function liveBackend(name: string): Promise<LiveBackend<LiveAddon>> {
 async function shareOf(flags: LiveFlagValues): Promise<ShareOf | undefined> {
   if (flags.share === undefined) return undefined
   const owned = ownedSlots(parseShare(flags.share))
-  const load = Object.hasOwn(selectors, flags.by)
-    ? selectors[flags.by as keyof typeof selectors]
-    : undefined
-  if (load === undefined) {
-    const [near] = nearest(flags.by, Object.keys(selectors))
-    const hint = near === undefined ? Object.keys(selectors).join(', ') : `${near}?`
-    throw new DartaError('DARTA_USAGE', `no selector is named '${flags.by}'; ${hint}`)
+  const selector = await selectorByName(flags.by)
+  if (selector.kind !== 'hash') {
+    throw new DartaError(
+      'DARTA_USAGE',
+      `--by ${flags.by} counts packets, which the kernel's filter cannot`,
+    )
   }
-  const selector = (await load()).default
   return {
     text: flags.share,
     program: (linkType, acceptOctets) =>
