@@ -6,6 +6,7 @@ _darta_takes_value() {
     ie) [[ ' --type --range --status -o --output ' == *" $2 "* ]] ;;
     info) [[ ' -r --read --input-format -o --output ' == *" $2 "* ]] ;;
     print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count --units --time --bigint ' == *" $2 "* ]] ;;
+    split) [[ ' -r --read --parts --weights --by --share-seed -w --write --exec -o --output --print-filter --as ' == *" $2 "* ]] ;;
     *) return 1 ;;
   esac
 }
@@ -35,8 +36,8 @@ _darta() {
     fi
   done
   case $command in
-    '') mapfile -t COMPREPLY < <(compgen -W 'analyze capture ie info print help --help --version' -- "$current") ;;
-    help) mapfile -t COMPREPLY < <(compgen -W 'analyze capture ie info print' -- "$current") ;;
+    '') mapfile -t COMPREPLY < <(compgen -W 'analyze capture ie info print split help --help --version' -- "$current") ;;
+    help) mapfile -t COMPREPLY < <(compgen -W 'analyze capture ie info print split' -- "$current") ;;
     analyze)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
@@ -150,6 +151,27 @@ _darta() {
       esac
       if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format -w --write -o --output --force -z --compress -l --line-buffered -c --count -n --numeric -N --plain --units --time --bigint -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        return
+      fi
+      case $position in
+
+      esac
+      ;;
+    split)
+      case $previous in
+        -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --parts) :; return ;;
+        --weights) :; return ;;
+        --by) :; return ;;
+        --share-seed) :; return ;;
+        -w|--write) :; return ;;
+        --exec) :; return ;;
+        -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
+        --print-filter) :; return ;;
+        --as) mapfile -t COMPREPLY < <(compgen -W 'expression bpf' -- "$current"); return ;;
+      esac
+      if [[ $current == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --parts --weights --by --share-seed -w --write --exec --restart --join -o --output --force --print-filter --as -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
         return
       fi
       case $position in
