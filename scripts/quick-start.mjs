@@ -1,7 +1,7 @@
 import {readFile} from 'node:fs/promises'
 
 /** esbuild plugins without which the bundle would start twice as slowly. */
-export const quickStart = [lazyRequires(), builtinModules()]
+export const quickStart = [lazyRequires(), silentDebug(), builtinModules()]
 
 /**
  * Modules of oclif load what they require when they first use it. oclif loads its help, plugin
@@ -35,6 +35,19 @@ function makeLazy(source) {
     ([name, expression]) => `let ${name}_;\nconst ${name} = () => (${name}_ ??= ${expression});`,
   )
   return `${loaders.join('\n')}\n${rest.replace(anyName, '($&())')}`
+}
+
+/** oclif's own debugging output, which loads terminals and sockets with every command: there is none. */
+function silentDebug() {
+  return {
+    name: 'silent-debug',
+    setup(build) {
+      build.onResolve({filter: /^debug$/}, () => ({path: 'debug', namespace: 'silent'}))
+      build.onLoad({filter: /.*/, namespace: 'silent'}, () => ({
+        contents: 'module.exports = () => Object.assign(() => {}, {enabled: false})',
+      }))
+    },
+  }
 }
 
 /**

@@ -1,4 +1,4 @@
-import {access, constants} from 'node:fs/promises'
+import {accessSync, constants} from 'node:fs'
 import {readError, spokenName} from '../io/errors.js'
 import {openInput, type OpenInput} from '../io/open-input.js'
 import type {RecordStream} from '../record/batch.js'
@@ -36,9 +36,11 @@ export async function inputNames(read: readonly string[] | undefined): Promise<s
   // Before anything is written: the second of two names may be misspelt.
   for (const name of names) {
     if (name === '-') continue
-    await access(name, constants.R_OK).catch((error: unknown) => {
+    try {
+      accessSync(name, constants.R_OK)
+    } catch (error) {
       throw readError(name, error)
-    })
+    }
   }
   return names
 }

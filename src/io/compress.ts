@@ -2,7 +2,7 @@ import {spawn} from 'node:child_process'
 import type {Readable, Writable} from 'node:stream'
 import {constants, createGzip, createZstdCompress} from 'node:zlib'
 import {DartaError} from '../record/errors.js'
-import type {Codec} from './decompress.js'
+import type {Codec} from './codec.js'
 import {isSystemError} from './errors.js'
 import type {OctetSink} from './octet-sink.js'
 

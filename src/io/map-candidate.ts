@@ -1,5 +1,5 @@
 import {closeSync, openSync, readSync, statSync} from 'node:fs'
-import {detectCodec} from './decompress.js'
+import {detectCodec} from './codec.js'
 import {readError} from './errors.js'
 
 /**

@@ -1,5 +1,5 @@
 import {fstatSync, writev} from 'node:fs'
-import {Socket} from 'node:net'
+import type {Socket} from 'node:net'
 import {isClosedPipe, OutputClosed, writeError} from './errors.js'
 
 /** Where octets go: a pipe, a terminal, a file. */
@@ -104,6 +104,7 @@ export class DescriptorSink implements OctetSink {
         await new Promise((resolve) => setTimeout(resolve, 5))
         return 0
       }
+      const {Socket} = await import('node:net')
       this.#socket = new Socket({fd: this.fd, readable: false, writable: true})
       this.#socket.on('error', () => {})
     }

@@ -1,4 +1,4 @@
-import {decompress, detectCodec, type Codec} from './decompress.js'
+import {detectCodec, type Codec} from './codec.js'
 import type {Ending, OctetInput} from './read-descriptor.js'
 import {readFile} from './read-file.js'
 import {standardInput} from './stdio.js'
@@ -29,12 +29,14 @@ const HEAD_OCTETS = 4
  * @throws DartaError DARTA_FILE_READ, DARTA_PERMISSION, DARTA_COMPRESSION
  */
 export async function openInput(name: string, ending: Ending): Promise<OpenInput> {
-  const input = name === '-' ? standardInput(ending) : await readFile(name, ending)
+  const input = await (name === '-' ? standardInput(ending) : readFile(name, ending))
   const raw = await withHead(input.chunks)
   const codec = detectCodec(raw.head)
   if (codec === undefined) {
     return {name, codec, ...raw, progress: input, close: () => finish(input.chunks)}
   }
+  // Loaded where it is needed: child processes and zlib take longer than a small file.
+  const {decompress} = await import('./decompress.js')
   const chunks = decompress(codec, raw.octets, name)
   const close = async (): Promise<void> => {
     await finish(chunks)

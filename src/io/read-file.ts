@@ -13,7 +13,7 @@ export async function readFile(path: string, ending: Ending): Promise<OctetInput
     const fd = statSync(path).isFIFO()
       ? await openPipe(path, constants.O_RDONLY, ending.stopping)
       : openSync(path, constants.O_RDONLY)
-    return readDescriptor(path, fd, ending)
+    return await readDescriptor(path, fd, ending)
   } catch (error) {
     throw readError(path, error)
   }

@@ -2,7 +2,7 @@ import {DescriptorSink, type OctetSink} from './octet-sink.js'
 import {readDescriptor, type Ending, type OctetInput} from './read-descriptor.js'
 
 /** Standard input as octets; named `-`. */
-export function standardInput(ending: Ending): OctetInput {
+export function standardInput(ending: Ending): Promise<OctetInput> {
   return readDescriptor('-', 0, ending)
 }
 

@@ -92,7 +92,7 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
   const maxOctets = options.maxOctets ?? 0
   const width = spec.columns.length
   const kinds = Uint8Array.from(spec.columns, ({kind}) => ({sum: SUM, min: MIN, max: MAX})[kind])
-  const kernel = kernels.groups(kinds, maxOctets, crypto.getRandomValues(new Uint32Array(1))[0])
+  const kernel = kernels.groups(kinds, maxOctets, (Math.random() * 2 ** 32) >>> 0)
   const ranked = spec.key.find((part) => part.ranks !== undefined)
   if (ranked !== undefined) kernel.ranks(ranked.ranks!)
 
