@@ -3,6 +3,7 @@ _darta_takes_value() {
   case $1 in
     analyze) [[ ' -r --read --input-format -w --write -o --output -z --compress --window --slide --lateness --max-memory --units --by --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 -k --top -s --statistic ' == *" $2 "* ]] ;;
     capture) [[ ' -r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --share --by --share-seed -u --user -g --group -w --write -o --output -z --compress --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --meter ' == *" $2 "* ]] ;;
+    doctor) [[ ' -o --output ' == *" $2 "* ]] ;;
     ie) [[ ' --type --range --status -o --output ' == *" $2 "* ]] ;;
     info) [[ ' -r --read --input-format -o --output ' == *" $2 "* ]] ;;
     print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count --units --time --bigint ' == *" $2 "* ]] ;;
@@ -36,8 +37,8 @@ _darta() {
     fi
   done
   case $command in
-    '') mapfile -t COMPREPLY < <(compgen -W 'analyze capture ie info print split help --help --version' -- "$current") ;;
-    help) mapfile -t COMPREPLY < <(compgen -W 'analyze capture ie info print split' -- "$current") ;;
+    '') mapfile -t COMPREPLY < <(compgen -W 'analyze capture doctor ie info print split help --help --version' -- "$current") ;;
+    help) mapfile -t COMPREPLY < <(compgen -W 'analyze capture doctor ie info print split' -- "$current") ;;
     analyze)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
@@ -106,6 +107,18 @@ _darta() {
       fi
       case $position in
 
+      esac
+      ;;
+    doctor)
+      case $previous in
+        -o|--output) mapfile -t COMPREPLY < <(compgen -W 'text ndjson' -- "$current"); return ;;
+      esac
+      if [[ $current == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W '--all -o --output -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        return
+      fi
+      case $position in
+        *) mapfile -t COMPREPLY < <(compgen -W "any $(ls /sys/class/net 2>/dev/null)" -- "$current") ;;
       esac
       ;;
     ie)

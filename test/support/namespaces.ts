@@ -36,6 +36,7 @@ export function cable(from: Host, a: string, to: Host, b: string): void {
     from.name,
     'link',
     'add',
+    'name',
     a,
     'type',
     'veth',

@@ -1,0 +1,103 @@
+import test from 'ava'
+import {
+  capabilities,
+  clockSource,
+  receiveBuffer,
+  softirqDrops,
+} from '../../src/commands/doctor/host.js'
+import type {Finding} from '../../src/commands/doctor/finding.js'
+import {ringSize} from '../../src/commands/doctor/interface.js'
+import {bin, darta, start} from '../support/darta.js'
+import {cable, host, noNamespaces} from '../support/namespaces.js'
+import {needing, tools} from '../support/needing.js'
+
+function lines(stdout: Buffer): Finding[] {
+  return stdout
+    .toString()
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Finding)
+}
+
+needing(noNamespaces, tools('ethtool'))(
+  'an offload that joins packets is found on a real interface, and its mend mends it',
+  async (t) => {
+    const [one, other] = [host(t), host(t)]
+    cable(one, 'in0', other, 'out0')
+    one.run('ethtool', '-K', 'in0', 'gro', 'on', 'tso', 'off', 'gso', 'off')
+    const ask = async (): Promise<{code: number | null; found: Finding[]}> => {
+      const {code, stdout} = await start(t, one.enter[0], [
+        ...one.enter.slice(1),
+        bin,
+        'doctor',
+        'in0',
+        '--all',
+        '-o',
+        'ndjson',
+      ]).ended
+      return {code, found: lines(stdout).filter(({where}) => where === 'in0')}
+    }
+    const sick = await ask()
+    const gro = sick.found.find(({subject}) => subject === 'gro')
+    t.is(gro?.verdict, 'bad')
+    t.is(sick.code, 1)
+    one.run('sh', '-c', gro?.mend ?? 'false')
+    const mended = await ask()
+    t.is(mended.found.find(({subject}) => subject === 'gro')?.verdict, 'ok')
+    t.is(mended.code, 0)
+  },
+)
+
+needing(noNamespaces)('an interface that is down, or is not there, is bad', async (t) => {
+  const [one, other] = [host(t), host(t)]
+  cable(one, 'in0', other, 'out0')
+  one.run('ip', 'link', 'set', 'in0', 'down')
+  const {code, stdout} = await start(t, one.enter[0], [
+    ...one.enter.slice(1),
+    bin,
+    'doctor',
+    'in0',
+    'nosuch',
+    '-o',
+    'ndjson',
+  ]).ended
+  const bad = lines(stdout).filter(({verdict}) => verdict === 'bad')
+  t.is(code, 1)
+  t.true(bad.some(({where, mend}) => where === 'in0' && mend === 'ip link set in0 up'))
+  t.true(bad.some(({where}) => where === 'nosuch'))
+})
+
+needing(tools('setpriv'))('without CAP_NET_RAW doctor says so', async (t) => {
+  const {stdout} = await start(t, 'setpriv', [
+    '--reuid=65534',
+    '--clear-groups',
+    bin,
+    'doctor',
+    'lo',
+    '-o',
+    'ndjson',
+  ]).ended
+  t.true(lines(stdout).some(({subject, verdict}) => subject === 'CAP_NET_RAW' && verdict === 'bad'))
+})
+
+test('a table names where, what, how bad, and the mend', async (t) => {
+  const {stdout} = await darta(t, ['doctor', '--all'])
+  t.regex(stdout.toString(), /^where +what +verdict +finding +mended by$/m)
+  t.regex(stdout.toString(), /^host +clock +/m)
+})
+
+test('what the kernel says is read as it means it', (t) => {
+  t.is(clockSource('tsc').verdict, 'ok')
+  t.is(clockSource('hpet').verdict, 'warn')
+  t.is(clockSource(undefined).verdict, 'unknown')
+  t.is(receiveBuffer('212992').verdict, 'warn')
+  t.is(receiveBuffer('33554432').verdict, 'ok')
+  t.is(capabilities('CapEff:\t0000000000002000')[0].verdict, 'ok')
+  t.is(capabilities('CapEff:\t0000000000000000')[0].verdict, 'bad')
+  const softnet = '0001a2b3 00000000 00000001\n0000ffff 0000000a 00000000'
+  t.regex(softirqDrops(softnet).words, /^10 packets/)
+  const rings =
+    'Ring parameters for eth0:\nPre-set maximums:\nRX:\t\t4096\nTX:\t\t4096\nCurrent hardware settings:\nRX:\t\t512\nTX:\t\t512'
+  t.is(ringSize('eth0', rings)[0].mend, 'ethtool -G eth0 rx 4096')
+  t.deepEqual(ringSize('veth', undefined), [])
+})
