@@ -2,7 +2,16 @@ import {defineConfig, globalIgnores} from 'eslint/config'
 import tseslint from 'typescript-eslint'
 
 export default defineConfig(
-  globalIgnores(['node_modules', 'build', 'dist', 'native/build', 'linubia-kmod', '**/index.ts']),
+  globalIgnores([
+    'node_modules',
+    'build',
+    'dist',
+    'native/build',
+    'fuzz-work',
+    'bench-data',
+    'linubia-kmod',
+    '**/index.ts',
+  ]),
   {
     files: ['src/**/*.ts', 'test/**/*.ts'],
     extends: [tseslint.configs.recommendedTypeChecked],

@@ -8,13 +8,11 @@ export async function manPages(commands, formats) {
   const {errorCodes} = await import('../../build/src/record/errors.js')
   const {allElements} = await import('../../build/src/registry/lookup.js')
   const {columns} = await import('../../build/src/formats/human/columns.js')
-  const {flowKey, flowKeyNames} = await import('../../build/src/registry/flow-keys.js')
   const byName = new Map(commands.map((command) => [command.name, command]))
   const generated = {
     commands: () => commands.flatMap((c) => [`.It Xr darta-${c.name} 1`, text(`${c.summary}.`)]),
     formats: () => ['.Bl -tag -width Ds', ...formats.flatMap(formatItem), '.El'],
     columns: () => Object.entries(columns).map(([word, {heading}]) => row(`%${word}`, heading)),
-    keys: () => flowKeyNames.map((name) => row(name, flowKey(name).title)),
     'see also': () => commands.map((c) => `.Xr darta-${c.name} 1 ,`),
     elements: () => elementList(allElements()),
     errors: () => Object.entries(errorCodes).flatMap(([code, meaning]) => errorItem(code, meaning)),
