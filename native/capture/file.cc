@@ -108,7 +108,7 @@ void MappedFile::close() noexcept {
   }
   if (data_ != nullptr) munmap(const_cast<uint8_t*>(data_), size_);
   data_ = nullptr;
-  size_ = released_ = 0;
+  size_ = released_ = populated_ = 0;
   guard_ = -1;
   open_ = false;
 }
@@ -123,6 +123,20 @@ void MappedFile::release(size_t offset) noexcept {
   if (until <= released_) return;
   madvise(const_cast<uint8_t*>(data_) + released_, until - released_, MADV_DONTNEED);
   released_ = until;
+}
+
+void MappedFile::populate(size_t offset, size_t octets) noexcept {
+#ifdef MADV_POPULATE_READ
+  const size_t from = std::max(populated_, offset / page * page);
+  const size_t until = std::min(offset + octets, size_) / page * page;
+  if (until <= from) return;
+  // Of no matter if it fails: then each page comes by its own fault.
+  madvise(const_cast<uint8_t*>(data_) + from, until - from, MADV_POPULATE_READ);
+  populated_ = until;
+#else
+  (void)offset;
+  (void)octets;
+#endif
 }
 
 }  // namespace darta

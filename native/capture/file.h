@@ -25,11 +25,14 @@ class MappedFile {
   [[nodiscard]] bool shrunk() const noexcept;
   /// Says that octets before `offset` are not needed any more.
   void release(size_t offset) noexcept;
+  /// Maps the pages of the range at once, which saves a fault for every 64 KiB.
+  void populate(size_t offset, size_t octets) noexcept;
 
  private:
   const uint8_t* data_ = nullptr;
   size_t size_ = 0;
   size_t released_ = 0;
+  size_t populated_ = 0;
   int guard_ = -1;
   bool open_ = false;
 };

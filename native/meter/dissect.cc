@@ -1,6 +1,7 @@
 #include "meter/dissect.h"
 
 #include <algorithm>
+#include <array>
 
 namespace darta {
 namespace {
@@ -18,18 +19,12 @@ constexpr unsigned most_extension_headers = 64;
   return end <= header ? Octets() : octets.subspan(header, end - header);
 }
 
-[[nodiscard]] bool has_ports(uint8_t protocol) noexcept {
-  switch (protocol) {
-    case 6:
-    case 17:
-    case 33:
-    case 132:
-    case 136:
-      return true;
-    default:
-      return false;
-  }
-}
+/// By protocol: TCP, UDP, DCCP, SCTP, UDP-Lite.
+constexpr std::array<uint8_t, 256> has_ports = [] {
+  std::array<uint8_t, 256> ports{};
+  for (const int protocol : {6, 17, 33, 132, 136}) ports[static_cast<size_t>(protocol)] = 1;
+  return ports;
+}();
 
 }  // namespace
 
@@ -105,43 +100,62 @@ Dissector::Dissector(const DissectOptions& options, const HashSeeds& seeds) noex
 }
 
 Verdict Dissector::dissect(const Frame& frame, int64_t clock, Packet& packet) {
-  Octets rest(frame.octets, frame.captured);
-  Outside outside;
-  // Most frames are this one kind.
-  const uint16_t type = frame.link_type == 1 && rest.size() >= 14 ? be16(rest.data() + 12) : 0;
-  if (DARTA_LIKELY(type == 0x0800 || type == 0x86dd)) {
-    outside.mac = rest.data();
-    rest = behind(rest, 14);
-  } else {
-    const Verdict verdict = find_ip(frame, rest, outside);
-    if (verdict != Verdict::metered) return verdict;
-  }
-  Ip ip;
-  const size_t before =
-      rest.empty() ? frame.captured : static_cast<size_t>(rest.data() - frame.octets);
-  const uint32_t whole =
-      frame.original > before ? frame.original - static_cast<uint32_t>(before) : 0;
-  const Verdict verdict = read_ip(rest, whole, clock, ip);
-  if (DARTA_UNLIKELY(verdict != Verdict::metered)) return verdict;
-  unsigned tunnel = 0;
-  if (options_.decap) {
-    while (tunnel < most_tunnels && !ip.later) {
-      const std::optional<Octets> found = inside(ip);
-      if (!found || found->empty()) break;
-      const auto headers = static_cast<size_t>(found->data() - ip.octets.data());
-      Ip inner;
-      const uint32_t left = ip.length > headers ? ip.length - static_cast<uint32_t>(headers) : 0;
-      if (read_ip(*found, left, clock, inner) != Verdict::metered) break;
-      ip = inner;
-      ++tunnel;
+  // Most frames are this one kind; on its way nothing needs to lie in memory but the result.
+  if (DARTA_LIKELY(frame.link_type == 1 && frame.captured >= 14)) {
+    const uint16_t type = be16(frame.octets + 12);
+    if (DARTA_LIKELY(type == 0x0800 || type == 0x86dd)) {
+      Outside outside;
+      outside.mac = frame.octets;
+      return meter_ip(frame, Octets(frame.octets + 14, frame.captured - 14), outside, clock,
+                      packet);
     }
   }
-  fill(ip, outside, tunnel, frame, packet);
+  return dissect_other(frame, clock, packet);
+}
+
+[[gnu::noinline]] Verdict Dissector::dissect_other(const Frame& frame, int64_t clock,
+                                                   Packet& packet) {
+  Octets rest(frame.octets, frame.captured);
+  Outside outside;
+  const Verdict verdict = find_ip(frame, rest, outside);
+  return verdict == Verdict::metered ? meter_ip(frame, rest, outside, clock, packet) : verdict;
+}
+
+[[gnu::always_inline]] inline Verdict Dissector::meter_ip(const Frame& frame, Octets rest,
+                                                          const Outside& outside, int64_t clock,
+                                                          Packet& packet) {
+  // Of an empty rest only the verdict is wanted.
+  const auto before = static_cast<uint32_t>(rest.data() - frame.octets);
+  const uint32_t whole = frame.original > before ? frame.original - before : 0;
+  Ip ip;
+  const Verdict verdict = read_ip(rest, whole, clock, ip);
+  if (DARTA_UNLIKELY(verdict != Verdict::metered)) return verdict;
+  unsigned tunnels = 0;
+  if (DARTA_UNLIKELY(options_.decap)) {
+    const Ip inner = enter_tunnels(ip, clock, tunnels);
+    fill(inner, outside, tunnels, frame, packet);
+  } else {
+    fill(ip, outside, 0, frame, packet);
+  }
   return Verdict::metered;
 }
 
-inline void Dissector::fill(const Ip& ip, const Outside& outside, unsigned tunnel,
-                            const Frame& frame, Packet& packet) const noexcept {
+[[gnu::noinline]] Ip Dissector::enter_tunnels(Ip ip, int64_t clock, unsigned& tunnels) {
+  for (tunnels = 0; tunnels < most_tunnels && !ip.later; ++tunnels) {
+    const std::optional<Octets> found = inside(ip);
+    if (!found || found->empty()) break;
+    const auto headers = static_cast<size_t>(found->data() - ip.octets.data());
+    const uint32_t left = ip.length > headers ? ip.length - static_cast<uint32_t>(headers) : 0;
+    Ip inner;
+    if (read_ip(*found, left, clock, inner) != Verdict::metered) break;
+    ip = inner;
+  }
+  return ip;
+}
+
+[[gnu::always_inline]] inline void Dissector::fill(const Ip& ip, const Outside& outside,
+                                                   unsigned tunnel, const Frame& frame,
+                                                   Packet& packet) const noexcept {
   const uint8_t* const header = ip.octets.data();
   uint64_t addresses;
   if (ip.version == 4) {
@@ -435,7 +449,8 @@ Verdict Dissector::nflog(Octets& rest) noexcept {
 // ---- IP
 // -------------------------------------------------------------------------------------------
 
-inline Verdict Dissector::read_ip(Octets octets, uint32_t whole, int64_t clock, Ip& ip) {
+[[gnu::always_inline]] inline Verdict Dissector::read_ip(Octets octets, uint32_t whole,
+                                                         int64_t clock, Ip& ip) {
   if (DARTA_UNLIKELY(octets.empty())) return Verdict::ip_header_short;
   const unsigned version = octets[0] >> 4;
   if (version == 4) return read_ipv4(octets, whole, clock, ip);
@@ -443,7 +458,8 @@ inline Verdict Dissector::read_ip(Octets octets, uint32_t whole, int64_t clock, 
   return Verdict::ip_version;
 }
 
-inline Verdict Dissector::read_ipv4(Octets octets, uint32_t whole, int64_t clock, Ip& ip) {
+[[gnu::always_inline]] inline Verdict Dissector::read_ipv4(Octets octets, uint32_t whole,
+                                                           int64_t clock, Ip& ip) {
   const uint8_t* const at = octets.data();
   const size_t header = (at[0] & 15) * 4u;
   if (DARTA_UNLIKELY(octets.size() < 20 || header < 20)) return Verdict::ip_header_short;
@@ -467,12 +483,15 @@ inline Verdict Dissector::read_ipv4(Octets octets, uint32_t whole, int64_t clock
     key.identification = be16(at + 4);
     key.protocol = ip.protocol;
     key.version = 4;
-    follow_fragment(ip, key, clock);
+    const FragmentOrigin origin = follow_fragment(key, ip.later, {ip.ports, ip.protocol}, clock);
+    ip.ports = origin.ports;
+    ip.protocol = origin.protocol;
   }
   return Verdict::metered;
 }
 
-inline Verdict Dissector::read_ipv6(Octets octets, uint32_t whole, int64_t clock, Ip& ip) {
+[[gnu::always_inline]] inline Verdict Dissector::read_ipv6(Octets octets, uint32_t whole,
+                                                           int64_t clock, Ip& ip) {
   const uint8_t* const at = octets.data();
   if (DARTA_UNLIKELY(octets.size() < 40)) return Verdict::ip_header_short;
   const uint16_t length = be16(at + 4);
@@ -533,33 +552,37 @@ inline Verdict Dissector::read_ipv6(Octets octets, uint32_t whole, int64_t clock
     key.addresses = load<Addresses>(at + 8);
     key.identification = identification;
     key.version = 6;
-    follow_fragment(ip, key, clock);
+    const FragmentOrigin origin = follow_fragment(key, ip.later, {ip.ports, ip.protocol}, clock);
+    ip.ports = origin.ports;
+    ip.protocol = origin.protocol;
   }
   return Verdict::metered;
 }
 
 inline void Dissector::read_transport(Ip& ip, bool icmp) noexcept {
-  ip.ports = 0;
-  ip.tcp_flags = 0;
-  ip.icmp = 0;
-  if (DARTA_UNLIKELY(ip.later)) return;
-  const uint8_t* const at = ip.payload.data();
-  const size_t n = ip.payload.size();
-  if (has_ports(ip.protocol)) {
-    if (DARTA_LIKELY(n >= 4)) ip.ports = little(load<uint32_t>(at));
-    if (ip.protocol == 6 && n >= 14) ip.tcp_flags = be16(at + 12) & 0x0fff;
-  } else if (icmp && n >= 2) {
-    ip.icmp = be16(at);
-  }
+  // Protocols come in no order, so what is not there is read from zeros instead of branched around.
+  static constexpr uint8_t zeros[16] = {};
+  const auto from = [](uintptr_t at, int64_t mask) {
+    const auto none = reinterpret_cast<uintptr_t>(zeros);
+    return reinterpret_cast<const uint8_t*>(none ^ ((none ^ at) & static_cast<uintptr_t>(mask)));
+  };
+  const auto at = reinterpret_cast<uintptr_t>(ip.payload.data());
+  const auto n = static_cast<int64_t>(ip.later ? 0 : ip.payload.size());
+  const auto at_least = [n](int64_t octets) { return (octets - 1 - n) >> 63; };
+  const int64_t tcp = -int64_t{ip.protocol == 6};
+  ip.ports = little(load<uint32_t>(from(at, -int64_t{has_ports[ip.protocol]} & at_least(4))));
+  ip.tcp_flags = be16(from(at + 12, tcp & at_least(14))) & 0x0fff;
+  ip.icmp = be16(from(at, -int64_t{icmp} & at_least(2)));
 }
 
-void Dissector::follow_fragment(Ip& ip, const FragmentKey& key, int64_t clock) {
-  if (!ip.later) {
-    fragments_.remember(key, {ip.ports, ip.protocol}, clock);
-  } else if (const FragmentOrigin* const origin = fragments_.find(key, clock)) {
-    ip.ports = origin->ports;
-    ip.protocol = origin->protocol;
+[[gnu::noinline]] FragmentOrigin Dissector::follow_fragment(const FragmentKey& key, bool later,
+                                                            FragmentOrigin origin, int64_t clock) {
+  if (!later) {
+    fragments_.remember(key, origin, clock);
+    return origin;
   }
+  const FragmentOrigin* const first = fragments_.find(key, clock);
+  return first != nullptr ? *first : origin;
 }
 
 // ---- tunnels

@@ -102,6 +102,11 @@ class Dissector {
     }
   };
 
+  /// What `dissect` does for frames that are not just IP in Ethernet.
+  Verdict dissect_other(const Frame& frame, int64_t clock, Packet& packet);
+  /// Reads the IP packet at `rest` into `packet`.
+  Verdict meter_ip(const Frame& frame, Octets rest, const Outside& outside, int64_t clock,
+                   Packet& packet);
   Verdict find_ip(const Frame& frame, Octets& rest, Outside& outside);
   Verdict by_ethertype(uint16_t type, Octets& rest, Outside* outside);
   Verdict ethernet(Octets& rest, Outside* outside);
@@ -114,7 +119,11 @@ class Dissector {
   Verdict read_ipv4(Octets octets, uint32_t whole, int64_t clock, Ip& ip);
   Verdict read_ipv6(Octets octets, uint32_t whole, int64_t clock, Ip& ip);
   static void read_transport(Ip& ip, bool icmp) noexcept;
-  void follow_fragment(Ip& ip, const FragmentKey& key, int64_t clock);
+  /// Remembers a first fragment, or finds what a later one takes over.
+  FragmentOrigin follow_fragment(const FragmentKey& key, bool later, FragmentOrigin origin,
+                                 int64_t clock);
+  /// The innermost usable IP packet of the tunnels in `ip`; `tunnels`: how many.
+  Ip enter_tunnels(Ip ip, int64_t clock, unsigned& tunnels);
   /// What may be the IP packet inside of `ip`.
   std::optional<Octets> inside(const Ip& ip);
   std::optional<Octets> inside_gre(Octets payload);

@@ -13,6 +13,8 @@ constexpr uint8_t reason_resources = 5;
 
 /// Octets that a meter needs whatever the number of its Flows: wheel, output buffers, fragments.
 constexpr uint64_t fixed_memory = uint64_t{2} << 20;
+/// Octets of a mapped file that are read at a time.
+constexpr size_t file_window = size_t{1} << 20;
 /// A Flow's entries in the wheel: one, and another when TCP ends it.
 constexpr uint64_t wheel_octets_per_flow = 2 * sizeof(uint32_t);
 
@@ -49,6 +51,17 @@ bool same_key(const Flow& flow, const KeyWords& key) noexcept {
 
 std::unique_ptr<Meter> Meter::create(const MeterOptions& options, std::string& error) {
   Plan plan;
+  const auto one_of = [&](uint32_t a, uint32_t b) {
+    return (options.key & a) == 0 || (options.key & b) == 0;
+  };
+  const auto uneven = [&](uint32_t a, uint32_t b) {
+    return one_of(a, b) && (options.key & (a | b)) != 0;
+  };
+  if (options.biflow && (one_of(key_src, key_dst) || uneven(key_srcport, key_dstport) ||
+                         uneven(key_srcmac, key_dstmac))) {
+    error = "biflows need both ends in the Flow Key";
+    return nullptr;
+  }
   if (options.emit != Emit::pcap) {
     const std::vector<FieldSpecifier>* const lists[2] = {&options.v4, &options.v6};
     for (int i = 0; i < 2; ++i) {
@@ -194,22 +207,22 @@ inline void Meter::move_clock(int64_t time) noexcept {
   }
 }
 
-MeterStatus Meter::read(Octets octets, bool last, size_t budget, Progress& progress) {
+MeterStatus Meter::read(Octets octets, bool last, Progress& progress) {
   begun_ = in_capture_ = true;
   switch (options_.emit) {
     case Emit::flows: {
       Sink<Emit::flows> sink{*this};
-      progress = reader_.read(octets, last, budget, sink);
+      progress = reader_.read(octets, last, sink);
       break;
     }
     case Emit::packets: {
       Sink<Emit::packets> sink{*this};
-      progress = reader_.read(octets, last, budget, sink);
+      progress = reader_.read(octets, last, sink);
       break;
     }
     case Emit::pcap: {
       Sink<Emit::pcap> sink{*this};
-      progress = reader_.read(octets, last, budget, sink);
+      progress = reader_.read(octets, last, sink);
       break;
     }
   }
@@ -277,7 +290,8 @@ void Meter::count(Verdict verdict, const Frame& frame) {
       break;
     case Verdict::ethertype:
       if (!ethertypes_) ethertypes_ = std::make_unique<uint64_t[]>(65536);
-      ++ethertypes_[dissector_.detail()];
+      if (ethertypes_[dissector_.detail()]++ == 0)
+        seen_ethertypes_.push_back(static_cast<uint16_t>(dissector_.detail()));
       break;
     case Verdict::link_type: {
       const uint32_t type = dissector_.detail();
@@ -311,7 +325,7 @@ MeterStatus Meter::push(Octets octets) {
   while (at < octets.size()) {
     Progress p;
     if (carry_.empty()) {
-      const MeterStatus status = read(octets.subspan(at), false, SIZE_MAX, p);
+      const MeterStatus status = read(octets.subspan(at), false, p);
       if (status != MeterStatus::ok) return status;
       if (full()) break;
       at += p.consumed;
@@ -328,7 +342,7 @@ MeterStatus Meter::push(Octets octets) {
                   octets.begin() + static_cast<ptrdiff_t>(at + taken));
     at += taken;
     if (held + taken < need_) break;
-    const MeterStatus status = read(Octets(carry_).subspan(carry_at_), false, SIZE_MAX, p);
+    const MeterStatus status = read(Octets(carry_).subspan(carry_at_), false, p);
     if (status != MeterStatus::ok) return status;
     if (full()) break;
     need_ = p.need;
@@ -350,7 +364,7 @@ MeterStatus Meter::end_capture() {
   MeterStatus status = MeterStatus::ok;
   Progress p;
   if (!finished_ && !broken_ && !table_full_ && !full() && !file_.is_open())
-    status = read(Octets(carry_).subspan(carry_at_), true, SIZE_MAX, p);
+    status = read(Octets(carry_).subspan(carry_at_), true, p);
   begun_ = true;
   in_capture_ = broken_ = false;
   reader_ = CaptureReader();
@@ -362,6 +376,7 @@ MeterStatus Meter::end_capture() {
 
 int Meter::open(const char* path, MeterStatus& status) {
   status = in_capture_ ? end_capture() : MeterStatus::ok;
+  need_ = file_position_ = 0;
   file_.close();
   return file_.open(path);
 }
@@ -369,17 +384,26 @@ int Meter::open(const char* path, MeterStatus& status) {
 MeterStatus Meter::step(size_t octets, bool& done) {
   done = true;
   if (finished_ || broken_ || table_full_ || full() || !file_.is_open()) return MeterStatus::ok;
-  Progress p;
-  const MeterStatus status =
-      read(file_.octets().subspan(file_position_), true, std::max<size_t>(octets, 1), p);
-  file_position_ += p.consumed;
-  input_octets_ += p.consumed;
-  file_.release(file_position_);
-  if (file_.shrunk()) {
-    broken_ = true;
-    return MeterStatus::file_shrunk;
-  }
-  done = status != MeterStatus::ok || full() || file_position_ == file_.octets().size();
+  const Octets file = file_.octets();
+  const size_t until = file_position_ + std::min(octets, file.size() - file_position_);
+  MeterStatus status;
+  do {
+    // In windows, so that little of the file is mapped at a time.
+    const size_t window = std::min(std::max(file_window, need_), file.size() - file_position_);
+    file_.populate(file_position_, window);
+    Progress p;
+    const bool last = file_position_ + window == file.size();
+    status = read(file.subspan(file_position_, window), last, p);
+    need_ = p.need;
+    file_position_ += p.consumed;
+    input_octets_ += p.consumed;
+    file_.release(file_position_);
+    if (file_.shrunk()) {
+      broken_ = true;
+      return MeterStatus::file_shrunk;
+    }
+  } while (status == MeterStatus::ok && !full() && file_position_ < until);
+  done = status != MeterStatus::ok || full() || file_position_ == file.size();
   return status;
 }
 
@@ -461,12 +485,10 @@ template <bool biflow, bool rich>
 void Meter::meter_batch() {
   const unsigned n = batch_count_;
   for (unsigned i = 0; i < n; ++i) {
-    const Packet& p = batch_[i];
-    const uint32_t slot = table_.guess(p.tag);
-    if (slot == FlowTable::none) continue;
-    __builtin_prefetch(&table_.flow(slot), 1);
-    if (p.version == 6) __builtin_prefetch(&table_.addresses(slot));
-    if constexpr (biflow) __builtin_prefetch(&table_.reverse(slot), 1);
+    Packet& p = batch_[i];
+    p.guess = table_.guess(p.tag);
+    table_.prefetch(p.guess, p.version == 6);
+    if constexpr (biflow) __builtin_prefetch(&table_.reverse(p.guess), 1);
   }
   for (unsigned i = 0; i < n; ++i) meter_packet<biflow, rich>(batch_[i]);
 }
@@ -475,7 +497,7 @@ template <bool biflow, bool rich>
 inline void Meter::meter_packet(const Packet& p) {
   if (DARTA_UNLIKELY(static_cast<uint64_t>(p.clock) >= next_tick_)) advance(p.clock);
   bool turned = false;
-  uint32_t slot = table_.find(p.tag, [&](uint32_t candidate) {
+  const auto matches = [&](uint32_t candidate) {
     const Flow& f = table_.flow(candidate);
     if (same_key(f, p.key) && (p.version == 4 || table_.addresses(candidate) == p.addresses)) {
       if (!rich || !plan_.link_in_key || same_link(candidate, p.link, false)) return true;
@@ -489,7 +511,11 @@ inline void Meter::meter_packet(const Packet& p) {
       }
     }
     return false;
-  });
+  };
+  // A live Flow with this key is the only one, wherever it was found.
+  uint32_t slot = p.guess;
+  if (slot == FlowTable::none || table_.flow(slot).packets == 0 || !matches(slot))
+    slot = table_.find(p.tag, matches);
   if (DARTA_LIKELY(slot != FlowTable::none)) {
     const Flow& f = table_.flow(slot);
     uint8_t over = 0;
@@ -687,7 +713,7 @@ void Meter::advance(int64_t clock) {
 
 /// Ends the Flows of `slots`, which were filed under `tick`, or files them again.
 void Meter::visit(uint64_t tick, const uint32_t* slots, uint32_t count, uint64_t clock) {
-  uint32_t due[64];
+  uint32_t due[64], tags[64];
   uint32_t n = 0;
   for (uint32_t i = 0; i < count; ++i) __builtin_prefetch(&table_.flow(slots[i]), 1);
   for (uint32_t i = 0; i < count; ++i) {
@@ -699,13 +725,15 @@ void Meter::visit(uint64_t tick, const uint32_t* slots, uint32_t count, uint64_t
       continue;
     }
     f.tick ^= 0x80000000;  // a second entry for this slot is stale now
-    due[n++] = slots[i];
     if (f.version() == 6) __builtin_prefetch(&table_.addresses(slots[i]));
-    __builtin_prefetch(table_.home(tag_of_slot(slots[i])), 1);
+    due[n] = slots[i];
+    tags[n] = tag_of_slot(slots[i]);
+    __builtin_prefetch(table_.home(tags[n++]), 1);
   }
   for (uint32_t i = 0; i < n; ++i) {
     export_flow(due[i], expiry_reason(table_.flow(due[i])));
-    remove(due[i]);
+    table_.remove(tags[i], due[i]);
+    table_.give_back(due[i]);
   }
 }
 
@@ -834,8 +862,7 @@ MeterCounters Meter::counters() const {
     if (skipped_[i] > 0)
       c.skipped.push_back({verdict_name(static_cast<Verdict>(i)), skipped_[i], 0});
   }
-  for (uint32_t type = 0; ethertypes_ && type < 65536; ++type) {
-    if (ethertypes_[type] == 0) continue;
+  for (const uint16_t type : seen_ethertypes_) {
     char name[24];
     std::snprintf(name, sizeof name, "ethertype-0x%04x", type);
     c.skipped.push_back({name, ethertypes_[type], 0});

@@ -102,7 +102,7 @@ class Meter {
   [[nodiscard]] MeterCounters counters() const;
 
  private:
-  static constexpr unsigned batch_packets = 32;
+  static constexpr unsigned batch_packets = 64;
   static constexpr uint64_t never = UINT64_MAX;
 
   enum class Loss : uint8_t {
@@ -143,7 +143,7 @@ class Meter {
 
   template <Emit emit>
   void take_each(std::span<const Frame> frames);
-  MeterStatus read(Octets octets, bool last, size_t budget, Progress& progress);
+  MeterStatus read(Octets octets, bool last, Progress& progress);
   /// `time`: −1 if it has none.
   void lose(Loss loss, uint64_t offset, uint64_t octets, int64_t time) noexcept;
   void count(Verdict verdict, const Frame& frame);
@@ -253,6 +253,7 @@ class Meter {
   uint64_t first_offset_[loss_count] = {};
   /// By Ethertype; made with the first unknown one.
   std::unique_ptr<uint64_t[]> ethertypes_;
+  std::vector<uint16_t> seen_ethertypes_;
   std::vector<std::pair<uint32_t, uint64_t>> link_types_;
 };
 

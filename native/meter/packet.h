@@ -63,6 +63,8 @@ struct Packet {
   uint32_t octets;
   /// Hash of the key; its high bits are the home slot in the index.
   uint32_t tag;
+  /// Slot where its Flow most likely is.
+  uint32_t guess;
   /// Low 12 bits of octets 12 and 13 of the TCP header.
   uint16_t tcp_flags;
   /// Type × 256 + code.

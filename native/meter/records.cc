@@ -1,5 +1,6 @@
 #include "meter/records.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "meter/ie_ids.h"
@@ -25,12 +26,25 @@ uint64_t ntp_microseconds(int64_t time) noexcept {
 }
 
 /// An unsigned integer of 1..8 octets; what is too great becomes the greatest.
-uint8_t* put_number(uint8_t* at, uint64_t value, unsigned length) noexcept {
-  if (length < 8) {
-    const uint64_t greatest = (uint64_t{1} << (8 * length)) - 1;
-    if (value > greatest) value = greatest;
+inline uint8_t* put_number(uint8_t* at, uint64_t value, unsigned length) noexcept {
+  switch (length) {
+    case 1:
+      *at = static_cast<uint8_t>(std::min<uint64_t>(value, UINT8_MAX));
+      break;
+    case 2:
+      put_be16(at, static_cast<uint16_t>(std::min<uint64_t>(value, UINT16_MAX)));
+      break;
+    case 4:
+      put_be32(at, static_cast<uint32_t>(std::min<uint64_t>(value, UINT32_MAX)));
+      break;
+    case 8:
+      put_be64(at, value);
+      break;
+    default:
+      value = std::min(value, (uint64_t{1} << (8 * length)) - 1);
+      for (unsigned i = length; i-- > 0; value >>= 8) at[i] = static_cast<uint8_t>(value);
+      break;
   }
-  for (unsigned i = length; i-- > 0; value >>= 8) at[i] = static_cast<uint8_t>(value);
   return at + length;
 }
 
@@ -230,7 +244,7 @@ std::optional<size_t> RecordProgram::compile(const std::vector<FieldSpecifier>& 
   return std::nullopt;
 }
 
-uint64_t RecordProgram::number(Source source, const FlowParts& p) noexcept {
+inline uint64_t RecordProgram::number(Source source, const FlowParts& p) noexcept {
   const Flow& f = p.flow;
   const Reverse* const r = p.reverse;
   // Reversed elements of a Flow without a reverse direction, and extra ones without their part, are
@@ -372,13 +386,6 @@ void RecordProgram::write_flow(uint8_t* at, const FlowParts& p) const noexcept {
         break;
       case Source::mpls:
         at = put_number(at, p.extra != nullptr ? p.extra->mpls : 0, 3);
-        break;
-      case Source::octets:
-      case Source::packets:
-        if (DARTA_LIKELY(step.length == 8))
-          at = put_be64_next(at, step.source == Source::octets ? f.octets : f.packets);
-        else
-          at = put_number(at, number(step.source, p), step.length);
         break;
       default:
         at = put_number(at, number(step.source, p), step.length);
