@@ -19,7 +19,7 @@ const escapes: Readonly<Record<string, string>> = {n: '\n', t: '\t', '\\': '\\'}
 export function parseFormat(text: string): Part[] {
   const parts: Part[] = []
   let literal = ''
-  const pattern = /%%|%\{([^}]*)\}|%([a-z]+)|\\([nt\\])|([\s\S])/g
+  const pattern = /%%|%\{([^}]*)\}|%([a-z][a-z0-9]*)|\\([nt\\])|([\s\S])/g
   for (const match of text.matchAll(pattern)) {
     const [all, braced, word, escape] = match
     if (all === '%%') literal += '%'

@@ -1,7 +1,7 @@
 import type {RecordBatch} from '../record/batch.js'
 import type {EncodeContext, Encoder, Format} from '../record/format.js'
 import {readRecord} from '../record/readers.js'
-import {presentationOf} from './human/presentation.js'
+import {presentationOf, visible} from './human/presentation.js'
 import {valueText, type Origin} from './human/value-text.js'
 
 /** Each field of each record on a line of its own: name, value and unit, under a line about the record. */
@@ -20,7 +20,7 @@ const format: Format = {
       const {template, message} = batch
       const kind = template.scopeCount > 0 ? 'Options Record' : 'Record'
       const {exporter = '-'} = message
-      const from = exporter === '-' ? '' : `, from ${exporter}`
+      const from = exporter === '-' ? '' : `, from ${visible(exporter)}`
       const record = readRecord(batch, index)
       const width = Math.max(0, ...record.map(([element]) => element.name.length))
       const head = `${kind} ${++number}: Template ${template.id}, Observation Domain ${message.observationDomainId}${from}`

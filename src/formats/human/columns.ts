@@ -4,7 +4,7 @@ import {valueReader} from '../../record/readers.js'
 import {fieldIndex, type Template} from '../../record/template.js'
 import type {Value} from '../../record/value.js'
 import {elementByName, ie, reverseOf} from '../../registry/lookup.js'
-import {durationText, scaled, timeText, type Presentation} from './presentation.js'
+import {durationText, scaled, timeText, visible, type Presentation} from './presentation.js'
 import {valueText, type Origin} from './value-text.js'
 
 /** The text of one cell. */
@@ -228,6 +228,45 @@ const destinationPort = plain(
   ie.tcpDestinationPort,
 )
 
+const natSource = plain(
+  'NAT source',
+  'left',
+  ie.postNATSourceIPv4Address,
+  ie.postNATSourceIPv6Address,
+)
+const natDestination = plain(
+  'NAT destination',
+  'left',
+  ie.postNATDestinationIPv4Address,
+  ie.postNATDestinationIPv6Address,
+)
+const natSourcePort = plain('NAT port', 'right', ie.postNAPTSourceTransportPort)
+const natDestinationPort = plain('NAT port', 'right', ie.postNAPTDestinationTransportPort)
+
+/** An entry of the MPLS label stack, from the top: label, traffic class, bottom of stack. RFC 3032 section 2.1. */
+function mplsLabel(depth: number): Column {
+  const element =
+    depth === 1 ? ie.mplsTopLabelStackSection : elementByName(`mplsLabelStackSection${depth}`)
+  return {
+    heading: `MPLS ${depth}`,
+    align: 'right',
+    cell(template) {
+      const read = first(template, element)
+      return (batch, index) => {
+        const entry = read(batch, index)
+        if (!(entry instanceof Uint8Array) || entry.length !== 3) return '-'
+        const label = (entry[0] << 12) | (entry[1] << 4) | (entry[2] >> 4)
+        return `${label}-${(entry[2] >> 1) & 7}-${entry[2] & 1}`
+      }
+    },
+  }
+}
+
+/** A MAC address has two digits between its colons everywhere. */
+function isIpv6(host: string): boolean {
+  return host.includes(':') && !/^(?:[0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(host)
+}
+
 /** Address and port in one; the ICMP type and code where there are no ports. */
 function endpoint(heading: string, address: Column, port: Column, isDestination: boolean): Column {
   return {
@@ -236,19 +275,20 @@ function endpoint(heading: string, address: Column, port: Column, isDestination:
     cell(template, presentation, origin) {
       const a = address.cell(template, presentation, origin)
       const p = port.cell(template, presentation, origin)
-      const v6 = fieldIndex(template, ie.sourceIPv6Address) >= 0
       const protocol = numberOf([ie.protocolIdentifier])(template)
       const icmp = numberOf([ie.icmpTypeCodeIPv4, ie.icmpTypeCodeIPv6])(template)
       return (batch, index) => {
         const host = a(batch, index)
         const ip = protocol(batch, index)
         if (ip === 1 || ip === 58) {
-          const code = isDestination ? icmp(batch, index) : undefined
-          return code === undefined ? host : `${host} ${code >> 8}.${code & 255}`
+          if (!isDestination) return host
+          // NetFlow puts type and code into the destination port.
+          const code = icmp(batch, index) ?? Number(p(batch, index))
+          return Number.isNaN(code) ? host : `${host} ${code >> 8}.${code & 255}`
         }
         const number = p(batch, index)
         if (number === '-') return host
-        return v6 ? `[${host}]:${number}` : `${host}:${number}`
+        return isIpv6(host) ? `[${host}]:${number}` : `${host}:${number}`
       }
     },
   }
@@ -293,11 +333,15 @@ export const columns: Readonly<Record<string, Column>> = {
   },
   flg: plain('Flags', 'left', ie.tcpControlBits),
   tos: plain('Tos', 'right', ie.ipClassOfService),
+  stos: plain('Src tos', 'right', ie.ipClassOfService),
+  dtos: plain('Dst tos', 'right', ie.postIpClassOfService),
   bps: rate('bps', numberOf(octets), durationOf, 8000),
   pps: rate('pps', numberOf(packets), durationOf, 1000),
   bpp: rate('Bpp', numberOf(octets), numberOf(packets), 1),
   sas: plain('Src AS', 'right', ie.bgpSourceAsNumber),
   das: plain('Dst AS', 'right', ie.bgpDestinationAsNumber),
+  nas: plain('Next AS', 'right', ie.bgpNextAdjacentAsNumber),
+  pas: plain('Prev AS', 'right', ie.bgpPrevAdjacentAsNumber),
   in: plain('In', 'right', ie.ingressInterface),
   out: plain('Out', 'right', ie.egressInterface),
   svln: plain('Vlan', 'right', ie.dot1qVlanId, ie.vlanId),
@@ -306,15 +350,48 @@ export const columns: Readonly<Record<string, Column>> = {
   dmk: plain('DMask', 'right', ie.destinationIPv4PrefixLength, ie.destinationIPv6PrefixLength),
   nh: plain('Next hop', 'left', ie.ipNextHopIPv4Address, ie.ipNextHopIPv6Address),
   nhb: plain('BGP next hop', 'left', ie.bgpNextHopIPv4Address, ie.bgpNextHopIPv6Address),
+  ra: plain('Router', 'left', ie.exporterIPv4Address, ie.exporterIPv6Address),
   ismc: plain('Src MAC', 'left', ie.sourceMacAddress),
-  odmc: plain('Dst MAC', 'left', ie.destinationMacAddress),
+  idmc: plain('In dst MAC', 'left', ie.destinationMacAddress),
+  osmc: plain('Out src MAC', 'left', ie.postSourceMacAddress),
+  odmc: plain('Dst MAC', 'left', ie.postDestinationMacAddress, ie.destinationMacAddress),
+  lbl: plain('Flow label', 'right', ie.flowLabelIPv6),
+  fwd: plain('Fwd', 'right', ie.forwardingStatus),
+  opid: plain('Obs point', 'right', ie.observationPointId),
+  evt: plain('Event', 'right', ie.firewallEvent, ie.natEvent),
+  nevt: plain('NAT event', 'right', ie.natEvent),
+  ivrf: plain('In VRF', 'right', ie.ingressVRFID),
+  evrf: plain('Out VRF', 'right', ie.egressVRFID),
+  xsa: natSource,
+  xda: natDestination,
+  xsp: natSourcePort,
+  xdp: natDestinationPort,
+  xsap: endpoint('NAT source', natSource, natSourcePort, false),
+  xdap: endpoint('NAT destination', natDestination, natDestinationPort, false),
+  pbstart: plain('Block start', 'right', ie.portRangeStart),
+  pbend: plain('Block end', 'right', ie.portRangeEnd),
+  pbstep: plain('Block step', 'right', ie.portRangeStepSize),
+  pbsize: plain('Block size', 'right', ie.portRangeNumPorts),
+  uname: plain('User', 'left', ie.userName),
+  cnt: {
+    heading: 'No',
+    align: 'right',
+    // One count for all Templates of an output: `origin` is made once for each.
+    cell: (_template, _presentation, origin) => () => {
+      origin.records = (origin.records ?? 0) + 1
+      return String(origin.records)
+    },
+  },
+  ...Object.fromEntries(
+    Array.from({length: 10}, (_, i) => [`mpls${i + 1}`, mplsLabel(i + 1)] as const),
+  ),
   un: plain('User', 'left', ie.userName),
   er: plain('End', 'right', ie.flowEndReason),
   dir: plain('Dir', 'right', ie.flowDirection),
   exp: {
     heading: 'Exporter',
     align: 'left',
-    cell: () => (batch) => batch.message.exporter ?? '-',
+    cell: () => (batch) => visible(batch.message.exporter ?? '-'),
   },
   odid: {
     heading: 'Domain',

@@ -6,6 +6,8 @@ import {flagsText, scaled, timeText, visible, type Presentation} from './present
 /** First time seen, for `--time relative`: in nanoseconds since 1970. */
 export interface Origin {
   ns: bigint | undefined
+  /** Records that `%cnt` has counted. */
+  records?: number
 }
 
 const digitsOf = {
@@ -24,7 +26,8 @@ export function valueText(
 ): string {
   if (value === undefined) return '-'
   if (value instanceof Uint8Array) return `0x${hexText(value)}`
-  if (typeof value === 'string') return visible(value)
+  // Zero octets that pad a string of fixed length are no part of it.
+  if (typeof value === 'string') return visible(value.replace(/\0+$/, ''))
   if (typeof value === 'boolean') return value ? 'true' : 'false'
   if (typeof value === 'object') return listText(value, presentation, origin)
   if (element.type in digitsOf) {
