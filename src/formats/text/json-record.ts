@@ -153,11 +153,11 @@ function hiddenMembers(
     .join()
 }
 
-/**
- * Which members of the Message `_ipfix` has. `lasting`: export time, Observation Domain, Exporter; `all`: also
- * those that every Exporting Process sets anew, sequence number and Template ID.
- */
-export type MessageMembers = 'lasting' | 'all'
+/** Which members of the Message `_ipfix` has besides export time, Observation Domain and Exporter. */
+export interface MessageMembers {
+  readonly sequenceNumber: boolean
+  readonly templateId: boolean
+}
 
 const clock = createTextBuffer()
 
@@ -189,11 +189,8 @@ function messageParts(
     [',"_ipfix":{"exportTime":"', kinds.exportTime],
     ['","observationDomainId":', kinds.observationDomainId],
   ]
-  let rest = ''
-  if (members === 'all') {
-    parts.push([',"sequenceNumber":', kinds.sequenceNumber])
-    rest += `,"templateId":${template.id}`
-  }
+  if (members.sequenceNumber) parts.push([',"sequenceNumber":', kinds.sequenceNumber])
+  let rest = members.templateId ? `,"templateId":${template.id}` : ''
   if (isNetworkAddress(exporter)) rest += `,"exporter":"${exporter}"`
   if (templateMembers !== '') rest += `,${templateMembers}`
   parts.push([rest, kinds.none])
@@ -204,20 +201,20 @@ function messageParts(
 export function messageSteps(
   plan: JsonPlan,
   message: MessageContext,
-  members: MessageMembers | 'none',
+  members: MessageMembers | undefined,
   lead: string,
   tail: string,
 ): TextStep[] {
   const steps: TextStep[] = plan.steps.map(({field, kind, prefix}) => ({field, kind, prefix}))
   steps[0] = {...steps[0], prefix: joined(textOctets(lead), steps[0].prefix)}
   let pending = plan.afterFields
-  if (members !== 'none') {
+  if (members !== undefined) {
     for (const [prefix, kind] of messageParts(plan, message, members)) {
       steps.push({field: -1, kind, prefix: joined(pending, textOctets(prefix))})
       pending = NOTHING
     }
   }
-  const close = members === 'none' ? '}' : '}}'
+  const close = members === undefined ? '}' : '}}'
   steps.push({field: -1, kind: kinds.none, prefix: joined(pending, textOctets(close + tail))})
   return steps
 }

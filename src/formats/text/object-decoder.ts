@@ -1,3 +1,4 @@
+import {namesTemplate} from '../../ipfix/list-templates.js'
 import type {ElementLookup, MessageContext, RecordBatch} from '../../record/batch.js'
 import {isList, unknownElement, type InformationElement} from '../../record/element.js'
 import {DartaError} from '../../record/errors.js'
@@ -87,6 +88,8 @@ export function createObjectDecoder(
   let open: OpenBatch | undefined
   let closed: Omit<RecordBatch, 'octets' | 'view'>[] = []
   let exportTime = 0
+  /** Templates under the IDs that lines told, by Observation Domain. */
+  const given = new Map<number, Map<number, Template>>()
 
   function object(
     text: Uint8Array,
@@ -269,6 +272,9 @@ export function createObjectDecoder(
 
   function append(shape: RecordShape, notes: IpfixNotes, begin: number, offset: number): void {
     const {template} = shape
+    if (notes.message.templateId !== 0) {
+      remember(notes.message.observationDomainId, template)
+    }
     if (open === undefined || open.template !== template || !belongs(open, notes)) {
       close(begin)
       const {message} = notes
@@ -292,6 +298,18 @@ export function createObjectDecoder(
     }
     open.starts.push(begin)
     if (open.derived) exportTime = Math.max(exportTime, Math.min(latest.second, 0xffffffff))
+  }
+
+  /** Keeps the last Template of each ID that lines told. */
+  function remember(domainId: number, template: Template): void {
+    let own = given.get(domainId)
+    if (own?.get(template.id) === template) return
+    if (own === undefined) {
+      // What comes in decides the number of domains, and of IDs in them there are 65280.
+      if (given.size >= 256) given.clear()
+      given.set(domainId, (own = new Map<number, Template>()))
+    }
+    own.set(template.id, template)
   }
 
   function belongs(batch: OpenBatch, notes: IpfixNotes): boolean {
@@ -321,14 +339,19 @@ export function createObjectDecoder(
   function close(end: number): void {
     if (open === undefined) return
     const {template, starts, derived} = open
-    const hasLists = template.fields.some(({element}) => isList(element.type))
+    const {observationDomainId} = open.message
+    const lists = template.fields.some(({element}) => isList(element.type))
+    const names = template.fields.some(({element}) => namesTemplate(element))
+    const inner = names
+      ? new Map([...(given.get(observationDomainId) ?? []), ...open.templates])
+      : open.templates
     closed.push({
       template,
       start: starts[0],
       count: starts.length,
       offsets: template.recordOctets > 0 ? undefined : Uint32Array.of(...starts, end),
       message: derived ? {...open.message, exportTime} : open.message,
-      ...(hasLists && {templates: open.templates, elements: lookup(open.elements)}),
+      ...((lists || names) && {templates: inner, elements: lookup(open.elements)}),
     })
     open = undefined
   }

@@ -1,4 +1,4 @@
-import {recordStart, type MessageContext, type RecordBatch} from '../../record/batch.js'
+import {recordStart, type RecordBatch} from '../../record/batch.js'
 import {DartaError} from '../../record/errors.js'
 import type {EncodeContext, Encoder} from '../../record/format.js'
 import {kernels} from '../../record/kernels.js'
@@ -11,6 +11,7 @@ import {
   type MessageMembers,
 } from './json-record.js'
 import {createKernelRunner} from './kernel-runner.js'
+import {createNamedTemplates} from './named-templates.js'
 import {MAX_LINE_OCTETS} from './object-decoder.js'
 import {compileProgram} from './program.js'
 
@@ -22,6 +23,7 @@ interface CachedMessage {
   observationDomainId: number
   sequenceNumber: number
   exporter: string | undefined
+  named: boolean
   text: Uint8Array
 }
 
@@ -30,40 +32,52 @@ export function createObjectEncoder(
   {ledger, options, argument}: EncodeContext,
   form: 'ndjson' | 'json',
 ): Encoder {
-  const members = messageMembers(form, argument)
+  const which = messageMembers(form, argument)
+  const bare = which === 'bare'
   const account = ledger.stage(`${form}-write`, 'records')
   const bigint = options.bigint === 'string' ? 'string' : 'number'
-  const writer = createJsonRecordWriter(bigint, members !== 'none')
+  const writer = createJsonRecordWriter(bigint, !bare)
+  const names = createNamedTemplates()
   const out = createTextBuffer()
   const messages = new WeakMap<JsonPlan, CachedMessage>()
-  // Programs hold the Exporter, which Messages of one Template may come from several of.
-  const keys = new WeakMap<JsonPlan, Map<string | undefined, object>>()
+  // Programs hold the Exporter, of which a Template may have several.
+  const keys = new WeakMap<JsonPlan, Map<string, object>>()
   const runner = kernels.text && createKernelRunner(kernels.text, out, plain)
   const lead = form === 'json' ? ',\n' : ''
   const tail = form === 'json' ? '' : '\n'
   let any = false
 
-  function ipfix(plan: JsonPlan, message: MessageContext): Uint8Array {
-    if (members === 'none') return NOTHING
+  /** What `_ipfix` has of the Message. A Template that others name by its ID keeps it. */
+  function membersOf(batch: RecordBatch): MessageMembers {
+    const all = which === 'all'
+    return {sequenceNumber: all, templateId: all || names.has(batch)}
+  }
+
+  function ipfix(plan: JsonPlan, batch: RecordBatch): Uint8Array {
+    if (bare) return NOTHING
+    const {message} = batch
+    const {exportTime, observationDomainId, sequenceNumber, exporter} = message
+    const members = membersOf(batch)
     const cached = messages.get(plan)
     if (
-      cached?.exportTime === message.exportTime &&
-      cached.observationDomainId === message.observationDomainId &&
-      cached.exporter === message.exporter &&
-      (members === 'lasting' || cached.sequenceNumber === message.sequenceNumber)
+      cached?.exportTime === exportTime &&
+      cached.observationDomainId === observationDomainId &&
+      cached.exporter === exporter &&
+      cached.named === members.templateId &&
+      (!members.sequenceNumber || cached.sequenceNumber === sequenceNumber)
     ) {
       return cached.text
     }
-    const {exportTime, observationDomainId, sequenceNumber, exporter} = message
     const text = messageText(plan, message, members)
-    messages.set(plan, {exportTime, observationDomainId, sequenceNumber, exporter, text})
+    const named = members.templateId
+    messages.set(plan, {exportTime, observationDomainId, sequenceNumber, exporter, named, text})
     return text
   }
 
   /** Writes one record without the kernel. */
   function plain(batch: RecordBatch, index: number): void {
     const plan = writer.plan(batch.template)
-    const text = ipfix(plan, batch.message)
+    const text = ipfix(plan, batch)
     const start = recordStart(batch, index)
     const limit = batch.octets.length
     if (form === 'json') putText(out, any ? lead : '[\n')
@@ -80,16 +94,16 @@ export function createObjectEncoder(
     out.begin = out.at
   }
 
-  /** Same for all Messages whose records one program can write. */
-  function programKey(plan: JsonPlan, {exporter}: MessageContext): object {
-    let byExporter = keys.get(plan)
-    if (byExporter === undefined)
-      keys.set(plan, (byExporter = new Map<string | undefined, object>()))
-    const name = members === 'none' ? undefined : exporter
-    let key = byExporter.get(name)
+  /** Same for all batches that one program can write. */
+  function programKey(plan: JsonPlan, batch: RecordBatch): object {
+    let own = keys.get(plan)
+    if (own === undefined) keys.set(plan, (own = new Map<string, object>()))
+    const {exporter = ''} = batch.message
+    const name = bare ? '' : `${membersOf(batch).templateId ? 1 : 0}${exporter}`
+    let key = own.get(name)
     if (key === undefined) {
-      if (byExporter.size >= 256) byExporter.clear()
-      byExporter.set(name, (key = {}))
+      if (own.size >= 256) own.clear()
+      own.set(name, (key = {}))
     }
     return key
   }
@@ -98,6 +112,7 @@ export function createObjectEncoder(
     if (batch.count === 0) return
     account.in += batch.count
     account.out += batch.count
+    if (which === 'lasting') names.note(batch)
     let index = 0
     if (runner !== undefined) {
       let rest: RecordBatch = batch
@@ -108,12 +123,12 @@ export function createObjectEncoder(
       }
       const plan = writer.plan(batch.template)
       const compile = (): Uint32Array | undefined =>
-        compileProgram(batch.template, messageSteps(plan, batch.message, members, lead, tail), {
-          form: 'json',
-          bigint,
-          watch: members !== 'none',
-        })
-      if (rest.count === 0 || runner.add(rest, programKey(plan, batch.message), compile)) return
+        compileProgram(
+          batch.template,
+          messageSteps(plan, batch.message, bare ? undefined : membersOf(batch), lead, tail),
+          {form: 'json', bigint, watch: !bare},
+        )
+      if (rest.count === 0 || runner.add(rest, programKey(plan, batch), compile)) return
     }
     for (; index < batch.count; index++) plain(batch, index)
   }
@@ -147,10 +162,9 @@ function behindFirst(batch: RecordBatch): RecordBatch {
 }
 
 /** @throws DartaError DARTA_USAGE */
-function messageMembers(form: string, argument: string | undefined): MessageMembers | 'none' {
+function messageMembers(form: string, argument: string | undefined): 'lasting' | 'all' | 'bare' {
   if (argument === undefined || argument === '') return 'lasting'
-  if (argument === 'all') return 'all'
-  if (argument === 'bare') return 'none'
+  if (argument === 'all' || argument === 'bare') return argument
   throw new DartaError(
     'DARTA_USAGE',
     `-o ${form}:${argument}: expected ${form}, ${form}:all or ${form}:bare`,
