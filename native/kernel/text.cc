@@ -29,6 +29,7 @@ enum Kind : uint32_t {
   kExportTime = 19,
   kObservationDomainId = 20,
   kSequenceNumber = 21,
+  kControlBits = 22,
 };
 
 constexpr size_t kHeaderWords = 6;
@@ -550,6 +551,9 @@ char* put_value(char* out, uint32_t kind, const uint8_t* p, size_t length, const
       }
       return put_digits(out, value);
     }
+    case kControlBits:
+      // The upper four bits are ignored on receipt. RFC 9565 section 3.
+      return put_digits(out, read16(p) & 0x0fff);
     case kSigned: {
       const unsigned shift = static_cast<unsigned>(64 - 8 * length);
       const int64_t value = static_cast<int64_t>(read_unsigned(p, length) << shift) >> shift;

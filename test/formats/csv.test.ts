@@ -178,3 +178,21 @@ test('flushed after every batch, the rows are the same', (t) => {
   const batches = Array.from({length: 5}, (_, i) => batchOf(templateOf([ie.vlanId]), [[i], [i]]))
   t.is(encode(csv, batches, {step: 1}).text, encode(csv, batches).text)
 })
+
+test('--time writes times in another style', (t) => {
+  const template = templateOf([ie.flowStartMilliseconds, ie.flowEndSeconds])
+  const batch = batchOf(template, [
+    [1_700_000_000_500, 1_700_000_003],
+    [1_699_999_999_000, 1_700_000_000],
+  ])
+  const rows = (style: string, pattern?: string): string[] =>
+    encode(csv, [batch], {options: {time: {style, pattern}}})
+      .text.trimEnd()
+      .split('\n')
+      .slice(1)
+  t.deepEqual(rows('rfc3339'), encode(csv, [batch]).text.trimEnd().split('\n').slice(1))
+  t.deepEqual(rows('epoch'), ['1700000000.500,1700000003', '1699999999.000,1700000000'])
+  t.deepEqual(rows('epoch-ms'), ['1700000000500,1700000003000', '1699999999000,1700000000000'])
+  t.deepEqual(rows('relative'), ['+0.000,+3', '-1.500,+0'])
+  t.deepEqual(rows('strftime', '=%d, %H'), [`"'=14, 22","'=14, 22"`, `"'=14, 22","'=14, 22"`])
+})

@@ -4,6 +4,8 @@ import {VARIABLE, unknownElement, type InformationElement} from '../../src/recor
 import {createTemplate} from '../../src/record/template.js'
 import {elementByName, ie} from '../../src/registry/lookup.js'
 import {hex} from '../hex.js'
+import {decode as decodeIpfix, encode as encodeIpfix} from '../ipfix/octets.js'
+import {addon} from '../support/native-addon.js'
 import {batchOf, templateOf, type FieldOctets} from '../support/records.js'
 import {decode, encode, lines, recordOctets} from './coding.js'
 import {batchFrom, withLength} from './random-records.js'
@@ -78,6 +80,12 @@ for (const [element, length, octets, json] of rows) {
     t.deepEqual(recordOctets(batches), recordOctets([batch]))
   })
 }
+
+test('the upper four bits of tcpControlBits are left out', (t) => {
+  const template = templateOf([ie.tcpControlBits, [ie.tcpControlBits, 1]])
+  const batch = batchOf(template, [[0xf012, 0xf2]])
+  t.deepEqual(lines([batch], {argument: 'bare'}), ['{"tcpControlBits":[18,242]}'])
+})
 
 test('keys are in the order of the Template, then come _scope and _ipfix', (t) => {
   const template = templateOf(
@@ -343,4 +351,44 @@ test('lists whose text would make the line longer than 1 MiB are octets in marke
   const {batches, account} = decode(ndjson, line)
   t.is(account.totalLost(), 0)
   t.is(recordOctets(batches)[0].length, recordOctets([batch])[0].length)
+})
+
+test('a Template that options records name keeps its ID with its records, through NDJSON and IPFIX', (t) => {
+  const v4 = templateOf([ie.sourceIPv4Address], 300)
+  const v6 = templateOf([ie.sourceIPv6Address], 301)
+  const keys = templateOf([ie.templateId, ie.flowKeyIndicator], 302, 1)
+  const batches = [
+    batchOf(v6, [[new Uint8Array(16)]], {observationDomainId: 2}),
+    batchOf(keys, [
+      [300, 1],
+      [301, 1],
+    ]),
+    batchOf(v4, [[1]]),
+    batchOf(v6, [[new Uint8Array(16)]]),
+    batchOf(v6, [[new Uint8Array(16)]], {observationDomainId: 2}),
+  ]
+  for (const native of addon === undefined ? [false] : [false, true]) {
+    const written = lines(batches, {native})
+    const idOf = (line: string): unknown =>
+      (JSON.parse(line) as {_ipfix: {templateId?: number}})._ipfix.templateId
+    // In another domain an ID is another Template's.
+    t.deepEqual(written.map(idOf), [undefined, undefined, undefined, 300, 301, undefined])
+  }
+  // The other way round in the file: what names them comes last, and our IDs are given anew.
+  const [, first, second, four, six] = lines(batches)
+  const mixed = decode(ndjson, [six, four, second, first].join('\n')).batches
+  const again = decodeIpfix(encodeIpfix(mixed).octets).batches
+  const read = lines(again, {argument: 'all'}).map(
+    (line) =>
+      JSON.parse(line) as {
+        templateId?: number
+        sourceIPv4Address?: string
+        _ipfix: {templateId: number}
+      },
+  )
+  const [idOfSix, idOfFour] = read.map((record) => record._ipfix.templateId)
+  t.deepEqual(
+    read.slice(2).map((record) => record.templateId),
+    [idOfSix, idOfFour],
+  )
 })

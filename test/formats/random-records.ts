@@ -1,6 +1,12 @@
 import fc from 'fast-check'
 import type {MessageContext, RecordBatch} from '../../src/record/batch.js'
-import {VARIABLE, fullLength, isList, type InformationElement} from '../../src/record/element.js'
+import {
+  VARIABLE,
+  fullLength,
+  isControlBits,
+  isList,
+  type InformationElement,
+} from '../../src/record/element.js'
 import {createTemplate, type FieldSpecifier, type Template} from '../../src/record/template.js'
 import {allElements, createSessionElements, reverseOf} from '../../src/registry/lookup.js'
 import {unknownElement} from '../../src/record/element.js'
@@ -146,7 +152,20 @@ function numberOctets(length: number): fc.Arbitrary<Uint8Array> {
 }
 
 /** Octets of one field with its length octets, now and then in the three-octet form. */
-function fieldOctets({element, length}: FieldSpecifier): fc.Arbitrary<number[]> {
+function fieldOctets(specifier: FieldSpecifier): fc.Arbitrary<number[]> {
+  const {element, length} = specifier
+  // Of TCP control bits in 2 octets the upper four are not read.
+  const upper = length === VARIABLE ? 1 : 0
+  return anyFieldOctets(specifier).map((octets) => {
+    const n = length === VARIABLE ? octets[0] : length
+    if (isControlBits(element) && n === 255) return [2, 0, octets.at(-1)!]
+    return isControlBits(element) && n === 2
+      ? octets.map((octet, i) => (i === upper ? octet & 15 : octet))
+      : octets
+  })
+}
+
+function anyFieldOctets({element, length}: FieldSpecifier): fc.Arbitrary<number[]> {
   const isText = element.type === 'string' || element.type === 'octetArray'
   if (length !== VARIABLE) {
     const octets = isText

@@ -30,7 +30,9 @@ export function renew(out: TextBuffer, n: number): void {
   if (begin > 0) out.full.push(octets.subarray(0, begin))
   const pending = at - begin
   // Doubling keeps the copying of one very long record linear.
-  const fresh = new Uint8Array(Math.max(CHUNK_OCTETS, pending + Math.max(n, pending)))
+  const size = Math.max(CHUNK_OCTETS, pending + Math.max(n, pending))
+  // Memory that is not cleared comes from what was freed before, which spares the system giving us new pages.
+  const fresh = new Uint8Array(Buffer.allocUnsafeSlow(size).buffer)
   fresh.set(octets.subarray(begin, at))
   out.octets = fresh
   out.begin = 0

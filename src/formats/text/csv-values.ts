@@ -1,4 +1,4 @@
-import type {AbstractType} from '../../record/element.js'
+import type {InformationElement} from '../../record/element.js'
 import {utf8SequenceOctets} from '../../record/utf8.js'
 import {put, reserve, textOctets, type TextBuffer} from './buffer.js'
 import type {ValueWriter} from './json-values.js'
@@ -6,6 +6,7 @@ import {kindOf, kinds, type Kind} from './kinds.js'
 import {
   floatAt,
   hasFourDigitYear,
+  putControlBits,
   putFloat,
   putHex,
   putIpv4,
@@ -28,10 +29,14 @@ export type Separator = 'comma' | 'tab'
  *
  * @param length encoded length of the field, VARIABLE (65535) where each value has its own
  */
-export function cellWriter(type: AbstractType, length: number, separator: Separator): ValueWriter {
-  const kind = kindOf(type, length)
+export function cellWriter(
+  element: InformationElement,
+  length: number,
+  separator: Separator,
+): ValueWriter {
+  const kind = kindOf(element, length)
   if (kind !== kinds.variable) return writerOf(kind, separator)
-  return (out, octets, start, n) => writerOf(kindOf(type, n), separator)(out, octets, start, n)
+  return (out, octets, start, n) => writerOf(kindOf(element, n), separator)(out, octets, start, n)
 }
 
 function writerOf(kind: Kind, separator: Separator): ValueWriter {
@@ -39,6 +44,8 @@ function writerOf(kind: Kind, separator: Separator): ValueWriter {
     case kinds.unsigned:
     case kinds.longUnsigned:
       return putUnsigned
+    case kinds.controlBits:
+      return putControlBits
     case kinds.signed:
       return putSigned
     case kinds.float:

@@ -121,7 +121,7 @@ function putItems(
   if (description !== undefined) putText(out, `"type":"${description}",`)
   if (length !== fullLength(element.type)) putText(out, `"length":${length},`)
   putText(out, '"items":[')
-  const write = isList(element.type) ? undefined : jsonWriter(element.type, length, writer.bigint)
+  const write = isList(element.type) ? undefined : jsonWriter(element, length, writer.bigint)
   let items = 0
   while (at < end) {
     let n = length

@@ -65,8 +65,8 @@ export function jsonPlan(template: Template, bigint: BigintForm): JsonPlan {
       const open = group.length > 1 ? '[' : ''
       const prefix = i === 0 ? `${pending}${JSON.stringify(key)}:${open}` : ','
       const {element, length} = fields[field]
-      const write = isList(element.type) ? undefined : jsonWriter(element.type, length, bigint)
-      steps.push({field, kind: kindOf(element.type, length), prefix: textOctets(prefix), write})
+      const write = isList(element.type) ? undefined : jsonWriter(element, length, bigint)
+      steps.push({field, kind: kindOf(element, length), prefix: textOctets(prefix), write})
     })
     pending = group.length > 1 ? '],' : ','
   }

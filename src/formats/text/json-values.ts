@@ -1,10 +1,11 @@
-import type {AbstractType} from '../../record/element.js'
+import type {InformationElement} from '../../record/element.js'
 import {put, reserve, textOctets, type TextBuffer} from './buffer.js'
 import {kindOf, kinds, type Kind} from './kinds.js'
 import {
   floatAt,
   hasFourDigitYear,
   putFloat,
+  putControlBits,
   putHex,
   putIpv4,
   putIpv6,
@@ -40,10 +41,14 @@ export type BigintForm = 'number' | 'string'
  *
  * @param length encoded length of the field, VARIABLE (65535) where each value has its own
  */
-export function jsonWriter(type: AbstractType, length: number, bigint: BigintForm): ValueWriter {
-  const kind = kindOf(type, length)
+export function jsonWriter(
+  element: InformationElement,
+  length: number,
+  bigint: BigintForm,
+): ValueWriter {
+  const kind = kindOf(element, length)
   if (kind !== kinds.variable) return writerOf(kind, bigint)
-  return (out, octets, start, n) => writerOf(kindOf(type, n), bigint)(out, octets, start, n)
+  return (out, octets, start, n) => writerOf(kindOf(element, n), bigint)(out, octets, start, n)
 }
 
 function writerOf(kind: Kind, bigint: BigintForm): ValueWriter {
@@ -51,6 +56,8 @@ function writerOf(kind: Kind, bigint: BigintForm): ValueWriter {
     case kinds.unsigned:
     case kinds.longUnsigned:
       return bigint === 'number' ? putUnsigned : putQuotedUnsigned
+    case kinds.controlBits:
+      return putControlBits
     case kinds.signed:
       return bigint === 'number' ? putSigned : putQuotedSigned
     case kinds.float:

@@ -1,4 +1,11 @@
-import {VARIABLE, carriesType, isList, type AbstractType} from '../../record/element.js'
+import {
+  VARIABLE,
+  carriesType,
+  isControlBits,
+  isList,
+  type AbstractType,
+  type InformationElement,
+} from '../../record/element.js'
 
 /** How a field is written as text, whatever the format. The text kernel knows the same numbers. */
 export const kinds = {
@@ -33,17 +40,21 @@ export const kinds = {
   exportTime: 19,
   observationDomainId: 20,
   sequenceNumber: 21,
+  /** TCP control bits in 2 octets, of which the upper four bits are none. RFC 9565. */
+  controlBits: 22,
 } as const
 
 export type Kind = (typeof kinds)[keyof typeof kinds]
 
 /** Kind of a field. @param length encoded length, VARIABLE (65535) where each value has its own */
-export function kindOf(type: AbstractType, length: number): Kind {
+export function kindOf(element: InformationElement, length: number): Kind {
+  const {type} = element
   if (type === 'string') return length === VARIABLE ? kinds.string : kinds.paddedString
   if (type === 'octetArray') return kinds.octets
   if (isList(type)) return kinds.list
   if (length === VARIABLE) return kinds.variable
   if (!carriesType(type, length)) return kinds.misfit
+  if (length === 2 && isControlBits(element)) return kinds.controlBits
   return length > 8 && type === 'unsigned256'
     ? kinds.longUnsigned
     : fixedKinds[type as keyof typeof fixedKinds]

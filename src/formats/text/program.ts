@@ -22,6 +22,7 @@ export interface ProgramOptions {
 const textOctets: Readonly<Record<number, number>> = {
   [kinds.none]: 0,
   [kinds.unsigned]: 24,
+  [kinds.controlBits]: 24,
   [kinds.signed]: 24,
   [kinds.float]: 32,
   [kinds.boolean]: 16,

@@ -1,8 +1,10 @@
 import {recordStart, type RecordBatch} from '../../record/batch.js'
-import {isList} from '../../record/element.js'
+import {VARIABLE, carriesType, isList, type InformationElement} from '../../record/element.js'
 import type {EncodeContext, Encoder} from '../../record/format.js'
 import {kernels} from '../../record/kernels.js'
+import {readValue} from '../../record/readers.js'
 import type {Template} from '../../record/template.js'
+import {timeText, type TimeChoice} from '../human/presentation.js'
 import {createTextBuffer, put, reserve, takeChunks, textOctets} from './buffer.js'
 import {
   fillColumns,
@@ -20,6 +22,13 @@ import {createKernelRunner} from './kernel-runner.js'
 import {kindOf, kinds, type Kind} from './kinds.js'
 import {compileProgram, type TextStep} from './program.js'
 import {putInteger, putTime} from './scalars.js'
+
+const timeDigits = {
+  dateTimeSeconds: 0,
+  dateTimeMilliseconds: 3,
+  dateTimeMicroseconds: 6,
+  dateTimeNanoseconds: 9,
+} as const
 
 /** How records of one Template become rows. */
 interface RowPlan {
@@ -44,7 +53,10 @@ interface RowStep extends TextStep {
  * the first Data Record's Template. What has no column is left out and noted; records that have none of the columns, and
  * without a wish all options records, are skipped and counted.
  */
-export function createRowEncoder({ledger, argument}: EncodeContext, name: 'csv' | 'tsv'): Encoder {
+export function createRowEncoder(
+  {ledger, options, argument}: EncodeContext,
+  name: 'csv' | 'tsv',
+): Encoder {
   const separator: Separator = name === 'csv' ? 'comma' : 'tab'
   const mark = separator === 'comma' ? ',' : '\t'
   const account = ledger.stage(`${name}-write`, 'records')
@@ -57,6 +69,10 @@ export function createRowEncoder({ledger, argument}: EncodeContext, name: 'csv' 
   const plans = new WeakMap<Template, RowPlan>()
   let columns: readonly Column[] | undefined
   let last: RowPlan | undefined
+  const style = options.time as TimeChoice | undefined
+  const times = style === undefined || style.style === 'rfc3339' ? undefined : style
+  /** Nanoseconds since 1970 of the first time written, for `relative`. */
+  let origin: bigint | undefined
   let spans = createFieldSpans(64)
 
   /** Fixes the columns and writes their titles. */
@@ -94,8 +110,13 @@ export function createRowEncoder({ledger, argument}: EncodeContext, name: 'csv' 
       if (source === undefined) return
       if ('field' in source) {
         const {element, length} = template.fields[source.field]
-        const write = isList(element.type) ? undefined : cellWriter(element.type, length, separator)
-        push(source.field, kindOf(element.type, length), write)
+        const {type} = element
+        if (times !== undefined && type.startsWith('dateTime') && carriesType(type, length)) {
+          push(source.field, kinds.variable, timeWriter(element, times))
+        } else {
+          const write = isList(type) ? undefined : cellWriter(element, length, separator)
+          push(source.field, kindOf(element, length), write)
+        }
       } else if (source.message === 'exporter') {
         steps.push({
           field: -1,
@@ -116,6 +137,31 @@ export function createRowEncoder({ledger, argument}: EncodeContext, name: 'csv' 
       tail: textOctets(`${pending}\n`),
       useful: shown.size > 0,
       hidden: template.fields.length - shown.size,
+    }
+  }
+
+  /** Writes times in the style that was asked for. */
+  function timeWriter(element: InformationElement, choice: TimeChoice): ValueWriter {
+    const digits = timeDigits[element.type as keyof typeof timeDigits]
+    const scale = 10n ** BigInt(9 - digits)
+    const misfit = cellWriter(element, VARIABLE, separator)
+    return (target, octets, start, length) => {
+      const view = new DataView(octets.buffer, octets.byteOffset, octets.byteLength)
+      const value = readValue(element, {octets, view}, start, length)
+      if (typeof value !== 'number' && typeof value !== 'bigint') {
+        misfit(target, octets, start, length)
+        return
+      }
+      const units = BigInt(value)
+      origin ??= units * scale
+      const cell = textOctets(timeText(units, digits, choice, origin / scale))
+      if (choice.style === 'strftime') {
+        putString(target, cell, 0, cell.length)
+      } else {
+        // Digits and signs of ours: no spreadsheet can take them for anything but a time or a number.
+        reserve(target, cell.length)
+        put(target, cell)
+      }
     }
   }
 

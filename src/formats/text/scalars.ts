@@ -64,6 +64,11 @@ export function putUnsigned(
   putInteger(out, value)
 }
 
+/** TCP control bits in 2 octets: at most 4. RFC 9565 section 3: the upper four bits are ignored on receipt. */
+export function putControlBits(out: TextBuffer, octets: Uint8Array, start: number): void {
+  putInteger(out, ((octets[start] & 15) << 8) | octets[start + 1])
+}
+
 /** How many bits the unsigned integer in `length` octets needs. */
 export function significant(octets: Uint8Array, start: number, length: number): number {
   let i = 0
