@@ -160,7 +160,7 @@ async function nativeSeeds() {
     [1 | 8, 0, 0, ...timeouts, 0, 0, 64, 1, 0, 0, 17],
     [2, 0, 0, ...timeouts, 0, 0, 64, 1, 0, 0, 17],
   ]
-  for (const [i, octets] of captureSeeds(60000).entries()) {
+  for (const [i, octets] of captureSeeds(16384).entries()) {
     const head = Uint8Array.from(heads[i % heads.length])
     for (const [v, one] of [head, Uint8Array.from(heads[0])].entries()) {
       writeFileSync(join(folder, `${i}-${v}`), Buffer.concat([one, octets]))
@@ -189,7 +189,7 @@ async function fuzzNative(runs, seconds) {
       `-seed=${start}`,
       `-max_total_time=${seconds}`,
       ...(Number.isFinite(runs) ? [`-runs=${runs}`] : []),
-      '-max_len=65536',
+      '-max_len=16384',
       '-timeout=20',
       '-rss_limit_mb=2048',
       '-print_final_stats=1',
