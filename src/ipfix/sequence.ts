@@ -2,6 +2,8 @@ import type {StageLedger} from '../record/ledger.js'
 
 /** Messages whose sequence numbers are remembered, to tell a repeated Message from a restart. */
 const RECENT = 64
+/** Room for them at first: most domains of a flood never send a second one. */
+const FIRST_RECENT = 4
 /**
  * Records that may be missing where the sequence passes 2^32. More than that is an Exporter that began again at 0 from the
  * upper half of the numbers, which looks like a step ahead.
@@ -41,7 +43,7 @@ export interface DomainSequence {
   damagedOctets: number
   damagedOffset: number
   /** Ring of (sequence number, export time, Data Records) of the last Messages. */
-  readonly recent: Uint32Array
+  recent: Uint32Array
   recentAt: number
   recentCount: number
   /** [sequence number, records] of gaps, oldest first. */
@@ -56,7 +58,7 @@ export function createDomainSequence(): DomainSequence {
     unread: undefined,
     damagedOctets: 0,
     damagedOffset: 0,
-    recent: new Uint32Array(3 * RECENT),
+    recent: new Uint32Array(3 * FIRST_RECENT),
     recentAt: 0,
     recentCount: 0,
     gaps: [],
@@ -64,6 +66,11 @@ export function createDomainSequence(): DomainSequence {
 }
 
 function remember(s: DomainSequence, sequence: number, exportTime: number, count: number): void {
+  if (s.recentAt * 3 === s.recent.length) {
+    const larger = new Uint32Array(2 * s.recent.length)
+    larger.set(s.recent)
+    s.recent = larger
+  }
   const at = s.recentAt
   s.recent[3 * at] = sequence
   s.recent[3 * at + 1] = exportTime

@@ -4,18 +4,19 @@ import {namesTemplate} from './list-templates.js'
 import {createDomainSequence, type DomainSequence} from './sequence.js'
 import {walkPlan} from './template-record.js'
 import {typeRecordReader, type TypeRecordReader} from './type-records.js'
+import {createUseQueue, dequeue, enqueue, renew, type Place, type UseQueue} from './use-queue.js'
 import type {TemplateLookup} from '../record/batch.js'
 import type {Template} from '../record/template.js'
 
 /** A Template as a session holds it, with what decoding its Data Sets needs. */
 export interface StoredTemplate {
   template: Template
-  /** Octets of its Template Record: an announcement with the same ones changes nothing. */
-  readonly record: Uint8Array
+  /** Octets of its Template Record as characters: an announcement with the same ones changes nothing. */
+  readonly record: string
   readonly domain: Domain
   /** Export time of the Message that announced it last. */
   exportTime: number
-  /** Since the last round of eviction. */
+  /** Since it was at the head of a queue. */
   used: boolean
   /** See `walkPlan`. */
   readonly plan: Uint32Array | undefined
@@ -26,6 +27,10 @@ export interface StoredTemplate {
   unknowns: boolean
   /** Reads its records as RFC 5610 type records. */
   readonly types: TypeRecordReader | undefined
+  /** Memory it takes, about. */
+  readonly octets: number
+  /** In the queues of its session and of the pool, while it is stored. */
+  places: readonly [Place<StoredTemplate>, Place<StoredTemplate>] | undefined
 }
 
 /** One Observation Domain of one Transport Session. Templates of different ones never meet. RFC 7011 section 8. */
@@ -36,101 +41,124 @@ export interface Domain {
   readonly owner: SessionTemplates
   /** Made when first asked for, dropped when a Template changes; who was given one may keep it. */
   snapshot: TemplateLookup | undefined
-  /** Since the last round of eviction. */
+  /** Since it was at the head of the queue. */
   used: boolean
+  place: Place<Domain> | undefined
 }
 
 /** The Templates of one Transport Session. */
 export interface SessionTemplates {
   readonly domains: Map<number, Domain>
-  /** In the order of their last use, about: oldest first. */
-  readonly order: Set<StoredTemplate>
-  /** Told when a Template had to go for room. */
-  readonly evicted: (stored: StoredTemplate) => void
-  readonly domainEvicted: (domain: Domain) => void
+  readonly queue: UseQueue<StoredTemplate>
+  /** The domain of the last Message. */
+  last: Domain | undefined
+  readonly evictions: EvictionListener
+}
+
+/** Told what had to go for room. */
+export interface EvictionListener {
+  template(stored: StoredTemplate): void
+  domain(domain: Domain): void
 }
 
 /** Room that all sessions of one Collecting Process share. */
 export interface TemplatePool {
   readonly maxPerSession: number
   readonly maxTemplates: number
-  readonly maxFields: number
-  readonly order: Set<StoredTemplate>
-  fields: number
-  /** Octets of Data Sets held for Templates to come, and how many there may be. */
-  heldOctets: number
-  readonly maxHeldOctets: number
+  /** Octets of memory that Templates may take, and do take, about. */
+  readonly maxOctets: number
+  octets: number
+  readonly templates: UseQueue<StoredTemplate>
   readonly maxDomains: number
-  /** In the order of their last use, about. */
-  readonly domains: Set<Domain>
+  readonly domains: UseQueue<Domain>
+  /** Octets of Data Sets that may be, and are, held for Templates to come. */
+  readonly maxHeldOctets: number
+  heldOctets: number
 }
 
-export function createTemplatePool(
-  limits: {
-    maxPerSession?: number
-    maxTemplates?: number
-    maxFields?: number
-    maxHeldOctets?: number
-    maxDomains?: number
-  } = {},
-): TemplatePool {
+export interface PoolLimits {
+  /** Templates of one session; default 4096. */
+  readonly maxPerSession?: number
+  /** Templates of all sessions; default 65536. */
+  readonly maxTemplates?: number
+  /** Octets of memory for Templates; default 64 MiB. */
+  readonly maxOctets?: number
+  /** Observation Domains of all sessions; default 32768. */
+  readonly maxDomains?: number
+  /** Octets of Data Sets held for Templates to come; default 16 MiB. */
+  readonly maxHeldOctets?: number
+}
+
+export function createTemplatePool(limits: PoolLimits = {}): TemplatePool {
   return {
     maxPerSession: limits.maxPerSession ?? 4096,
     maxTemplates: limits.maxTemplates ?? 65536,
-    maxFields: limits.maxFields ?? 1048576,
+    maxOctets: limits.maxOctets ?? 67108864,
+    octets: 0,
+    templates: createUseQueue(),
+    maxDomains: limits.maxDomains ?? 32768,
+    domains: createUseQueue(),
     maxHeldOctets: limits.maxHeldOctets ?? 16777216,
-    order: new Set(),
-    fields: 0,
     heldOctets: 0,
-    maxDomains: limits.maxDomains ?? 65536,
-    domains: new Set(),
   }
 }
 
 /** The domain of this ID; a new one may push out the one that was not used for longest, in whatever session. */
 export function domainOf(pool: TemplatePool, session: SessionTemplates, id: number): Domain {
-  let domain = session.domains.get(id)
-  if (domain !== undefined) {
-    domain.used = true
-    return domain
+  if (session.last?.id === id) {
+    session.last.used = true
+    return session.last
   }
-  while (pool.domains.size >= pool.maxDomains) {
-    const [oldest] = pool.domains
-    pool.domains.delete(oldest)
-    if (oldest.used) {
+  let domain = session.domains.get(id)
+  if (domain === undefined) domain = createDomain(pool, session, id)
+  else domain.used = true
+  session.last = domain
+  return domain
+}
+
+function createDomain(pool: TemplatePool, session: SessionTemplates, id: number): Domain {
+  while (pool.domains.size >= pool.maxDomains && pool.domains.oldest !== undefined) {
+    const oldest = pool.domains.oldest.value
+    if (oldest.used && pool.domains.size > 1) {
       oldest.used = false
-      pool.domains.add(oldest)
+      renew(pool.domains)
     } else {
       removeDomain(pool, oldest)
-      oldest.owner.domainEvicted(oldest)
+      oldest.owner.evictions.domain(oldest)
     }
   }
-  domain = {
+  const domain: Domain = {
     id,
     templates: new Map(),
     sequence: createDomainSequence(),
     owner: session,
     snapshot: undefined,
     used: false,
+    place: undefined,
   }
   session.domains.set(id, domain)
-  pool.domains.add(domain)
+  domain.place = enqueue(pool.domains, domain)
   return domain
 }
 
 function removeDomain(pool: TemplatePool, domain: Domain): void {
   for (const id of [...domain.templates.keys()]) removeTemplate(pool, domain, id)
-  domain.owner.domains.delete(domain.id)
-  pool.domains.delete(domain)
+  const {owner} = domain
+  owner.domains.delete(domain.id)
+  if (owner.last === domain) owner.last = undefined
+  if (domain.place !== undefined) dequeue(pool.domains, domain.place)
+  domain.place = undefined
 }
 
 export function storeTemplate(
   pool: TemplatePool,
   domain: Domain,
   template: Template,
-  record: Uint8Array,
+  record: string,
   exportTime: number,
 ): StoredTemplate {
+  const {fields} = template
+  const unknowns = fields.filter(({element}) => element.status === 'unknown').length
   const stored: StoredTemplate = {
     template,
     record,
@@ -139,10 +167,12 @@ export function storeTemplate(
     // A flood of new ones does not push out what is in use.
     used: false,
     plan: walkPlan(template),
-    lists: template.fields.some(({element}) => isList(element.type) || namesTemplate(element)),
+    lists: fields.some(({element}) => isList(element.type) || namesTemplate(element)),
     directionless: lacksDirection(template),
-    unknowns: template.fields.some(({element}) => element.status === 'unknown'),
+    unknowns: unknowns > 0,
     types: typeRecordReader(template),
+    octets: 900 + 70 * fields.length + 120 * unknowns,
+    places: undefined,
   }
   putTemplate(pool, stored)
   return stored
@@ -150,15 +180,15 @@ export function storeTemplate(
 
 /** Puts a Template in its place; the one that had the ID is gone. */
 export function putTemplate(pool: TemplatePool, stored: StoredTemplate): void {
-  const {domain, template} = stored
+  const {domain, template, octets} = stored
+  const {queue} = domain.owner
   removeTemplate(pool, domain, template.id)
-  makeRoom(pool, domain.owner.order, pool.maxPerSession - 1, Infinity)
-  makeRoom(pool, pool.order, pool.maxTemplates - 1, pool.maxFields - template.fields.length)
+  makeRoom(pool, queue, pool.maxPerSession - 1, Infinity)
+  makeRoom(pool, pool.templates, pool.maxTemplates - 1, pool.maxOctets - octets)
   domain.templates.set(template.id, stored)
   domain.snapshot = undefined
-  domain.owner.order.add(stored)
-  pool.order.add(stored)
-  pool.fields += template.fields.length
+  stored.places = [enqueue(queue, stored), enqueue(pool.templates, stored)]
+  pool.octets += octets
 }
 
 /** Forgets a Template; returns it, or undefined if there was none. */
@@ -168,36 +198,32 @@ export function removeTemplate(
   id: number,
 ): StoredTemplate | undefined {
   const stored = domain.templates.get(id)
-  if (stored === undefined) return undefined
+  if (stored?.places === undefined) return undefined
   domain.templates.delete(id)
   domain.snapshot = undefined
-  domain.owner.order.delete(stored)
-  pool.order.delete(stored)
-  pool.fields -= stored.template.fields.length
+  dequeue(domain.owner.queue, stored.places[0])
+  dequeue(pool.templates, stored.places[1])
+  stored.places = undefined
+  pool.octets -= stored.octets
   return stored
 }
 
-/**
- * Evicts what was not used for longest until at most `templates` and `fields` are left in `order`. Whoever was used
- * since it was looked at last goes to the end of the queue once more, so that use costs one store.
- */
+/** Evicts what was not used for longest until at most `templates` are left in the queue, and `octets` in the pool. */
 function makeRoom(
   pool: TemplatePool,
-  order: Set<StoredTemplate>,
+  queue: UseQueue<StoredTemplate>,
   templates: number,
-  fields: number,
+  octets: number,
 ): void {
-  while (order.size > templates || pool.fields > fields) {
-    const [oldest] = order
-    if (oldest === undefined) return
-    if (oldest.used) {
+  while (queue.oldest !== undefined && (queue.size > templates || pool.octets > octets)) {
+    const oldest = queue.oldest.value
+    if (oldest.used && queue.size > 1) {
       oldest.used = false
-      order.delete(oldest)
-      order.add(oldest)
-      continue
+      renew(queue)
+    } else {
+      removeTemplate(pool, oldest.domain, oldest.template.id)
+      oldest.domain.owner.evictions.template(oldest)
     }
-    removeTemplate(pool, oldest.domain, oldest.template.id)
-    oldest.domain.owner.evicted(oldest)
   }
 }
 

@@ -38,10 +38,11 @@ export function createTemplate(
   const fields: Field[] = []
   let offset = 0
   let minimum = 0
-  let layout = String(scopeCount)
+  // Joined at the end: text that is made bit by bit keeps all its bits in memory.
+  const layout = [String(scopeCount)]
   for (const {element, length} of specifiers) {
     fields.push({element, length, offset})
-    layout += `,${element.enterpriseNumber}/${element.elementId}:${length}`
+    layout.push(`${element.enterpriseNumber}/${element.elementId}:${length}`)
     minimum += length === VARIABLE ? 1 : length
     if (length === VARIABLE) offset = -1
     else if (offset >= 0) offset += length
@@ -52,7 +53,7 @@ export function createTemplate(
     fields,
     recordOctets: offset < 0 ? 0 : offset,
     minimumOctets: minimum,
-    layout,
+    layout: layout.join(','),
   }
 }
 

@@ -91,35 +91,46 @@ export interface SessionElements {
   forget(element: InformationElement): void
 }
 
-/** Elements one session may add, of each kind: what comes in decides their number. */
-const MAX_SESSION_ELEMENTS = 16384
+/** Elements one session may learn: what comes in decides their number. */
+const MAX_LEARNED = 4096
+/** Elements of which only the number is known, for all sessions: two objects for one of them do no harm. */
+const MAX_UNKNOWN = 16384
+const unknown = new Map<number, InformationElement>()
+
+function unknownOf(enterpriseNumber: number, elementId: number): InformationElement {
+  const k = key(enterpriseNumber, elementId)
+  let element = unknown.get(k)
+  if (element === undefined) {
+    element = unknownElement(enterpriseNumber, elementId)
+    if (unknown.size >= MAX_UNKNOWN) unknown.clear()
+    unknown.set(k, element)
+  }
+  return element
+}
 
 export function createSessionElements(): SessionElements {
-  const learned = new Map<number, InformationElement>()
-  const unknown = new Map<number, InformationElement>()
+  let learned: Map<number, InformationElement> | undefined
   return {
     get(enterpriseNumber, elementId) {
-      const k = key(enterpriseNumber, elementId)
-      const known = elementByNumber(enterpriseNumber, elementId) ?? learned.get(k) ?? unknown.get(k)
-      if (known !== undefined) return known
-      const element = unknownElement(enterpriseNumber, elementId)
-      // Two objects for one unknown element do no harm: elements are compared by number.
-      if (unknown.size >= MAX_SESSION_ELEMENTS) unknown.clear()
-      unknown.set(k, element)
-      return element
+      return (
+        elementByNumber(enterpriseNumber, elementId) ??
+        learned?.get(key(enterpriseNumber, elementId)) ??
+        unknownOf(enterpriseNumber, elementId)
+      )
     },
     learn(element) {
       const {enterpriseNumber, elementId} = element
       if (enterpriseNumber === 0 || enterpriseNumber === REVERSE_PEN) return false
       const k = key(enterpriseNumber, elementId)
-      const known = byNumber.get(k) ?? learned.get(k)
+      const known = byNumber.get(k) ?? learned?.get(k)
       if (known !== undefined) return known.type === element.type && known.name === element.name
-      if (learned.size >= MAX_SESSION_ELEMENTS) return false
+      learned ??= new Map()
+      if (learned.size >= MAX_LEARNED) return false
       learned.set(k, element)
       return true
     },
     forget({enterpriseNumber, elementId}) {
-      learned.delete(key(enterpriseNumber, elementId))
+      learned?.delete(key(enterpriseNumber, elementId))
     },
   }
 }

@@ -133,7 +133,7 @@ test('mutated datagrams of one session: its memory stays bounded and the balance
   for (let i = 0; i < 20000; i++) {
     const base = bases[below(bases.length)]
     session.datagram(mutate(base[below(base.length)], below, lists), i, batches)
-    if (pool.order.size > 200 || pool.heldOctets > 65536) t.fail('limits')
+    if (pool.templates.size > 200 || pool.heldOctets > 65536) t.fail('limits')
     if (i % 1000 === 999) {
       const before = batches.splice(0)
       const wrong = before.find((batch) => {

@@ -1,0 +1,50 @@
+import {createTemplate, type Template} from '../record/template.js'
+import {createSessionElements} from '../registry/lookup.js'
+import type {SessionState} from './session-state.js'
+import type {StoredTemplate} from './template-store.js'
+import type {TypeRecordReader} from './type-records.js'
+import type {RecordBatch} from '../record/batch.js'
+
+/**
+ * Takes in the elements that type records describe; Templates that have them are made anew. RFC 5610 section 3. What is
+ * not usable or known otherwise is noted.
+ */
+export function learnElements(s: SessionState, batch: RecordBatch, types: TypeRecordReader): void {
+  const {records, work} = s.process
+  if (s.elements === s.process.elements) s.elements = createSessionElements()
+  const {elements} = s
+  let learned = false
+  for (let i = 0; i < batch.count; i++) {
+    const element = types(batch, i)
+    const known =
+      element !== undefined &&
+      elements.get(element.enterpriseNumber, element.elementId).status !== 'unknown'
+    if (element === undefined || !elements.learn(element)) {
+      records.note('type-record-ignored', 1, batch.message.offset)
+    } else if (!known) {
+      learned = true
+      work.undo.push(() => elements.forget(element))
+    }
+  }
+  if (!learned) return
+  for (const domain of s.domains.values()) {
+    for (const stored of domain.templates.values()) if (stored.unknowns) describe(s, stored)
+  }
+}
+
+function describe(s: SessionState, stored: StoredTemplate): void {
+  const old = stored.template
+  const specifiers = old.fields.map(({element, length}) => ({
+    element: s.elements.get(element.enterpriseNumber, element.elementId),
+    length,
+  }))
+  if (specifiers.every(({element}, i) => element.status === old.fields[i].element.status)) return
+  replaceTemplate(stored, createTemplate(old.id, specifiers, old.scopeCount))
+  s.process.work.undo.push(() => replaceTemplate(stored, old))
+}
+
+function replaceTemplate(stored: StoredTemplate, template: Template): void {
+  stored.template = template
+  stored.unknowns = template.fields.some(({element}) => element.status === 'unknown')
+  stored.domain.snapshot = undefined
+}

@@ -1,0 +1,126 @@
+import {OPTIONS_TEMPLATE_SET_ID, TEMPLATE_SET_ID} from './message.js'
+import {
+  countMisfits,
+  measureTemplateRecord,
+  readTemplateRecord,
+  type TemplateFault,
+  type TemplateRecord,
+} from './template-record.js'
+import {putTemplate, removeTemplate, storeTemplate, type Domain} from './template-store.js'
+import type {SessionState} from './session-state.js'
+import type {MessageContext} from '../record/batch.js'
+
+/**
+ * Reads a Template Set or Options Template Set whose body is from `at` to `end`. RFC 7011 sections 3.4 and 8.
+ *
+ * @returns false if the Set is malformed
+ */
+export function readTemplateSet(
+  s: SessionState,
+  octets: Uint8Array,
+  view: DataView,
+  at: number,
+  end: number,
+  isOptions: boolean,
+  domain: Domain,
+  message: MessageContext,
+): boolean {
+  while (end - at >= 4) {
+    // Padding: no Template has ID 0.
+    if (view.getUint16(at) === 0) break
+    const record = measureTemplateRecord(view, at, end, isOptions)
+    if (record.fault === 'cut') return false
+    if (record.fieldCount === 0) withdraw(s, domain, record.id, isOptions, message)
+    else if (record.fault !== undefined) refuse(s, domain, record.id, record.fault, message)
+    else define(s, domain, record, octets.subarray(at, record.end), view, isOptions, message)
+    at = record.end
+  }
+  return true
+}
+
+/** RFC 7011 section 8.1. */
+function withdraw(
+  s: SessionState,
+  domain: Domain,
+  id: number,
+  isOptions: boolean,
+  message: MessageContext,
+): void {
+  const {reliable, messages, pool, observer, work} = s.process
+  if (!reliable) {
+    messages.note('withdrawal-ignored', 1, message.offset)
+    return
+  }
+  // The ID that means all Templates is that of the Set it stands in.
+  const all = id === (isOptions ? OPTIONS_TEMPLATE_SET_ID : TEMPLATE_SET_ID)
+  let found = all
+  for (const one of all ? [...domain.templates.keys()] : [id]) {
+    const stored = domain.templates.get(one)
+    if (stored === undefined || stored.template.scopeCount > 0 !== isOptions) continue
+    removeTemplate(pool, domain, one)
+    work.undo.push(() => putTemplate(pool, stored))
+    observer?.template?.('withdrawn', stored.template, message)
+    found = true
+  }
+  if (!found) messages.note('withdrawal-unknown', 1, message.offset)
+}
+
+function refuse(
+  s: SessionState,
+  domain: Domain,
+  id: number,
+  fault: TemplateFault,
+  message: MessageContext,
+): void {
+  const {messages, pool, work} = s.process
+  messages.note(`template-${fault}`, 1, message.offset)
+  // What comes under this ID is no longer what the old Template says.
+  const old = removeTemplate(pool, domain, id)
+  if (old !== undefined) work.undo.push(() => putTemplate(pool, old))
+}
+
+function define(
+  s: SessionState,
+  domain: Domain,
+  record: TemplateRecord,
+  octets: Uint8Array,
+  view: DataView,
+  isOptions: boolean,
+  message: MessageContext,
+): void {
+  const {reliable, messages, pool, observer, work} = s.process
+  const old = domain.templates.get(record.id)
+  if (old !== undefined) {
+    if (old.template.scopeCount > 0 === isOptions && sameOctets(old.record, octets)) {
+      old.exportTime = message.exportTime
+      old.used = true
+      observer?.template?.('refreshed', old.template, message)
+      return
+    }
+    if (!reliable && ((message.exportTime - old.exportTime) | 0) < 0) {
+      // A datagram overtaken by the one that changed the Template. RFC 7011 section 8.2.
+      messages.note('template-stale', 1, message.offset)
+      return
+    }
+    messages.note('template-redefined', 1, message.offset)
+    work.undo.push(() => putTemplate(pool, old))
+  } else {
+    work.undo.push(() => removeTemplate(pool, domain, record.id))
+  }
+  const template = readTemplateRecord(view, record, s.elements)
+  const misfits = countMisfits(template)
+  if (misfits > 0) messages.note('field-length', misfits, message.offset)
+  work.arrived.push(storeTemplate(pool, domain, template, latin1(octets), message.exportTime))
+  observer?.template?.(old === undefined ? 'new' : 'redefined', template, message)
+}
+
+function sameOctets(record: string, octets: Uint8Array): boolean {
+  if (record.length !== octets.length) return false
+  for (let i = 0; i < octets.length; i++) if (record.charCodeAt(i) !== octets[i]) return false
+  return true
+}
+
+/** A character for each octet. A string takes less room than an array of a few octets, which has a buffer of its own. */
+function latin1(octets: Uint8Array): string {
+  return String.fromCharCode(...octets)
+}
