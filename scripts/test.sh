@@ -44,5 +44,6 @@ if [ $# -eq 0 ]; then
       xargs -0r clang-format-14 --dry-run -Werror'
   fi
   check 'lint' eslint --max-warnings 0 .
+  check 'damaged input breaks nothing (a part of what npm run fuzz does)' node scripts/fuzz.mjs --ci --seconds 60
 fi
 node scripts/report.mjs --passed "$passed" --failed "$failed" "$@"
