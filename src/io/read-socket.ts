@@ -19,8 +19,8 @@ interface DrainLimits {
   readonly totalMs: number
 }
 
-/** A signal to this process alone, or to a service: it should be gone soon. */
-const otherwise: DrainLimits = {idleMs: 1000, totalMs: 10_000}
+/** A signal to this process alone, or to a service: it should be gone within 5 s. */
+const otherwise: DrainLimits = {idleMs: 1000, totalMs: 4000}
 /** Ctrl-C: the writer has got it too, and however long it flushes, nothing is lost. */
 const fromTerminal: DrainLimits = {idleMs: 5000, totalMs: 2 ** 31 - 1}
 

@@ -64,6 +64,7 @@ class AtomicFile extends DescriptorSink {
   readonly #force: boolean
   readonly #temporary: string
   readonly #target: string
+  #open = true
 
   constructor(path: string, force: boolean) {
     // A symbolic link stays one: what it points to is replaced.
@@ -80,7 +81,7 @@ class AtomicFile extends DescriptorSink {
     try {
       await super.end()
       await sync(this.fd)
-      closeSync(this.fd)
+      this.#close()
       this.#publish()
       forgetTemporary(this.#temporary)
       await syncFolder(dirname(this.#target))
@@ -93,17 +94,20 @@ class AtomicFile extends DescriptorSink {
   override async abort(): Promise<void> {
     // Its error, if it fails, is what the caller gives up for.
     await this.settle().catch(() => {})
-    try {
-      closeSync(this.fd)
-    } catch {
-      // Closed by end().
-    }
+    this.#close()
     try {
       unlinkSync(this.#temporary)
     } catch {
       // Not there any more.
     }
     forgetTemporary(this.#temporary)
+  }
+
+  /** Once: the number may be another file's by then. */
+  #close(): void {
+    if (!this.#open) return
+    this.#open = false
+    closeSync(this.fd)
   }
 
   #publish(): void {

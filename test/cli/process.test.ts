@@ -9,7 +9,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import {spawnSync} from 'node:child_process'
+import {spawn, spawnSync} from 'node:child_process'
 import {join} from 'node:path'
 import {bash, bin, darta, folder, start, type Ended, type Running} from '../support/darta.js'
 import {needing, root, superuser, tools} from '../support/needing.js'
@@ -589,39 +589,80 @@ test('through a symbolic link the file behind it is replaced', async (t) => {
   t.not(readFileSync(join(place, 'real'), 'utf8'), 'old')
 })
 
-test('a killed command leaves nothing under the name of its output', async (t) => {
+test('whenever a command is killed, its output is whole or is not there', async (t) => {
   const {octets} = await records(t)
   const place = folder(t)
-  const {child, ended, says} = startProbe(t, ['-v', '-l', '-w', join(place, 'out.ipfix')])
-  await says(/ready/)
-  await new Promise((resolve) => child.stdin.write(octets, resolve))
-  child.kill('SIGKILL')
-  await ended
-  t.false(existsSync(join(place, 'out.ipfix')))
+  const many = join(place, 'many')
+  writeFileSync(many, Buffer.concat(Array.from({length: 40}, () => octets)))
+  const whole = await runProbe(t, ['-r', many, '-o', 'ipfix'])
+  for (let n = 0; n < 12; n++) {
+    const path = join(place, `${n}.ipfix`)
+    const {child, ended, says} = startProbe(t, ['-v', '-r', many, '-w', path])
+    await says(/ready/)
+    // From before the first write to after the last one.
+    for (let turns = 0; turns < n * 40; turns++) await new Promise(setImmediate)
+    child.kill('SIGKILL')
+    await ended
+    if (existsSync(path)) t.is(sum(readFileSync(path)), sum(whole.stdout))
+    else t.pass()
+  }
 })
 
 needing(superuser(), tools('mount', 'umount'))(
   'a full disk is told with path and octets, and no half file stays',
   async (t) => {
-    const {path: input} = await records(t)
-    const place = join(folder(t), 'disk')
-    mkdirSync(place)
-    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', place]).status !== 0) {
+    const {octets} = await records(t)
+    const place = folder(t)
+    const disk = join(place, 'disk')
+    mkdirSync(disk)
+    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', disk]).status !== 0) {
       t.pass('no tmpfs can be mounted here')
       return
     }
-    t.teardown(() => spawnSync('umount', [place]))
-    const inputs = Array.from({length: 30}, () => ['-r', input]).flat()
-    const path = join(place, 'out.ipfix')
-    const {code, stderr} = await runProbe(t, ['-q', '-w', path, ...inputs])
-    t.is(code, 1)
-    t.regex(
-      stderr,
-      /^darta probe: cannot write \S+\/disk\/out\.ipfix after \d+ octets: no space left on device \(DARTA_FILE_WRITE\)\n$/m,
-    )
-    t.deepEqual(readdirSync(place), [])
+    t.teardown(() => spawnSync('umount', [disk]))
+    const many = join(place, 'many')
+    writeFileSync(many, Buffer.concat(Array.from({length: 30}, () => octets)))
+    const args = ['-q', '-o', 'ipfix', '-r', many, '-w', join(disk, 'out.ipfix')]
+    for (const kib of [16, 64, 100, 256, 700, 1024]) {
+      spawnSync('mount', ['-o', `remount,size=${kib}k`, disk])
+      const {code, stderr} = await runProbe(t, args)
+      t.is(code, 1, stderr)
+      t.regex(
+        stderr,
+        /^darta probe: cannot write \S+\/disk\/out\.ipfix after \d+ octets: no space left on device \(DARTA_FILE_WRITE\)\n$/m,
+      )
+      t.deepEqual(readdirSync(disk), [])
+    }
+    spawnSync('mount', ['-o', 'remount,size=16m', disk])
+    t.is((await runProbe(t, args)).code, 0)
+    t.deepEqual(readdirSync(disk), ['out.ipfix'])
   },
 )
+
+test('a reader that takes nothing holds up the source, not the memory', async (t) => {
+  const {octets} = await records(t)
+  const child = spawn(node, [probe, '-q', '-o', 'ipfix'], {stdio: ['pipe', 'pipe', 'inherit']})
+  t.teardown(() => child.kill('SIGKILL'))
+  child.stdin.on('error', () => {})
+  let taken = 0
+  const feed = (): void => {
+    child.stdin.write(octets, (error) => {
+      if (error) return
+      taken += octets.length
+      feed()
+    })
+  }
+  feed()
+  // Until nothing moves any more; whoever takes without end never comes to rest.
+  let before = 0
+  for (let same = 0; same < 30;) {
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    same = taken > 0 && taken === before ? same + 1 : 0
+    before = taken
+    if (taken > 64 << 20) break
+  }
+  t.true(taken < 64 << 20, `${taken} octets were taken`)
+})
 
 test('a file size limit is told like a full disk', async (t) => {
   const {path: input} = await records(t)
