@@ -16,7 +16,7 @@ export default {
     },
   },
 
-  prepare({top}, {ie, flowKey, flowColumns, createGroupTable, createResultWriter, keyFields}) {
+  prepare({top}, {ie, flowKey, flowColumns, createGroupTable, resultBatches, keyFields, keyText}) {
     const key = [flowKey('srcip'), flowKey('dstip')]
     return {
       needs: key.map(({elements}) => elements),
@@ -33,20 +33,20 @@ export default {
           results(message) {
             const sources = new Map()
             pairs.eachRow((row) => {
-              const fields = keyFields(row, 0)
-              const name = String(fields[0][1])
+              const name = keyText(row, 0)
               const destinations = (sources.get(name)?.destinations ?? 0) + 1
-              sources.set(name, {name, fields, destinations})
+              sources.set(name, {name, fields: keyFields(row, 0), destinations})
             })
             // The order must not hang on the order of the records: equal counts go by name.
             const sorted = [...sources.values()].sort(
               (a, b) => b.destinations - a.destinations || (a.name < b.name ? -1 : 1),
             )
-            const writer = createResultWriter(message)
-            for (const {fields, destinations} of top === 0 ? sorted : sorted.slice(0, top)) {
-              writer.add([...fields, [ie.distinctCountOfDestinationIPAddress, destinations]])
-            }
-            return writer.take()
+            const some = top === 0 ? sorted : sorted.slice(0, top)
+            const count = ie.distinctCountOfDestinationIPAddress
+            return resultBatches(
+              message,
+              some.map(({fields, destinations}) => ({fields: [...fields, [count, destinations]]})),
+            )
           },
           memoryOctets: () => pairs.memoryOctets(),
           close: () => pairs.close(),

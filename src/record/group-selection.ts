@@ -1,5 +1,5 @@
 import {padKey} from './group-kernel.js'
-import {compareKeys, makeRow, type GroupRow, type Interned} from './group-row.js'
+import {GroupRow, type Interned} from './group-row.js'
 import type {KeyShape} from './group-spec.js'
 
 /**
@@ -32,12 +32,27 @@ export function columnNumber(words: Uint32Array, at: number, column: number): nu
   return words[at + 2 * column + 1] * 4294967296 + words[at + 2 * column]
 }
 
-interface Entry {
+/** A row with what it is ordered by, so that a million of them are a million objects and not two. */
+class Entry extends GroupRow {
   readonly high: number
   readonly low: number
-  readonly shape: KeyShape
+  /** Place of its shape among shapes. */
   readonly rank: number
-  readonly octets: Uint8Array
+
+  constructor(
+    shape: KeyShape,
+    interned: Interned,
+    block: Uint8Array,
+    start: number,
+    high: number,
+    low: number,
+    rank: number,
+  ) {
+    super(shape, interned, block, start)
+    this.high = high
+    this.low = low
+    this.rank = rank
+  }
 }
 
 /** Keeps the best rows of all that are offered, in a heap whose root is the worst of them. */
@@ -58,7 +73,6 @@ export interface Selection {
 /** @param count rows kept, 0: all */
 export function createSelection(order: GroupOrder, count: number, interned: Interned): Selection {
   const heap: Entry[] = []
-  const limit = count === 0 ? Infinity : count
   const sign = order.ascending === true ? 1 : -1
 
   /** Below 0: `a` comes before `b`. */
@@ -66,7 +80,7 @@ export function createSelection(order: GroupOrder, count: number, interned: Inte
     if (a.high !== b.high) return sign * (a.high - b.high)
     if (a.low !== b.low) return sign * (a.low - b.low)
     if (a.rank !== b.rank) return a.rank - b.rank
-    return compareKeys(a.shape, a.octets, b.octets, interned)
+    return a.compareKey(b)
   }
 
   function up(i: number): void {
@@ -98,27 +112,33 @@ export function createSelection(order: GroupOrder, count: number, interned: Inte
     offer(shape, rank, octets, words, rows, rowOctets) {
       const columns = padKey(shape.octets) / 4
       const rowWords = rowOctets / 4
+      const entryOf = (block: Uint8Array, start: number, at: number): Entry =>
+        new Entry(shape, interned, block, start, order.high(words, at), order.low(words, at), rank)
+      if (count === 0) {
+        const block = octets.slice(0, rows * rowOctets)
+        for (let i = 0; i < rows; i++) {
+          heap.push(entryOf(block, i * rowOctets, i * rowWords + columns))
+        }
+        return
+      }
       for (let i = 0; i < rows; i++) {
         const at = i * rowWords + columns
-        const high = order.high(words, at)
-        if (heap.length >= limit) {
-          const worst = heap[0]
-          const worse = sign * (high - worst.high)
-          if (worse > 0 || (worse === 0 && sign * (order.low(words, at) - worst.low) > 0)) continue
-        }
-        // Only a view as yet: most rows that tie with the worst one go no further.
         const start = i * rowOctets
-        const row = octets.subarray(start, start + rowOctets)
-        const entry = {high, low: order.low(words, at), shape, rank, octets: row}
-        if (heap.length < limit) {
-          heap.push({...entry, octets: row.slice()})
+        if (heap.length < count) {
+          heap.push(entryOf(octets.slice(start, start + rowOctets), 0, at))
           up(heap.length - 1)
-        } else if (compare(entry, heap[0]) < 0) {
-          heap[0] = {...entry, octets: row.slice()}
+          continue
+        }
+        const worst = heap[0]
+        const worse = sign * (order.high(words, at) - worst.high)
+        if (worse > 0 || (worse === 0 && sign * (order.low(words, at) - worst.low) > 0)) continue
+        // Only a view as yet: most rows that tie with the worst one go no further.
+        if (compare(entryOf(octets, start, at), worst) < 0) {
+          heap[0] = entryOf(octets.slice(start, start + rowOctets), 0, at)
           down()
         }
       }
     },
-    take: () => heap.sort(compare).map(({shape, octets}) => makeRow(shape, octets, interned)),
+    take: () => heap.sort(compare),
   }
 }

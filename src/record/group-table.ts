@@ -2,7 +2,7 @@ import {DartaError} from './errors.js'
 import {MAX, MIN, padKey, SUM} from './group-kernel.js'
 import {makePrograms} from './group-program.js'
 import {makeRowReader, type RowReader, type RowSink} from './group-reader.js'
-import {createInterned, makeRow, NO_VALUE, type GroupRow} from './group-row.js'
+import {createInterned, GroupRow, NO_VALUE} from './group-row.js'
 import {columnNumber, createSelection, type GroupOrder} from './group-selection.js'
 import {readSnapshot, writeSnapshot, type SnapshotShape} from './group-snapshot.js'
 import {makeShape, viewsOf} from './group-view.js'
@@ -341,7 +341,7 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
   function keptRows(shape: Shape, keep: readonly GroupRow[]): Uint8Array {
     const kept = keep.filter((row) => row.shape === shape.shape)
     const rows = new Uint8Array(kept.length * shape.rowOctets)
-    for (const [i, row] of kept.entries()) rows.set(row.octets, i * shape.rowOctets)
+    for (const [i, row] of kept.entries()) rows.set(row.octets(width), i * shape.rowOctets)
     return rows
   }
 
@@ -401,8 +401,7 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
       for (const shape of ordered()) {
         eachBlock(shape, (octets, _, rows) => {
           for (let i = 0; i < rows; i++) {
-            const row = octets.subarray(i * shape.rowOctets, (i + 1) * shape.rowOctets)
-            visit(makeRow(shape.shape, row, interned))
+            visit(new GroupRow(shape.shape, interned, octets, i * shape.rowOctets))
           }
         })
       }

@@ -224,7 +224,7 @@ function complies(name: string, app: AnalysisApp): void {
     test(says('results are records of registered elements that survive IPFIX unchanged'), (t) => {
       fc.assert(
         fc.property(someRecipes, (recipes) => {
-          const results = stateOf(analysis, recipes.map(cook)).results(noMessage)
+          const results = [...stateOf(analysis, recipes.map(cook)).results(noMessage)]
           for (const {template} of results) {
             for (const {element} of template.fields) {
               const known = elementByNumber(element.enterpriseNumber, element.elementId)

@@ -6,8 +6,8 @@ import {hexText, type Value} from '../../src/record/value.js'
 export type Plain = Record<string, number | bigint | string | boolean>
 
 /** The records of batches in order; those of Options Templates begin with `_scope`. */
-export function plainRecords(batches: readonly RecordBatch[]): Plain[] {
-  return batches.flatMap((batch) =>
+export function plainRecords(batches: Iterable<RecordBatch>): Plain[] {
+  return [...batches].flatMap((batch) =>
     Array.from({length: batch.count}, (_, i) => {
       const {scopeCount} = batch.template
       const record: Plain = scopeCount > 0 ? {_scope: scopeCount} : {}

@@ -41,7 +41,7 @@ export async function openResults(
   return {
     async write(windows) {
       for (const window of windows) {
-        await sink.write(window.results())
+        for (const batch of window.results()) await sink.write([batch])
         window.close()
       }
     },

@@ -69,7 +69,7 @@ export interface AnalysisState {
    */
   snapshot(complete: boolean): Uint8Array
   /** Results as records of real elements, in an order that hangs on the data alone. The state stays as it is. */
-  results(message: MessageContext): RecordBatch[]
+  results(message: MessageContext): Iterable<RecordBatch>
   /** The same for people: lines of text. Without it the records are shown as a plain table. */
   table?(style: TableStyle): string
   /**

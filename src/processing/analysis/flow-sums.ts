@@ -80,15 +80,20 @@ export function share(part: bigint, whole: bigint): number {
   return whole === 0n ? 0 : Number(part) / Number(whole)
 }
 
+/** As a number where that is exact: numbers are written in a fraction of the time. */
+function lighter(value: bigint): bigint | number {
+  return value <= Number.MAX_SAFE_INTEGER ? Number(value) : value
+}
+
 /** Sums as fields of a result, with their part of `whole` where that is given; times only where there are any. */
 export function sumFields(
   sums: FlowSums,
   whole?: FlowSums,
 ): readonly (readonly [InformationElement, Value])[] {
   const fields: (readonly [InformationElement, Value])[] = [
-    [ie.octetDeltaCount, sums.octets],
-    [ie.packetDeltaCount, sums.packets],
-    [ie.deltaFlowCount, sums.flows],
+    [ie.octetDeltaCount, lighter(sums.octets)],
+    [ie.packetDeltaCount, lighter(sums.packets)],
+    [ie.deltaFlowCount, lighter(sums.flows)],
   ]
   if (whole !== undefined) {
     fields.push(
@@ -97,7 +102,7 @@ export function sumFields(
       [ie.dartaFlowShare, share(sums.flows, whole.flows)],
     )
   }
-  if (sums.start !== undefined) fields.push([ie.flowStartMilliseconds, sums.start])
-  if (sums.end !== undefined) fields.push([ie.flowEndMilliseconds, sums.end])
+  if (sums.start !== undefined) fields.push([ie.flowStartMilliseconds, lighter(sums.start)])
+  if (sums.end !== undefined) fields.push([ie.flowEndMilliseconds, lighter(sums.end)])
   return fields
 }

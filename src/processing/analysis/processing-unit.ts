@@ -35,7 +35,7 @@ export interface UnitWindow {
   /** For merging; results are to be had below. */
   readonly state: AnalysisState
   /** Results as records; those of a window say which. */
-  readonly results: () => RecordBatch[]
+  readonly results: () => Iterable<RecordBatch>
   /** Results for people, where the application has a table. */
   readonly table: ((style: TableStyle) => string) | undefined
   /** Accounts for what the results lack, and frees the state. */

@@ -14,84 +14,105 @@ export interface TimeWindow {
 /** One value of a result. */
 export type ResultField = readonly [element: InformationElement, value: Value]
 
-/** Makes records of results, in the order in which they come. */
-export interface ResultWriter {
-  /**
-   * Adds a record; each field has its element's full length. So many as `scopeCount` of the first fields say what the others
-   * are about (Options Template, RFC 7011 section 3.4.2).
-   */
-  add(fields: readonly ResultField[], scopeCount?: number): void
-  /** The records since the last `take`. */
-  take(): RecordBatch[]
+/** A record of a result; each field has its element's full length. */
+export interface ResultRecord {
+  readonly fields: readonly ResultField[]
+  /** So many of the first fields say what the others are about (Options Template, RFC 7011 section 3.4.2). */
+  readonly scopeCount?: number
 }
 
-export function createResultWriter(message: MessageContext): ResultWriter {
-  const builders = new Map<string, RecordBuilder>()
-  const batches: RecordBatch[] = []
-  let current: RecordBuilder | undefined
-
-  function finish(): void {
-    const batch = current?.take(message)
-    if (batch !== undefined) batches.push(batch)
+/** Makes records of results, in the order in which they come; a batch is made when it is asked for. */
+export function* resultBatches(
+  message: MessageContext,
+  records: Iterable<ResultRecord>,
+): Iterable<RecordBatch> {
+  const kinds = new Map<string, Kind>()
+  let current: Kind | undefined
+  for (const record of records) {
+    const same = current !== undefined && isOfKind(record, current)
+    if (current !== undefined && (!same || current.builder.count === BATCH_RECORDS)) {
+      yield* taken(current, message)
+    }
+    if (!same) current = kindOf(record, kinds)
+    current!.builder.add(record.fields.map(([, value]) => value))
   }
-
-  return {
-    add(fields, scopeCount = 0) {
-      let layout = String(scopeCount)
-      for (const [{enterpriseNumber, elementId}] of fields) {
-        layout += `,${enterpriseNumber}/${elementId}`
-      }
-      let builder = builders.get(layout)
-      if (builder === undefined) {
-        const specifiers = fields.map(([element]) => ({element, length: fullLength(element.type)}))
-        builder = createRecordBuilder(
-          createTemplate(FIRST_ID + builders.size, specifiers, scopeCount),
-        )
-        builders.set(layout, builder)
-      }
-      if (builder !== current) finish()
-      current = builder
-      builder.add(fields.map(([, value]) => value))
-    },
-    take() {
-      finish()
-      return batches.splice(0)
-    },
-  }
+  if (current !== undefined) yield* taken(current, message)
 }
+
+function taken({builder}: Kind, message: MessageContext): RecordBatch[] {
+  const batch = builder.take(message)
+  return batch === undefined ? [] : [batch]
+}
+
+interface Kind {
+  readonly elements: readonly InformationElement[]
+  readonly scopeCount: number
+  readonly builder: RecordBuilder
+}
+
+function isOfKind({fields, scopeCount = 0}: ResultRecord, kind: Kind): boolean {
+  if (fields.length !== kind.elements.length || scopeCount !== kind.scopeCount) return false
+  for (let i = 0; i < fields.length; i++) if (fields[i][0] !== kind.elements[i]) return false
+  return true
+}
+
+function kindOf({fields, scopeCount = 0}: ResultRecord, kinds: Map<string, Kind>): Kind {
+  const elements = fields.map(([element]) => element)
+  const specifiers = elements.map((element) => ({element, length: fullLength(element.type)}))
+  const template = createTemplate(FIRST_ID + kinds.size, specifiers, scopeCount)
+  let kind = kinds.get(template.layout)
+  if (kind === undefined) {
+    kind = {elements, scopeCount, builder: createRecordBuilder(template)}
+    kinds.set(template.layout, kind)
+  }
+  return kind
+}
+
+/** Records that are handed on together. */
+const BATCH_RECORDS = 4096
 
 /** Template IDs of results; an encoder gives them its own. */
 const FIRST_ID = 256
 const WINDOW_OCTETS = 16
 
 /** The same records with the window that they are of in front; without a window just the records. */
-export function withWindow(batches: RecordBatch[], window: TimeWindow | undefined): RecordBatch[] {
-  if (window === undefined) return batches
+export function* withWindow(
+  batches: Iterable<RecordBatch>,
+  window: TimeWindow | undefined,
+): Iterable<RecordBatch> {
   const templates = new Map<Template, Template>()
-  return batches.map((batch) => {
+  for (const batch of batches) {
+    if (window === undefined) {
+      yield batch
+      continue
+    }
     let template = templates.get(batch.template)
     if (template === undefined) {
       template = windowTemplate(batch.template)
       templates.set(batch.template, template)
     }
-    const first = recordStart(batch, 0)
-    const size = recordEnd(batch, batch.count - 1) - first + WINDOW_OCTETS * batch.count
-    const octets = new Uint8Array(size)
-    const view = new DataView(octets.buffer)
-    const offsets = new Uint32Array(batch.count + 1)
-    let at = 0
-    for (let i = 0; i < batch.count; i++) {
-      offsets[i] = at
-      view.setBigUint64(at, BigInt(window.startMs))
-      view.setBigUint64(at + 8, BigInt(window.endMs))
-      const record = batch.octets.subarray(recordStart(batch, i), recordEnd(batch, i))
-      octets.set(record, at + WINDOW_OCTETS)
-      at += WINDOW_OCTETS + record.length
-    }
-    offsets[batch.count] = at
-    const fixed = batch.offsets === undefined
-    return {...batch, template, octets, view, start: 0, offsets: fixed ? undefined : offsets}
-  })
+    yield prefixed(batch, template, window)
+  }
+}
+
+function prefixed(batch: RecordBatch, template: Template, window: TimeWindow): RecordBatch {
+  const first = recordStart(batch, 0)
+  const size = recordEnd(batch, batch.count - 1) - first + WINDOW_OCTETS * batch.count
+  const octets = new Uint8Array(size)
+  const view = new DataView(octets.buffer)
+  const offsets = new Uint32Array(batch.count + 1)
+  let at = 0
+  for (let i = 0; i < batch.count; i++) {
+    offsets[i] = at
+    view.setBigUint64(at, BigInt(window.startMs))
+    view.setBigUint64(at + 8, BigInt(window.endMs))
+    const record = batch.octets.subarray(recordStart(batch, i), recordEnd(batch, i))
+    octets.set(record, at + WINDOW_OCTETS)
+    at += WINDOW_OCTETS + record.length
+  }
+  offsets[batch.count] = at
+  const fixed = batch.offsets === undefined
+  return {...batch, template, octets, view, start: 0, offsets: fixed ? undefined : offsets}
 }
 
 function windowTemplate({id, fields, scopeCount}: Template): Template {

@@ -15,7 +15,7 @@ import {elementByName} from '../../registry/lookup.js'
 import {eventTimeReader} from './event-time.js'
 import {flowColumns, limitedSums, rowSums, sumFields, sumsOf} from './flow-sums.js'
 import {keyFields, keyText} from './key-values.js'
-import {createResultWriter} from './result-records.js'
+import {resultBatches} from './result-records.js'
 import {percent, scaledNumber, textTable, utcTime} from './text-table.js'
 
 /**
@@ -47,7 +47,7 @@ export const toolbox = {
   sumsOf,
   limitedSums,
   // Results.
-  createResultWriter,
+  resultBatches,
   keyFields,
   sumFields,
   keyText,

@@ -14,7 +14,7 @@ import {
 } from '../app.js'
 import {flowColumns, limitedSums, OCTETS, rowSums, sumFields, sumsOf} from '../flow-sums.js'
 import {keyFields, keyText} from '../key-values.js'
-import {createResultWriter, type ResultField} from '../result-records.js'
+import {resultBatches, type ResultField, type ResultRecord} from '../result-records.js'
 import {scaledNumber, textTable} from '../text-table.js'
 
 const bits = (char: string | undefined, most: number, usual: number, summary: string) =>
@@ -83,21 +83,24 @@ function createState(
 ): AnalysisState {
   const spec = {key, columns: flowColumns, ...(symmetric && {symmetric: 1})}
   const table = createGroupTable(spec, {maxOctets})
+
+  function* records(): Iterable<ResultRecord> {
+    const {rows, totals, groups} = table.select([{order: columnOrder(OCTETS), count: 0}])
+    const whole = sumsOf(totals)
+    const name: ResultField = [ie.dartaStatistic, symmetric ? 'matrix symmetric' : 'matrix']
+    yield {fields: [name, [ie.dartaGroupCount, groups], ...sumFields(whole)], scopeCount: 1}
+    for (const row of rows[0]) {
+      yield {
+        fields: [...keyFields(row, 0), ...keyFields(row, 1), ...sumFields(rowSums(row), whole)],
+      }
+    }
+  }
+
   return {
     add: (batches) => table.add(batches),
     merge: (snapshot) => table.merge(snapshot),
     snapshot: () => table.snapshot(),
-    results(message) {
-      const {rows, totals, groups} = table.select([{order: columnOrder(OCTETS), count: 0}])
-      const whole = sumsOf(totals)
-      const writer = createResultWriter(message)
-      const name: ResultField = [ie.dartaStatistic, symmetric ? 'matrix symmetric' : 'matrix']
-      writer.add([name, [ie.dartaGroupCount, groups], ...sumFields(whole)], 1)
-      for (const row of rows[0]) {
-        writer.add([...keyFields(row, 0), ...keyFields(row, 1), ...sumFields(rowSums(row), whole)])
-      }
-      return writer.take()
-    },
+    results: (message) => resultBatches(message, records()),
     table(style) {
       const pairs: Pair[] = []
       // A row is good only during the visit.

@@ -16,7 +16,7 @@ import {
   sumFields,
   type FlowSums,
 } from '../flow-sums.js'
-import {createResultWriter, type ResultField} from '../result-records.js'
+import {resultBatches, type ResultField, type ResultRecord} from '../result-records.js'
 import {percent, scaledNumber, textTable} from '../text-table.js'
 
 /** Protocols whose ports name a service: TCP, UDP, DCCP, SCTP, UDP-Lite. */
@@ -110,24 +110,23 @@ function createState(top: number, {maxOctets}: StateLimits): AnalysisState {
     }
   }
 
+  function* records(): Iterable<ResultRecord> {
+    const {whole, versions, protocols, services} = breakdown()
+    yield {fields: [[ie.dartaStatistic, 'protocols'], ...sumFields(whole)], scopeCount: 1}
+    for (const {version, protocol, port, sums} of [...versions, ...protocols, ...services]) {
+      const fields: ResultField[] = []
+      if (version !== undefined) fields.push([ie.ipVersion, version])
+      if (protocol !== undefined) fields.push([ie.protocolIdentifier, protocol])
+      if (port !== undefined) fields.push([ie.dartaServicePort, port])
+      yield {fields: [...fields, ...sumFields(sums, whole)]}
+    }
+  }
+
   return {
     add: (batches) => table.add(batches),
     merge: (snapshot) => table.merge(snapshot),
     snapshot: () => table.snapshot(),
-    results(message) {
-      const {whole, versions, protocols, services} = breakdown()
-      const writer = createResultWriter(message)
-      const name: ResultField = [ie.dartaStatistic, 'protocols']
-      writer.add([name, ...sumFields(whole)], 1)
-      for (const {version, protocol, port, sums} of [...versions, ...protocols, ...services]) {
-        const fields: ResultField[] = []
-        if (version !== undefined) fields.push([ie.ipVersion, version])
-        if (protocol !== undefined) fields.push([ie.protocolIdentifier, protocol])
-        if (port !== undefined) fields.push([ie.dartaServicePort, port])
-        writer.add([...fields, ...sumFields(sums, whole)])
-      }
-      return writer.take()
-    },
+    results: (message) => resultBatches(message, records()),
     table(style) {
       const {whole, versions, protocols, services} = breakdown()
       const blocks = [

@@ -1,5 +1,4 @@
 import type {InformationElement} from '../../../record/element.js'
-import {padKey} from '../../../record/group-kernel.js'
 import type {GroupRow} from '../../../record/group-row.js'
 import {createGroupTable, type GroupSelection} from '../../../record/group-table.js'
 import {hexText} from '../../../record/value.js'
@@ -24,7 +23,7 @@ import {
   type FlowSums,
 } from '../flow-sums.js'
 import {keyFields, keyText} from '../key-values.js'
-import {createResultWriter, type ResultField} from '../result-records.js'
+import {resultBatches, type ResultField, type ResultRecord} from '../result-records.js'
 import {joinSnapshots, splitSnapshot} from '../snapshots.js'
 import {parseStatistic, type Statistic} from '../statistic.js'
 import {percent, scaledNumber, textTable, utcTime} from '../text-table.js'
@@ -112,6 +111,27 @@ function createState(
     return tables[i].select(questions[i].statistics.map(({order}) => ({order: order.by, count})))
   }
 
+  function* records(): Iterable<ResultRecord> {
+    for (const [i, {statistics}] of questions.entries()) {
+      const {rows, totals, groups} = select(i)
+      const whole = sumsOf(totals)
+      for (const [j, statistic] of statistics.entries()) {
+        // As octets: it is in every record.
+        const name: ResultField = [ie.dartaStatistic, new TextEncoder().encode(statistic.name)]
+        const summary = [name, [ie.dartaGroupCount, groups] as const, ...sumFields(whole)]
+        yield {fields: summary, scopeCount: 1}
+        for (const [rank, row] of rows[j].entries()) {
+          const fields = [name, [ie.dartaRank, rank + 1] as const]
+          for (let part = 0; part < row.shape.fields.length; part++) {
+            fields.push(...keyFields(row, part))
+          }
+          fields.push(...computedField(statistic, row), ...sumFields(rowSums(row), whole))
+          yield {fields}
+        }
+      }
+    }
+  }
+
   return {
     add(batches) {
       if (tables.length === 1) return tables[0].add(batches)
@@ -133,27 +153,7 @@ function createState(
         ),
       )
     },
-    results(message) {
-      const writer = createResultWriter(message)
-      for (const [i, {statistics}] of questions.entries()) {
-        const {rows, totals, groups} = select(i)
-        const whole = sumsOf(totals)
-        for (const [j, statistic] of statistics.entries()) {
-          const name: ResultField = [ie.dartaStatistic, statistic.name]
-          writer.add([name, [ie.dartaGroupCount, groups], ...sumFields(whole)], 1)
-          for (const [rank, row] of rows[j].entries()) {
-            writer.add([
-              name,
-              [ie.dartaRank, rank + 1],
-              ...row.shape.fields.flatMap((_, part) => keyFields(row, part)),
-              ...computedField(statistic, row),
-              ...sumFields(rowSums(row), whole),
-            ])
-          }
-        }
-      }
-      return writer.take()
-    },
+    results: (message) => resultBatches(message, records()),
     table(style) {
       const blocks = questions.flatMap(({statistics}, i) => {
         const {rows, totals, groups} = select(i)
@@ -171,18 +171,14 @@ function createState(
 
 /** Two orders may choose the same group. */
 function distinct(rows: readonly GroupRow[]): GroupRow[] {
-  const byKey = new Map<string, GroupRow>()
-  for (const row of rows) {
-    const key = row.octets.subarray(0, padKey(row.shape.octets))
-    byKey.set(`${row.shape.signature}:${hexText(key)}`, row)
-  }
+  const byKey = new Map(rows.map((row) => [`${row.shape.signature}:${hexText(row.key)}`, row]))
   return [...byKey.values()]
 }
 
 function computedValue({order}: Statistic, row: GroupRow): number | undefined {
-  const {octets} = row
-  const words = new Uint32Array(octets.slice().buffer)
-  return order.computed?.value(words, padKey(row.shape.octets) / 4)
+  if (order.computed === undefined) return undefined
+  const words = new Uint32Array(row.octets(flowColumns.length).slice().buffer)
+  return order.computed.value(words, row.key.length / 4)
 }
 
 function computedField(statistic: Statistic, row: GroupRow): ResultField[] {
