@@ -142,7 +142,10 @@ napi_value result(napi_env env, Meter& meter, MeterStatus status, bool done = fa
 
 napi_value meter_create(napi_env env, napi_callback_info info) {
   Call call;
-  if (!call.read(env, info, 1, false)) return fail(env, "meterCreate(options)");
+  napi_valuetype type = napi_undefined;
+  if (!call.read(env, info, 1, false) || napi_typeof(env, call.arguments[0], &type) != napi_ok ||
+      type != napi_object)
+    return fail(env, "meterCreate(options)");
   const napi_value given = call.arguments[0];
   MeterOptions options;
   if (!read_meter_options(env, given, options))

@@ -106,11 +106,8 @@ void FlowTable::release_region(uint32_t r) noexcept {
   regions_[r] = Region{};
 }
 
-void FlowTable::clear() noexcept {
-  for (uint32_t r = 0; r < regions_.size(); ++r) release_region(r);
-  live_ = lowest_ = 0;
-  spare_ = none;
-  std::fill(index_, index_ + index_mask_ + 1, 0);
+void FlowTable::forget_index() noexcept {
+  index_ = nullptr;
   resize_index(least_index_bits);
 }
 

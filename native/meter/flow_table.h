@@ -115,8 +115,6 @@ class FlowTable {
       if (matches(slot)) return slot;
     }
   }
-  /// Forgets all Flows and gives their memory back.
-  void clear() noexcept;
   /// Fetches what comparing a key with a Flow's needs; `slot` may be `none`.
   void prefetch(uint32_t slot, bool v6) const noexcept {
     const auto flow = reinterpret_cast<uintptr_t>(&flows_[slot]);
@@ -143,15 +141,20 @@ class FlowTable {
   /// Octets that one Flow more may need at most, by these options.
   [[nodiscard]] static size_t octets_per_flow(const FlowTableOptions& options) noexcept;
 
-  /// Calls `visit(slot)` for all Flows, in the order of their slots.
+  /// Empties the table: calls `visit(slot)` for all Flows, in the order of their slots, and gives memory
+  /// back on the way, so that what is made of the Flows does not come on top of them.
   template <class Visit>
-  void each(Visit&& visit) const {
+  void drain(Visit&& visit) {
+    forget_index();
     for (uint32_t r = 0; r < regions_.size(); ++r) {
       const uint32_t begin = r * region_slots;
       for (uint32_t i = 0; i < regions_[r].fresh; ++i) {
         if (flows_[begin + i].packets != 0) visit(begin + i);
       }
+      release_region(r);
     }
+    live_ = lowest_ = 0;
+    spare_ = none;
   }
 
  private:
@@ -166,6 +169,7 @@ class FlowTable {
   };
 
   void resize_index(unsigned bits) noexcept;
+  void forget_index() noexcept;
   [[nodiscard]] bool open_region() noexcept;
   void release_region(uint32_t region) noexcept;
 

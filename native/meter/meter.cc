@@ -415,14 +415,13 @@ MeterStatus Meter::finish() {
   }
   finished_ = true;
   if (options_.emit == Emit::flows) {
-    table_.each([&](uint32_t slot) {
+    table_.drain([&](uint32_t slot) {
       const Flow& f = table_.flow(slot);
       const uint8_t reason = expired(f, clock_)          ? expiry_reason(f)
                              : f.key.ports & Flow::ended ? reason_end
                                                          : reason_forced;
       export_flow(slot, reason);
     });
-    table_.clear();
   }
   flush();
   if (options_.emit == Emit::pcap) pcap_.finish(link_type_.value_or(1), clock_, outputs_);
