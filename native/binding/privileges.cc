@@ -44,7 +44,7 @@ napi_value drop_capabilities(napi_env env, napi_callback_info) {
   ours.sa_handler = on_signal;
   ours.sa_flags = SA_RESTART;
   sigfillset(&ours.sa_mask);
-  sigaction(signal_number, &ours, &before);
+  sigaction(signal_number, &ours, nullptr);
   const auto self = static_cast<pid_t>(syscall(SYS_gettid));
   threads_done = 0;
   int asked = 0;
@@ -60,7 +60,7 @@ napi_value drop_capabilities(napi_env env, napi_callback_info) {
     const timespec millisecond = {0, 1000000};
     nanosleep(&millisecond, nullptr);
   }
-  sigaction(signal_number, &before, nullptr);
+  // The handler stays: a thread that blocks the signal may take it later, and its default is to end the process.
   napi_value result = nullptr;
   napi_create_int32(env, error, &result);
   return result;
