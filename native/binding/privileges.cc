@@ -39,8 +39,7 @@ void on_signal(int) {
 napi_value drop_capabilities(napi_env env, napi_callback_info) {
   const int error = give_up();
   const int signal_number = SIGRTMAX - 3;
-  struct sigaction ours {
-  }, before{};
+  struct sigaction ours = {};
   ours.sa_handler = on_signal;
   ours.sa_flags = SA_RESTART;
   sigfillset(&ours.sa_mask);
