@@ -143,7 +143,7 @@ _darta() {
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'text ndjson json' -- "$current"); return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --totals --templates --check -o --output -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --totals --templates --check --compare -o --output -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
         return
       fi
       case $position in

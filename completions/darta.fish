@@ -101,6 +101,7 @@ complete -c darta -n '__fish_seen_subcommand_from info' -l input-format -x -a 'i
 complete -c darta -n '__fish_seen_subcommand_from info' -l totals -d 'Only how many records, octets and packets'
 complete -c darta -n '__fish_seen_subcommand_from info' -l templates -d 'Write each Template as Information Element Specifiers (RFC 7013)'
 complete -c darta -n '__fish_seen_subcommand_from info' -l check -d 'Hold IPFIX Messages against RFC 7011 and write each violation'
+complete -c darta -n '__fish_seen_subcommand_from info' -l compare -d 'Whether two inputs hold the same Data Records in any order: status 0 if so, 1 if not, 2 in trouble'
 complete -c darta -n '__fish_seen_subcommand_from info' -s o -l output -x -a 'text ndjson json' -d 'Output format'
 complete -c darta -n '__fish_seen_subcommand_from info' -s q -l quiet -d 'Say nothing on standard error unless something failed or was lost'
 complete -c darta -n '__fish_seen_subcommand_from info' -s v -l verbose -d 'Say more on standard error'

@@ -194,6 +194,7 @@ async function fuzzNative(runs, seconds) {
       '-rss_limit_mb=2048',
       '-print_final_stats=1',
       '-verbosity=0',
+      '-print_funcs=0',
       `-artifact_prefix=${artifacts}/`,
       `-dict=${join(root, 'scripts/fuzz/capture.dict')}`,
       corpus,
@@ -214,7 +215,9 @@ async function fuzzNative(runs, seconds) {
     mkdirSync(join(work, 'failures/native'), {recursive: true})
     copyFileSync(join(artifacts, file), join(work, 'failures/native', file))
   }
-  if (status !== 0 && news.length === 0)
+  // Somebody ended it: what it did until then counts.
+  const interrupted = said.includes('run interrupted')
+  if (status !== 0 && news.length === 0 && !interrupted)
     keep('native', undefined, `native: exit ${status}\n${said}`)
   console.log(`fuzz: native: ${executed} runs`)
 }

@@ -138,10 +138,15 @@ export abstract class DartaCommand extends Command {
     }
   }
 
+  /** The exit code that a fault makes; a command may have its own, as diff(1) has for trouble. */
+  protected exitCodeFor(error: DartaError): number {
+    return exitCodeOf(error)
+  }
+
   /** Reports a fault after which the work goes on; the exit status will not be 0. */
   report(error: unknown): void {
     const fault = asDartaError(error)
-    this.#exitCode ||= exitCodeOf(fault)
+    this.#exitCode ||= this.exitCodeFor(fault)
     const {code, message, offset} = fault
     const at = offset === undefined ? '' : `, octet ${offset}`
     this.#say(`${message} (${code}${at})`, {code, message, offset})

@@ -1,3 +1,4 @@
+import {randomInt} from 'node:crypto'
 import * as Flags from '@oclif/core/flags'
 import {DartaCommand} from '../cli/base-command.js'
 import {detectFormat, formatByName} from '../cli/find-format.js'
@@ -16,6 +17,7 @@ import {surveyCapture, type CaptureReport} from './info/capture-report.js'
 import {surveyMessages, type MessageReport} from './info/message-report.js'
 import {surveyRecords, type RecordReport} from './info/record-report.js'
 import {createRecordSums} from './info/record-sums.js'
+import {createRecordDigest, digestDifferences, type RecordDigest} from './info/record-digest.js'
 import {reportText} from './info/report-text.js'
 import {toJson} from './info/report.js'
 
@@ -32,6 +34,7 @@ export default class Info extends DartaCommand {
     '<%= config.bin %> info -r lan.ipfix --totals',
     '<%= config.bin %> info -r lan.ipfix --templates',
     '<%= config.bin %> info -r export.ipfix --check && echo sound',
+    '<%= config.bin %> info --compare -r monday.ipfix -r copy.ndjson',
     '<%= config.bin %> info -r lan.pcap -o json',
   ]
   static override flags = {
@@ -39,15 +42,20 @@ export default class Info extends DartaCommand {
     'input-format': common.inputFormat,
     totals: Flags.boolean({
       summary: 'Only how many records, octets and packets; the fast way.',
-      exclusive: ['templates', 'check'],
+      exclusive: ['templates', 'check', 'compare'],
     }),
     templates: Flags.boolean({
       summary: 'Write each Template as Information Element Specifiers (RFC 7013).',
-      exclusive: ['check'],
+      exclusive: ['check', 'compare'],
     }),
     check: Flags.boolean({
       summary:
         'Hold IPFIX Messages against RFC 7011 and write each violation; status 1 if there is any.',
+    }),
+    compare: Flags.boolean({
+      summary:
+        'Whether two inputs hold the same Data Records in any order: status 0 if so, 1 if not, 2 in trouble.',
+      exclusive: ['check'],
     }),
     output: Flags.option({options: ['text', 'ndjson', 'json'] as const, char: 'o'})({
       helpValue: 'text|ndjson|json',
@@ -56,9 +64,19 @@ export default class Info extends DartaCommand {
     }),
   }
 
+  #comparing = false
+
+  /** As of diff(1) and cmp(1). */
+  protected override exitCodeFor(error: DartaError): number {
+    if (!this.#comparing) return super.exitCodeFor(error)
+    return error.code === 'DARTA_DIFFERENT' ? 1 : 2
+  }
+
   protected async execute(): Promise<void> {
     const {flags} = await this.parse(Info)
+    this.#comparing = flags.compare
     const names = await inputNames(flags.read)
+    if (flags.compare) return this.#compare(names, flags)
     for (const name of names) {
       if (this.stopping.aborted) break
       try {
@@ -152,6 +170,39 @@ export default class Info extends DartaCommand {
     const {octets, packets} = sums.sums()
     sums.close()
     return {records, octets: octets ?? null, packets: packets ?? null}
+  }
+
+  async #compare(
+    names: readonly string[],
+    flags: {readonly 'input-format'?: string; readonly output: 'text' | 'ndjson' | 'json'},
+  ): Promise<void> {
+    const [first, second] = names
+    if (first === undefined || second === undefined || names.length > 2) {
+      throw new DartaError('DARTA_USAGE', '--compare needs two inputs: -r FILE -r FILE')
+    }
+    const seed = randomInt(2 ** 32)
+    const digestOf = async (name: string): Promise<RecordDigest> => {
+      const input = await openInput(name, this)
+      const format = flags['input-format'] ?? (await detectFormat(input.head)) ?? 'ipfix'
+      if (format.startsWith('pcap')) {
+        throw new DartaError('DARTA_USAGE', `--compare: ${name} is a capture; it holds no records`)
+      }
+      const digest = createRecordDigest(seed)
+      await this.#decode(input, format, (batches) => {
+        digest.add(batches.filter(({template}) => template.scopeCount === 0))
+      })
+      return digest
+    }
+    const digests = [await digestOf(first), await digestOf(second)] as const
+    const differences = digestDifferences([first, second], digests)
+    if (flags.output !== 'text') {
+      const indent = flags.output === 'json' ? 2 : undefined
+      this.print(`${toJson({files: names, same: differences.length === 0, differences}, indent)}\n`)
+    } else if (differences.length > 0) this.print(`${differences.join('\n')}\n`)
+    if (differences.length > 0) {
+      throw new DartaError('DARTA_DIFFERENT', `${first} and ${second} hold different records`)
+    }
+    this.note(`${first} and ${second} hold the same records`)
   }
 
   #templates(report: Report, json: ((value: object) => void) | undefined): void {
