@@ -182,6 +182,11 @@ export function readValue(
 
 function readInteger(octets: Uint8Array, at: number, length: number): number | bigint {
   if (length <= 6) return readUnsigned(octets, at, length)
+  if (length <= 8) {
+    const high = readUnsigned(octets, at, length - 4)
+    // Below 2^53 numbers are exact, and much cheaper than bigints.
+    if (high <= 0x1fffff) return high * 4294967296 + readUnsigned(octets, at + length - 4, 4)
+  }
   const value = readBigUnsigned(octets, at, length)
   return value <= Number.MAX_SAFE_INTEGER ? Number(value) : value
 }

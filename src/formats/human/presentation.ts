@@ -54,6 +54,8 @@ const acting =
 
 /** Text that is safe on a terminal and in one line: `\x1b`, `\u{202e}` instead of what acts. */
 export function visible(text: string): string {
+  // Most is plain ASCII, of which none acts.
+  if (/^[\x20-\x7e]*$/.test(text)) return text
   return text.replace(acting, (c) => {
     const code = c.charCodeAt(0)
     return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`
@@ -61,6 +63,29 @@ export function visible(text: string): string {
 }
 
 const pad2 = (n: number): string => String(n).padStart(2, '0')
+
+const perSecondOf = {0: 1n, 3: 1000n, 6: 1_000_000n, 9: 1_000_000_000n} as const
+
+const twoDigits = Array.from({length: 60}, (_, n) => String(n).padStart(2, '0'))
+
+// Times come in clusters: the text of the last day is kept.
+let lastDay = NaN
+let lastDate = ''
+
+/** `2013-01-01T00:00:00` of a whole second. */
+function utcText(date: Date): string {
+  const second = date.getTime() / 1000
+  const day = Math.floor(second / 86400)
+  if (day !== lastDay) {
+    lastDate = date.toISOString().slice(0, -14)
+    lastDay = day
+  }
+  const rest = second - day * 86400
+  const minutes = Math.floor(rest / 60)
+  const hours = Math.floor(minutes / 60)
+  const clock = `${twoDigits[hours]}:${twoDigits[minutes - hours * 60]}:${twoDigits[rest - minutes * 60]}`
+  return `${lastDate}T${clock}`
+}
 
 /**
  * A time for people.
@@ -75,7 +100,7 @@ export function timeText(
   choice: TimeChoice,
   origin: bigint,
 ): string {
-  const perSecond = 10n ** BigInt(digits)
+  const perSecond = perSecondOf[digits]
   const seconds = units / perSecond
   const fraction = digits === 0 ? '' : `.${String(units % perSecond).padStart(digits, '0')}`
   switch (choice.style) {
@@ -101,7 +126,7 @@ export function timeText(
           `${pad2(date.getHours())}:${pad2(date.getMinutes())}:${pad2(date.getSeconds())}${fraction}`
         )
       }
-      return `${date.toISOString().slice(0, 19)}${fraction}Z`
+      return `${utcText(date)}${fraction}Z`
     }
   }
 }

@@ -170,16 +170,26 @@ function line(
 ): string {
   let text = ''
   for (let i = 0; i < row.length; i++) {
-    const space = ' '.repeat(Math.max(0, widths[i] - widthOf(row[i])))
+    const cell = row[i]
+    // A string's own length counts what takes two cells or none as one.
+    const width = widths[i] + cell.length - widthOf(cell)
     if (i > 0) text += GAP
-    text += heading[i].align === 'right' ? space + row[i] : row[i] + space
+    text += heading[i].align === 'right' ? cell.padStart(width) : cell.padEnd(width)
   }
   return text.trimEnd()
 }
 
+function isPlain(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code < 0x20 || code > 0x7e) return false
+  }
+  return true
+}
+
 /** Cells a text takes on a terminal: wide East Asian characters take two, combining ones none. */
 export function widthOf(text: string): number {
-  if (/^[\x20-\x7e]*$/.test(text)) return text.length
+  if (isPlain(text)) return text.length
   let width = 0
   for (const c of text) {
     if (/\p{Mark}/u.test(c)) continue
