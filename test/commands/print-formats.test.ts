@@ -12,14 +12,15 @@ const lab = `${root}test/fixtures/lab.pcap`
 
 test('IPFIX printed as NDJSON and JSON, and those as IPFIX, are the same records', async (t) => {
   const path = folder(t)
-  // Ours twice: what goes out the second time has been read once.
+  // Records are compared, not octets: where a Message ends may depend on how long its records waited.
   const {code, stderr, stdout} = await bash(
     t,
     `darta capture -q -r ${lab} | darta print -q -o ipfix > ${path}/a &&
      darta print -q -r ${path}/a -o ndjson | darta print -q -o ipfix > ${path}/b &&
      darta print -q -r ${path}/a -o json | darta print -q -o ipfix > ${path}/c &&
-     cmp ${path}/b ${path}/c && for f in a b; do darta print -q -r ${path}/$f -o ndjson > ${path}/$f.ndjson; done &&
-     cmp ${path}/a.ndjson ${path}/b.ndjson && darta print -r ${path}/b -o null`,
+     for f in a b c; do darta print -q -r ${path}/$f -o ndjson > ${path}/$f.ndjson; done &&
+     cmp ${path}/a.ndjson ${path}/b.ndjson && cmp ${path}/a.ndjson ${path}/c.ndjson &&
+     darta print -r ${path}/b -o null`,
   )
   t.is(code, 0, stderr)
   t.is(stdout.toString(), '')
