@@ -76,7 +76,10 @@ export function createNativeMeter<Handle>(
       throw new DartaError('DARTA_FLOW_TABLE_FULL', `${flowsLive} Flows are live: no room for more`)
     }
     if (status === 3) {
-      throw new DartaError('DARTA_FILE_READ', `${path} became shorter while it was read`)
+      throw new DartaError(
+        'DARTA_FILE_READ',
+        `${path} became shorter while it was read, or its device failed`,
+      )
     }
   }
 
