@@ -31,12 +31,14 @@ bzip2 bzip2
 clang++-14 clang-14
 /usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a libclang-rt-14-dev
 clang-format-14 clang-format-14
+ethtool ethtool
 fish fish
 ip iproute2
 ipfixDump libfixbuf-tools
 lz4 lz4
 mandoc mandoc
 nfdump nfdump
+python3 python3
 softflowd softflowd
 tcpdump tcpdump
 tshark tshark
