@@ -50,6 +50,9 @@ function line(text) {
   if (open) console.log(`\nFAILED ${name}`)
 }
 
+// A reader such as head may have seen enough.
+process.stdout.on('error', () => process.exit(1))
+
 const started = Date.now()
 const child = spawn(process.execPath, ['node_modules/ava/entrypoints/cli.mjs', '--tap', ...rest], {
   cwd: root,
