@@ -62,6 +62,11 @@ export function createMessageStream(events: MessageStreamEvents): MessageStream 
   let from = 0
   let to = 0
   let base = 0
+  /**
+   * What is left of the last chunk where it lies; then `carry` is empty. Chunks of a pipe often lie one behind the other,
+   * and what straddles two of those needs no copy.
+   */
+  let tail: Uint8Array = new Uint8Array(0)
   /** Octets that have to be at hand before there is anything to decide. */
   let wanted = MESSAGE_HEADER_OCTETS
   /** Where the damage began that is being passed over; −1: in step. */
@@ -250,6 +255,21 @@ export function createMessageStream(events: MessageStreamEvents): MessageStream 
       if (octets.constructor !== Uint8Array) {
         octets = new Uint8Array(octets.buffer, octets.byteOffset, octets.byteLength)
       }
+      if (tail.length > 0) {
+        const {buffer, byteOffset, length} = tail
+        if (buffer === octets.buffer && byteOffset + length === octets.byteOffset) {
+          octets = new Uint8Array(buffer, byteOffset, length + octets.length)
+          if (octets.length < wanted) {
+            tail = octets
+            return
+          }
+        } else {
+          makeRoom(length)
+          carry.set(tail, to)
+          to += length
+        }
+        tail = new Uint8Array(0)
+      }
       let at = 0
       while (to > from) {
         const take = Math.min(wanted - (to - from), octets.length - at)
@@ -273,16 +293,15 @@ export function createMessageStream(events: MessageStreamEvents): MessageStream 
       base += done
       from = 0
       to = 0
-      makeRoom(rest.length - done)
-      carry.set(rest.subarray(done))
-      to = rest.length - done
+      tail = rest.subarray(done)
     },
     end() {
-      const rest = carry.slice(from, to)
+      const rest = tail.length > 0 ? tail : carry.slice(from, to)
       scan(rest, viewOf(rest), true)
       base += rest.length
       from = 0
       to = 0
+      tail = new Uint8Array(0)
     },
   }
 

@@ -1,3 +1,4 @@
+import {isDeepStrictEqual} from 'node:util'
 import test from 'ava'
 import {createMessageStream, type Damage} from '../../src/ipfix/message-stream.js'
 import {hex} from '../hex.js'
@@ -16,8 +17,19 @@ interface Cut {
   readonly damage: Damage[]
 }
 
-/** Cuts a stream that comes `step` octets at a time. */
+/** Cuts a stream that comes `step` octets at a time, in chunks of their own and in chunks of one buffer. */
 function cut(octets: Uint8Array, step = octets.length || 1): Cut {
+  const apart = cutChunks(octets, step, (from, to) => octets.slice(from, to))
+  const together = cutChunks(octets, step, (from, to) => octets.subarray(from, to))
+  if (!isDeepStrictEqual(apart, together)) throw new Error(`cut otherwise, ${step} at a time`)
+  return apart
+}
+
+function cutChunks(
+  octets: Uint8Array,
+  step: number,
+  chunk: (from: number, to: number) => Uint8Array,
+): Cut {
   const messages: [number, number][] = []
   const damage: Damage[] = []
   const stream = createMessageStream({
@@ -31,7 +43,7 @@ function cut(octets: Uint8Array, step = octets.length || 1): Cut {
     },
     damage: (one) => damage.push(one),
   })
-  for (let at = 0; at < octets.length; at += step) stream.push(octets.slice(at, at + step))
+  for (let at = 0; at < octets.length; at += step) stream.push(chunk(at, at + step))
   stream.end()
   return {messages, damage}
 }
@@ -62,6 +74,20 @@ test('a Message is not copied where it lies whole in its chunk', (t) => {
   t.is(seen[1], chunk)
   t.is(seen[2].length, data(6).length)
   t.is(seen[3].buffer, rest.buffer)
+})
+
+test('a Message that straddles two chunks of one buffer is not copied either', (t) => {
+  const octets = join(data(0), data(3), data(6))
+  const seen: Uint8Array[] = []
+  const stream = createMessageStream({
+    message: (within) => seen.push(within),
+    damage: () => t.fail(),
+  })
+  stream.push(octets.subarray(0, 50))
+  stream.push(octets.subarray(50, 51))
+  stream.push(octets.subarray(51))
+  t.is(seen.length, 3)
+  for (const within of seen) t.is(within.buffer, octets.buffer)
 })
 
 /** Octets between sound Messages, and what the damage is called. */
@@ -216,7 +242,7 @@ test('searching octets that are crafted to look like Messages takes no more than
   }
   cut(octets)
   const before = process.cpuUsage()
-  const {messages, damage} = cut(octets, 65536)
+  const {messages, damage} = cutChunks(octets, 65536, (from, to) => octets.slice(from, to))
   const {user, system} = process.cpuUsage(before)
   t.deepEqual(messages, [])
   t.deepEqual(
