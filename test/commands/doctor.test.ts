@@ -9,7 +9,7 @@ import type {Finding} from '../../src/commands/doctor/finding.js'
 import {ringSize} from '../../src/commands/doctor/interface.js'
 import {bin, darta, start} from '../support/darta.js'
 import {cable, host, noNamespaces} from '../support/namespaces.js'
-import {needing, tools} from '../support/needing.js'
+import {needing, openToAll, tools} from '../support/needing.js'
 
 function lines(stdout: Buffer): Finding[] {
   return stdout
@@ -67,7 +67,7 @@ needing(noNamespaces)('an interface that is down, or is not there, is bad', asyn
   t.true(bad.some(({where}) => where === 'nosuch'))
 })
 
-needing(tools('setpriv'))('without CAP_NET_RAW doctor says so', async (t) => {
+needing(tools('setpriv'), openToAll())('without CAP_NET_RAW doctor says so', async (t) => {
   const {stdout} = await start(t, 'setpriv', [
     '--reuid=65534',
     '--clear-groups',

@@ -1,4 +1,5 @@
 import test, {type ExecutionContext} from 'ava'
+import {spawnSync} from 'node:child_process'
 import {accessSync, constants, existsSync} from 'node:fs'
 import {delimiter, join} from 'node:path'
 import {fileURLToPath} from 'node:url'
@@ -26,6 +27,14 @@ export function shared(path: string): Reason {
 /** For raw sockets and network namespaces. */
 export function superuser(): Reason {
   return process.getuid?.() === 0 ? undefined : 'not root'
+}
+
+/** For what tests run as an ordinary user: the project may lie in a folder that only its owner can enter. */
+export function openToAll(): Reason {
+  if (superuser() !== undefined) return undefined
+  const as = ['--reuid=65534', '--regid=65534', '--clear-groups', 'test', '-x']
+  const {status} = spawnSync('setpriv', [...as, join(root, 'bin/darta')])
+  return status === 0 ? undefined : 'an ordinary user cannot enter the project'
 }
 
 /**
