@@ -12,7 +12,7 @@ export type CommandTable = Readonly<Record<string, () => Promise<{default: Comma
  * Runs one command line and ends the process. The usual way loads the one command's module and
  * gives it a Config that knows no plugins: oclif's own start takes longer than most commands.
  */
-export async function runDarta(commands: CommandTable, argv: string[]): Promise<never> {
+export async function runDarta(commands: CommandTable, argv: string[]): Promise<void> {
   const [name, ...rest] = argv
   if (name !== undefined && Object.hasOwn(commands, name) && !asksForHelp(rest)) {
     const {default: CommandOfName} = await commands[name]()
@@ -22,9 +22,13 @@ export async function runDarta(commands: CommandTable, argv: string[]): Promise<
     const {runRoot} = await import('./help.js')
     process.exitCode = await runRoot(commands, argv)
   }
-  // Nothing is pending that anybody waits for; a paused input must not keep the process.
-  process.exit()
+  // The process ends as the event loop runs empty. process.exit() would leave V8's heap standing while
+  // Node waits for its worker threads, and one that waits for a garbage collection waits for ever.
+  setTimeout(() => process.exit(), LINGER_MS).unref()
 }
+
+/** How long something that is still open, and that nobody waits for, can keep the process. */
+const LINGER_MS = 1000
 
 /** What oclif needs to parse and run one command. */
 export function lightConfig(): Config {
