@@ -37,9 +37,12 @@ ip iproute2
 ipfixDump libfixbuf-tools
 lz4 lz4
 mandoc mandoc
+nfacctd pmacct
 nfdump nfdump
+openssl openssl
 python3 python3
 softflowd softflowd
+systemd-analyze systemd
 tcpdump tcpdump
 tshark tshark
 zsh zsh

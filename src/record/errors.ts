@@ -33,6 +33,7 @@ export const errorCodes = {
   DARTA_TEMPLATE_LIMIT: 'a session has more Templates, or a Template more fields, than allowed',
   DARTA_TEMPLATE_MALFORMED: 'a Template Record is cut short or breaks RFC 7011 section 3.4',
   DARTA_TEMPLATE_MISSING: 'Data Records came for which no Template is known',
+  DARTA_TLS: 'TLS credentials cannot be used, or a peer was refused',
   DARTA_UNFIT: 'something on this machine falsifies or forbids measurement',
   DARTA_USAGE: 'the command line is wrong',
   DARTA_VALUE: 'a value cannot be read as, or written as, its abstract data type',
