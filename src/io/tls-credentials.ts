@@ -138,8 +138,9 @@ export function handshakeFault(
   error: Error,
   socket?: Pick<TLSSocket, 'authorizationError'>,
 ): string {
-  const refused = socket?.authorizationError as unknown
-  if (refused) return refused instanceof Error ? refused.message : String(refused)
+  // Node's types say that it is an Error; it is a code.
+  const refused = socket?.authorizationError as Error | string | null | undefined
+  if (refused) return refused instanceof Error ? refused.message : refused
   const {reason} = error as Error & {reason?: unknown}
   return typeof reason === 'string' ? reason : words(error.message)
 }
