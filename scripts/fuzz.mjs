@@ -277,7 +277,6 @@ if (options.replay) {
         const part = Math.min(last - next, 200000)
         const reached = await campaign(name, next, part, deadline)
         account.runs = reached
-        account.failures += 0
         saveState()
         if (reached === next) break
         next = reached

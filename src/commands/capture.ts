@@ -116,13 +116,15 @@ export default class Capture extends DartaCommand {
         break
       } else this.report(ofInput(name, fault))
     }
-    const metered = meter.counters().frames > 0
+    const {frames, inputOctets} = meter.counters()
+    const metered = frames > 0
     // Nothing was a capture: that has been told, and no output should look as if there had been no packets.
     if (!sound && !metered && !this.stopping.aborted) {
       await exporter.abort()
       return
     }
-    if (sound || metered) await exporter.write(meter.finish())
+    // Stopped before the first octet came, there is nothing to finish.
+    if ((sound || metered) && inputOctets > 0) await exporter.write(meter.finish())
     const counters = meter.counters()
     await exporter.end(counters)
     if (counters.flowsEvicted > 0) {

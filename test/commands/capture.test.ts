@@ -85,6 +85,19 @@ for (const meter of ['native', 'typescript']) {
   }
 }
 
+for (const meter of ['native', 'typescript']) {
+  test(`stopped before anything came, a capture is done and its file is sound (${meter} meter)`, async (t) => {
+    const output = join(folder(t), 'out.ipfix')
+    const args = ['capture', '-v', '-r', '-', '-w', output, '--meter', meter]
+    const running = start(t, bin, args)
+    await untilMetered(running, 0)
+    running.child.kill('SIGINT')
+    const {code, stderr} = await running.ended
+    t.is(code, 0, stderr)
+    t.is(readSound(t, readFileSync(output)).flows, 0)
+  })
+}
+
 test('a second SIGINT ends at once and leaves no file', async (t) => {
   const place = folder(t)
   const running = start(t, bin, ['capture', '-v', '-r', '-', '-w', join(place, 'out.ipfix')])
