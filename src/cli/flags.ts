@@ -25,7 +25,8 @@ export const read = Flags.string({
   multiple: true,
   multipleNonGreedy: true,
   helpValue: 'FILE',
-  summary: 'Read FILE, or standard input for -, which is the default. May be repeated.',
+  summary:
+    'Read FILE, the files below it if it is a directory, or standard input for -, the default. May be repeated.',
 })
 
 export const inputFormat = Flags.string({

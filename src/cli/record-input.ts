@@ -1,5 +1,5 @@
-import {accessSync, constants} from 'node:fs'
-import {readError, spokenName} from '../io/errors.js'
+import {spokenName} from '../io/errors.js'
+import {inputFiles} from '../io/input-files.js'
 import {openInput, type OpenInput} from '../io/open-input.js'
 import type {RecordStream} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
@@ -20,7 +20,7 @@ export interface RecordInputOptions {
 }
 
 /**
- * The names of the inputs, all of which can be opened.
+ * The names of the inputs, all of which can be opened; a directory stands for the files below it.
  *
  * @throws DartaError DARTA_USAGE when standard input would be a terminal; DARTA_FILE_READ,
  * DARTA_PERMISSION
@@ -33,16 +33,7 @@ export async function inputNames(read: readonly string[] | undefined): Promise<s
   if (names.indexOf('-') !== names.lastIndexOf('-')) {
     throw new DartaError('DARTA_USAGE', '-r: standard input can be read only once')
   }
-  // Before anything is written: the second of two names may be misspelt.
-  for (const name of names) {
-    if (name === '-') continue
-    try {
-      accessSync(name, constants.R_OK)
-    } catch (error) {
-      throw readError(name, error)
-    }
-  }
-  return names
+  return names.flatMap((name) => (name === '-' ? [name] : inputFiles(name)))
 }
 
 /**
