@@ -1,4 +1,4 @@
-import {readFileSync} from 'node:fs'
+import {readFileSync, readdirSync} from 'node:fs'
 import {join} from 'node:path'
 import type {ExecutionContext} from 'ava'
 import {framesOf} from '../support/captures.js'
@@ -146,11 +146,14 @@ needing(
       ...[bin, 'capture', '-i', port, '-o', 'ipfix'],
     ])
     await running.says(/capturing on/)
-    const status = readFileSync(`/proc/${String(running.child.pid)}/status`, 'utf8')
-    t.regex(status, /^CapEff:\t0+$/m)
-    t.regex(status, /^CapPrm:\t0+$/m)
-    t.regex(status, /^NoNewPrivs:\t1$/m)
-    t.regex(status, /^Uid:\t65534\t/m)
+    const threads = `/proc/${String(running.child.pid)}/task`
+    for (const thread of readdirSync(threads)) {
+      const status = readFileSync(join(threads, thread, 'status'), 'utf8')
+      t.regex(status, /^CapEff:\t0+$/m)
+      t.regex(status, /^CapPrm:\t0+$/m)
+      t.regex(status, /^NoNewPrivs:\t1$/m)
+      t.regex(status, /^Uid:\t65534\t/m)
+    }
     const sent = sendFrames(sender, 'out', lab, 20_000)
     const {code, stderr} = await interrupted(running)
     t.is(code, 0)
