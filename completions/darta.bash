@@ -7,7 +7,7 @@ _darta_takes_value() {
     ie) [[ ' --type --range --status -o --output ' == *" $2 "* ]] ;;
     info) [[ ' -r --read --input-format -o --output ' == *" $2 "* ]] ;;
     print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count --units --time --bigint ' == *" $2 "* ]] ;;
-    split) [[ ' -r --read --parts --weights --by --share-seed -w --write --exec -o --output --print-filter --as ' == *" $2 "* ]] ;;
+    split) [[ ' -r --read --parts --weights --by --share-seed -w --write --exec --to -G --rotate -C --rotate-size -W --rotate-files -z --compress -o --output --print-filter --as ' == *" $2 "* ]] ;;
     *) return 1 ;;
   esac
 }
@@ -179,12 +179,17 @@ _darta() {
         --share-seed) :; return ;;
         -w|--write) :; return ;;
         --exec) :; return ;;
+        --to) :; return ;;
+        -G|--rotate) :; return ;;
+        -C|--rotate-size) :; return ;;
+        -W|--rotate-files) :; return ;;
+        -z|--compress) :; return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         --print-filter) :; return ;;
         --as) mapfile -t COMPREPLY < <(compgen -W 'expression bpf' -- "$current"); return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --parts --weights --by --share-seed -w --write --exec --restart --join -o --output --force --print-filter --as -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --parts --weights --by --share-seed -w --write --exec --to --restart -G --rotate -C --rotate-size -W --rotate-files -z --compress --join -o --output --force --print-filter --as -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
         return
       fi
       case $position in

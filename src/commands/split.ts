@@ -4,7 +4,10 @@ import {detectFormat} from '../cli/find-format.js'
 import * as common from '../cli/flags.js'
 import {inputNames, openRecords} from '../cli/record-input.js'
 import {openRecordSink} from '../cli/record-output.js'
+import {checkPattern, placeName, type Place, type Rotation} from '../cli/rotation.js'
 import {runPipeline} from '../cli/run-pipeline.js'
+import {parseDuration, parseSize} from '../cli/values.js'
+import {parseSocketUrl} from '../io/connect-socket.js'
 import {openInput} from '../io/open-input.js'
 import {createDivider} from '../metering/divider.js'
 import {selectorByName} from '../metering/selector-by-name.js'
@@ -12,17 +15,13 @@ import {shareProgram} from '../metering/share-bpf.js'
 import {shareExpression} from '../metering/share-expression.js'
 import {ownedSlots, parseShare} from '../metering/share.js'
 import {DartaError} from '../record/errors.js'
-import {captureDivision, pcapHeader} from './split/divide-capture.js'
+import {childDestination, type ChildDestination} from './split/child-destination.js'
+import type {Destination} from './split/destination.js'
+import {captureDivision} from './split/divide-capture.js'
 import {divideRecords} from './split/divide-records.js'
+import {fileDestination} from './split/file-destination.js'
 import {joinOutputs} from './split/join-outputs.js'
-import {
-  childPart,
-  filePart,
-  namesEachPart,
-  partName,
-  type ChildPart,
-  type Part,
-} from './split/part.js'
+import {socketDestination} from './split/socket-destination.js'
 
 export default class Split extends DartaCommand {
   static override summary =
@@ -30,11 +29,15 @@ export default class Split extends DartaCommand {
   static override description =
     'Every packet and record goes to exactly one part. What decides is a hash of addresses and protocol, the same one that ' +
     'divides a live link (capture --share), so that both directions and all fragments of a Flow stay together; ' +
-    'or --by packets, each in its turn. Parts are files or child commands.'
+    'or --by packets, each in its turn. Parts are files, child commands or sockets. -G and -C begin new files by time and size, ' +
+    'each part its own or, without parts, the whole stream.'
   static override examples = [
     "<%= config.bin %> split -r big.pcap --parts 4 -w 'part-%d.pcap'",
     "<%= config.bin %> split -r big.pcap --parts 2 --exec 'tcpdump -n -r - -w out-%d.pcap tcp'",
     "<%= config.bin %> split -r flows.ipfix --parts 3 --exec '<%= config.bin %> analyze top -o ipfix' --join -o ndjson",
+    "<%= config.bin %> split -r big.pcap -G 5m -w 'trace-%Y%m%d-%H%M.pcap'",
+    "<%= config.bin %> split -r big.pcap --parts 2 -C 1G -w 'part-%d-%n.pcap'",
+    '<%= config.bin %> split --to unix:/run/zeek-1.sock --to tcp://192.0.2.7:4739',
     '<%= config.bin %> split --print-filter 2/4',
   ]
   static override flags = {
@@ -65,20 +68,50 @@ export default class Split extends DartaCommand {
     write: Flags.string({
       char: 'w',
       helpValue: 'PATTERN',
-      exclusive: ['exec'],
-      summary: 'Write files named so; %d is the number of the part, %03d the same with zeros.',
+      exclusive: ['exec', 'to'],
+      summary:
+        'Write files named so; %d is the number of the part, %n of the file in its series, %03d the same with zeros.',
     }),
     exec: Flags.string({
       helpValue: 'CMD',
+      exclusive: ['to'],
       summary:
         'Start this command for each part, which reads its part on standard input; %d is the number.',
     }),
-    restart: Flags.boolean({
-      dependsOn: ['exec'],
-      summary: 'Start a command that ends early again; what it was given is lost, and counted.',
+    to: Flags.string({
+      multiple: true,
+      multipleNonGreedy: true,
+      helpValue: 'URL',
+      summary:
+        'Send parts to unix:PATH or tcp://HOST:PORT, where somebody listens; once for each part, or once with %d in it.',
     }),
+    restart: Flags.boolean({
+      summary:
+        'Start a command that ends early again, or connect again; what cannot be given meanwhile is lost, and counted.',
+    }),
+    rotate: Flags.custom<number>({parse: async (input) => parseRotation(input)})({
+      char: 'G',
+      helpValue: 'DURATION',
+      summary:
+        'Begin new files (or commands) every DURATION, aligned to the clock; -w has letters of strftime(3), and %i is the part.',
+    }),
+    'rotate-size': Flags.custom<number>({parse: async (input) => parseSize(input)})({
+      char: 'C',
+      helpValue: 'SIZE',
+      dependsOn: ['write'],
+      summary: 'Begin a new file rather than let one get larger than SIZE.',
+    }),
+    'rotate-files': Flags.integer({
+      char: 'W',
+      min: 1,
+      helpValue: 'COUNT',
+      dependsOn: ['rotate-size'],
+      summary: 'Keep COUNT files of each part: after the last one the first is written anew.',
+    }),
+    compress: {...common.compress, dependsOn: ['write']},
     join: Flags.boolean({
       dependsOn: ['exec'],
+      exclusive: ['rotate'],
       summary:
         'Merge the records that the commands write into one stream, in the order of export times.',
     }),
@@ -89,7 +122,7 @@ export default class Split extends DartaCommand {
     force: common.force,
     'print-filter': Flags.string({
       helpValue: 'I/N',
-      exclusive: ['read', 'parts', 'weights', 'write', 'exec'],
+      exclusive: ['read', 'parts', 'weights', 'write', 'exec', 'to', 'rotate'],
       summary: 'Only print the share I/N as a filter that any libpcap program takes.',
     }),
     as: Flags.option({options: ['expression', 'bpf'] as const})({
@@ -116,42 +149,52 @@ export default class Split extends DartaCommand {
       }
       return
     }
-    const divider = createDivider(weightsOf(flags), selector, seed)
-    if (flags.write === undefined && flags.exec === undefined) {
-      throw new DartaError(
-        'DARTA_USAGE',
-        "give -w 'part-%d.pcap' or --exec CMD: where the parts go",
-      )
+    const {weights, numbered} = weightsOf(flags)
+    const divider = createDivider(weights, selector, seed)
+    const rotation: Rotation = {
+      periodMs: flags.rotate,
+      octets: flags['rotate-size'],
+      files: flags['rotate-files'],
     }
-    if (flags.write !== undefined && divider.parts > 1 && !namesEachPart(flags.write)) {
-      throw new DartaError('DARTA_USAGE', `-w ${flags.write} names all parts alike; put %d in it`)
-    }
+    checkDestinations(flags, numbered ? divider.parts : 0, rotation)
     const names = await inputNames(flags.read)
     const first = await openInput(names[0], this)
     const kind = first.head.length === 0 ? undefined : await detectFormat(first.head)
-    const isCapture = kind?.startsWith('pcap') === true
-    let linkType = 1
-    const open = (number: number): Promise<Part> =>
-      flags.exec === undefined
-        ? filePart(this, partName(flags.write!, number), flags.force)
-        : childPart(
-            this,
-            number,
-            {command: flags.exec, restart: flags.restart, takeOutput: flags.join},
-            // Of a capture the first child's header comes with its frames; a later one's must be made.
-            () => (isCapture && started ? [pcapHeader(linkType)] : []),
-          )
-    let started = false
-    const parts: Part[] = []
-    try {
-      for (let number = 1; number <= divider.parts; number++) parts.push(await open(number))
-      started = true
-      const joined = flags.join ? this.#join(parts as ChildPart[], flags) : undefined
+    const unit = kind?.startsWith('pcap') === true ? 'packets' : 'records'
+    const source =
+      unit === 'records' ? await openRecords(this, {read: flags.read, first}) : undefined
+    const account = this.ledger.stage('split', unit)
+    const children: ChildDestination[] = []
+    const openChild = (place: Place): Promise<ChildDestination> => {
+      const {exec, restart, join: takeOutput} = flags
+      return childDestination(this, place, {command: exec!, rotation, restart, takeOutput, unit})
+    }
+    const open = async (place: Place): Promise<Destination> => {
+      if (flags.write !== undefined) {
+        const {write: pattern, force, compress} = flags
+        return fileDestination(this, place, {pattern, rotation, force, compress})
+      }
+      if (flags.to !== undefined) {
+        return socketDestination(this, socketName(flags.to, place), flags.restart, unit)
+      }
+      return children[(place.part ?? 1) - 1] ?? openChild(place)
+    }
+    let joined: Promise<void> | undefined
+    if (flags.join) {
+      // All of them: the stream of their outputs is opened before they are given anything.
+      for (let part = 1; part <= divider.parts; part++) {
+        children.push(await openChild({part, file: 1}))
+      }
+      joined = this.#join(children, flags)
       // A fault of the joined output is told when the division has ended.
-      joined?.catch(() => this.stop())
-      const account = this.ledger.stage('split', isCapture ? 'packets' : 'records')
-      if (isCapture) {
-        const division = captureDivision(divider, parts, account, (type) => (linkType = type))
+      joined.catch(() => this.stop())
+    }
+    if (source !== undefined) {
+      const format = (flags.join ? undefined : flags.output) ?? 'ipfix'
+      await divideRecords(this, source, format, divider, rotation, numbered, open, account)
+    } else {
+      const division = await captureDivision(divider, rotation, numbered, open, account)
+      try {
         await division.divide(first, this)
         for (const name of names.slice(1)) {
           if (this.stopping.aborted) break
@@ -160,41 +203,88 @@ export default class Split extends DartaCommand {
           await input.close()
         }
         await division.end()
-      } else {
-        const source = await openRecords(this, {read: flags.read, first})
-        await divideRecords(
-          this,
-          source,
-          (flags.join ? undefined : flags.output) ?? 'ipfix',
-          divider,
-          parts,
-          account,
-        )
+      } catch (error) {
+        await division.abort()
+        throw error
       }
-      await first.close()
-      await Promise.all(parts.map((part) => part.end()))
-      await joined
-    } catch (error) {
-      await Promise.all(parts.map((part) => part.abort()))
-      throw error
     }
+    await first.close()
+    await joined
   }
 
   async #join(
-    parts: readonly ChildPart[],
+    children: readonly ChildDestination[],
     flags: {readonly output?: string; readonly force?: boolean},
   ): Promise<void> {
     const sink = await openRecordSink(this, {output: flags.output, force: flags.force})
     const merged = joinOutputs(
-      parts.map((part) => part.output()),
+      children.map((child) => child.output()),
       this.ledger,
     )
     await runPipeline(this, merged, [], sink)
   }
 }
 
-function weightsOf({parts, weights}: {parts?: number; weights?: string}): number[] {
-  if (weights !== undefined) return weights.split(',').map(Number)
-  if (parts === undefined) throw new DartaError('DARTA_USAGE', 'give --parts N or --weights W,W,…')
-  return Array<number>(parts).fill(1)
+interface WhereFlags {
+  readonly parts?: number
+  readonly weights?: string
+  readonly write?: string
+  readonly exec?: string
+  readonly to?: string[]
+  readonly rotate?: number
+  readonly 'rotate-size'?: number
+  readonly restart: boolean
+}
+
+/** Sizes of the parts; `numbered`: there may be several, so that they have numbers. */
+function weightsOf(flags: WhereFlags): {weights: number[]; numbered: boolean} {
+  const {parts, weights, to} = flags
+  if (weights !== undefined) return {weights: weights.split(',').map(Number), numbered: true}
+  if (parts !== undefined) return {weights: Array<number>(parts).fill(1), numbered: true}
+  if (to !== undefined) return {weights: to.map(() => 1), numbered: true}
+  if (flags.rotate !== undefined || flags['rotate-size'] !== undefined) {
+    return {weights: [1], numbered: false}
+  }
+  throw new DartaError(
+    'DARTA_USAGE',
+    'give --parts N or --weights W,W,…, or -G or -C for parts by time or size',
+  )
+}
+
+/** @throws DartaError DARTA_USAGE */
+function checkDestinations(flags: WhereFlags, parts: number, rotation: Rotation): void {
+  const {write, exec, to, restart, rotate} = flags
+  if (write !== undefined) checkPattern(write, parts, rotation)
+  else if (to !== undefined) {
+    if (rotate !== undefined) {
+      throw new DartaError('DARTA_USAGE', '-G begins new files and commands, which sockets are not')
+    }
+    if (to.length !== 1 && to.length !== parts) {
+      throw new DartaError('DARTA_USAGE', `${parts} parts cannot go to ${to.length} sockets`)
+    }
+    const names = Array.from({length: parts}, (_, i) => socketName(to, {part: i + 1, file: 1}))
+    for (const name of names) parseSocketUrl(name)
+    if (new Set(names).size < parts) {
+      throw new DartaError('DARTA_USAGE', '--to names two parts alike; put %d in it')
+    }
+  } else if (exec === undefined) {
+    throw new DartaError(
+      'DARTA_USAGE',
+      "give -w 'part-%d.pcap', --exec CMD or --to URL: where the parts go",
+    )
+  }
+  if (restart && write !== undefined) {
+    throw new DartaError('DARTA_USAGE', '--restart is for commands and sockets: files stay')
+  }
+}
+
+function socketName(to: readonly string[], place: Place): string {
+  return placeName(to.length === 1 ? to[0] : to[(place.part ?? 1) - 1], place)
+}
+
+/** Of `-G`: milliseconds, at least a second. */
+function parseRotation(input: string): number {
+  const ms = parseDuration(input)
+  if (ms >= 1000 && Number.isInteger(ms)) return ms
+  throw new DartaError('DARTA_USAGE', `a period has at least a second, not '${input}'`)
 }

@@ -132,7 +132,7 @@ export function timeText(
 }
 
 /** The usual letters of strftime(3), in UTC; `%f` is the fraction of the second. */
-function strftime(date: Date, pattern: string, fraction: string): string {
+export function strftime(date: Date, pattern: string, fraction: string): string {
   const iso = date.toISOString()
   const days = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
   const months = [

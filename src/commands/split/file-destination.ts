@@ -1,0 +1,54 @@
+import type {DartaCommand} from '../../cli/base-command.js'
+import {placeName, type Place, type Rotation} from '../../cli/rotation.js'
+import type {Compression} from '../../cli/values.js'
+import {compressTo} from '../../io/compress.js'
+import type {OctetSink} from '../../io/octet-sink.js'
+import {writeFile} from '../../io/write-file.js'
+import type {Destination} from './destination.js'
+
+export interface FileOptions {
+  /** As of `placeName`. */
+  readonly pattern: string
+  readonly rotation: Rotation
+  readonly force: boolean
+  readonly compress?: Compression
+}
+
+/** One file, or a series of them, each whole when it has its name. */
+export async function fileDestination(
+  command: DartaCommand,
+  first: Place,
+  options: FileOptions,
+): Promise<Destination> {
+  const {pattern, rotation, compress} = options
+  let sink = await open(first)
+
+  async function open(place: Place): Promise<OctetSink> {
+    // A ring replaces its own files, whatever --force says of those of others.
+    const own = rotation.files !== undefined && place.file > rotation.files
+    const file = await writeFile(placeName(pattern, place, rotation), {
+      force: options.force || own,
+      stopping: command.stopping,
+    })
+    if (compress === undefined || compress.codec === 'none') return file
+    return compressTo(file, compress.codec, compress.level)
+  }
+
+  return {
+    get name() {
+      return sink.name
+    },
+    account: undefined,
+    live: false,
+    async write(chunks) {
+      await sink.write(chunks)
+      return 'taken'
+    },
+    async next(place) {
+      await sink.end()
+      sink = await open(place)
+    },
+    end: () => sink.end(),
+    abort: () => sink.abort(),
+  }
+}
