@@ -39,7 +39,6 @@ export function holdSet(
     dropped: 0,
     released: 0,
     claimed: -1,
-    counts: domain.sequence.counts,
   })
   const size = end - at
   unread.octets += size - SET_HEADER_OCTETS

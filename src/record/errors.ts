@@ -15,7 +15,6 @@ export const errorCodes = {
   DARTA_FILTER_COMPILER: 'packet filters cannot be compiled here',
   DARTA_FLOW_TABLE_FULL: 'a new Flow found no room and --on-full=fail was given',
   DARTA_FORMAT_UNKNOWN: 'the input is in no format darta can read',
-  DARTA_GROUP_MESSAGE: 'a message between the nodes of a group is none',
   DARTA_INTERNAL: 'a fault in darta itself; please report it with the message',
   DARTA_INTERFACE: 'a network interface cannot be captured from',
   DARTA_LIST_MALFORMED: 'a structured data field (RFC 6313) does not fit its octets',

@@ -1,4 +1,6 @@
 import {createPlainGroups} from './plain-groups.js'
+import {dealPlainly} from './plain-deal.js'
+import type {DealRecords} from './deal-kernel.js'
 import type {CreateGroups} from './group-kernel.js'
 import type {RenderText} from './text-kernel.js'
 
@@ -8,9 +10,11 @@ import type {RenderText} from './text-kernel.js'
  */
 export const kernels: {
   groups: CreateGroups
+  deal: DealRecords
   /** Undefined: src/formats/text/ writes every record itself. */
   text: RenderText | undefined
 } = {
   groups: createPlainGroups,
+  deal: dealPlainly,
   text: undefined,
 }
