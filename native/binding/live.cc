@@ -27,38 +27,68 @@ napi_value number(napi_env env, double value) {
   return result;
 }
 
-/// Instructions of classic BPF as octets of struct sock_filter.
-bool program_property(napi_env env, napi_value object, const char* name,
-                      std::vector<sock_filter>& program) {
+/// A property that holds octets; false if it is no Uint8Array.
+bool octets_property(napi_env env, napi_value object, const char* name,
+                     std::vector<uint8_t>& octets) {
   napi_value value = nullptr;
   napi_typedarray_type type;
   size_t length = 0;
   void* data = nullptr;
   if (napi_get_named_property(env, object, name, &value) != napi_ok ||
       napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok ||
-      type != napi_uint8_array || length % sizeof(sock_filter) != 0)
+      type != napi_uint8_array)
     return false;
-  program.resize(length / sizeof(sock_filter));
-  if (length > 0) std::memcpy(program.data(), data, length);
+  octets.resize(length);
+  if (length > 0) std::memcpy(octets.data(), data, length);
   return true;
 }
 
-bool read_rings(napi_env env, napi_value given, std::vector<RingOptions>& rings) {
+/// Instructions of classic BPF as octets of struct sock_filter.
+bool program_property(napi_env env, napi_value object, const char* name,
+                      std::vector<sock_filter>& program) {
+  std::vector<uint8_t> octets;
+  if (!octets_property(env, object, name, octets) || octets.size() % sizeof(sock_filter) != 0)
+    return false;
+  program.resize(octets.size() / sizeof(sock_filter));
+  if (!octets.empty()) std::memcpy(program.data(), octets.data(), octets.size());
+  return true;
+}
+
+/// NativeRing and NativeXdpSocket of src/io/native.ts: the second one has `instructions`.
+bool read_sources(napi_env env, napi_value given,
+                  std::vector<std::variant<RingOptions, XdpOptions>>& sources) {
   uint32_t count = 0;
   if (napi_get_array_length(env, given, &count) != napi_ok) return false;
+  const auto whole_of = [&](napi_value one, const char* name, uint64_t most) {
+    return whole(number_property(env, one, name), most);
+  };
   for (uint32_t i = 0; i < count; ++i) {
     napi_value one = nullptr;
-    if (napi_get_element(env, given, i, &one) != napi_ok) return false;
+    bool xdp = false;
+    if (napi_get_element(env, given, i, &one) != napi_ok ||
+        napi_has_named_property(env, one, "instructions", &xdp) != napi_ok)
+      return false;
+    if (xdp) {
+      XdpOptions socket;
+      socket.interface = text_property(env, one, "interface");
+      socket.queue = static_cast<uint32_t>(whole_of(one, "queue", UINT32_MAX));
+      socket.queues = static_cast<uint32_t>(whole_of(one, "queues", UINT32_MAX));
+      socket.buffer_octets = whole_of(one, "ringOctets", size_t{1} << 40);
+      socket.snap_octets = static_cast<uint32_t>(whole_of(one, "snapOctets", UINT32_MAX));
+      socket.promiscuous = number_property(env, one, "promiscuous") > 0;
+      if (!octets_property(env, one, "instructions", socket.instructions)) return false;
+      sources.emplace_back(std::move(socket));
+      continue;
+    }
     RingOptions ring;
     ring.interface = text_property(env, one, "interface");
-    ring.ring_octets = whole(number_property(env, one, "ringOctets"), size_t{1} << 40);
+    ring.ring_octets = whole_of(one, "ringOctets", size_t{1} << 40);
     ring.promiscuous = number_property(env, one, "promiscuous") > 0;
-    ring.fanout_group =
-        static_cast<uint16_t>(whole(number_property(env, one, "fanoutGroup"), UINT16_MAX));
+    ring.fanout_group = static_cast<uint16_t>(whole_of(one, "fanoutGroup", UINT16_MAX));
     if (!program_property(env, one, "filter", ring.filter) ||
         !program_property(env, one, "fanout", ring.fanout))
       return false;
-    rings.push_back(std::move(ring));
+    sources.emplace_back(std::move(ring));
   }
   return true;
 }
@@ -77,22 +107,22 @@ LiveHandle* handle_of(napi_env env, napi_callback_info info, napi_value* second 
   return handle->live ? handle : nullptr;
 }
 
-/// liveOpen(options, rings): a handle, or [call, errno, ring] of what failed
+/// liveOpen(options, sources): a handle, or [call, errno, source] of what failed
 napi_value live_open(napi_env env, napi_callback_info info) {
   napi_value arguments[2] = {nullptr, nullptr};
   size_t count = 2;
   LiveOptions options;
   if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count != 2 ||
       !read_meter_options(env, arguments[0], options.meter) ||
-      !read_rings(env, arguments[1], options.rings))
-    return fail(env, "liveOpen(options, rings)");
+      !read_sources(env, arguments[1], options.sources))
+    return fail(env, "liveOpen(options, sources)");
   options.threads = static_cast<unsigned>(
       std::max<uint64_t>(whole(number_property(env, arguments[0], "threads"), 64), 1));
-  RingFault fault;
-  size_t ring = 0;
+  OpenFault fault;
+  size_t source = 0;
   std::string error;
   auto handle = std::make_unique<LiveHandle>();
-  handle->live = LiveCapture::open(options, fault, ring, error);
+  handle->live = LiveCapture::open(options, fault, source, error);
   if (!handle->live && fault.call == nullptr) {
     napi_throw_error(env, "DARTA_USAGE", error.c_str());
     return nullptr;
@@ -104,7 +134,7 @@ napi_value live_open(napi_env env, napi_callback_info info) {
     napi_create_string_utf8(env, fault.call, NAPI_AUTO_LENGTH, &call);
     napi_set_element(env, result, 0, call);
     napi_set_element(env, result, 1, number(env, fault.error));
-    napi_set_element(env, result, 2, number(env, static_cast<double>(ring)));
+    napi_set_element(env, result, 2, number(env, static_cast<double>(source)));
     return result;
   }
   const auto finalize = [](napi_env, void* data, void*) { delete static_cast<LiveHandle*>(data); };
@@ -143,6 +173,20 @@ napi_value live_take(napi_env env, napi_callback_info info) {
   return append_outputs(env, array, 2, handle->live->take()) ? array : fail(env, "no buffer");
 }
 
+/// liveNotices(live): number of a source and errno, and the next, of what happened since the last call
+napi_value live_notices(napi_env env, napi_callback_info info) {
+  LiveHandle* const handle = handle_of(env, info);
+  napi_value array = nullptr;
+  if (handle == nullptr || napi_create_array(env, &array) != napi_ok)
+    return fail(env, "liveNotices(live)");
+  uint32_t at = 0;
+  for (const auto& [source, error] : handle->live->take_notices()) {
+    napi_set_element(env, array, at++, number(env, static_cast<double>(source)));
+    napi_set_element(env, array, at++, number(env, error));
+  }
+  return array;
+}
+
 napi_value live_stop(napi_env env, napi_callback_info info) {
   if (LiveHandle* const handle = handle_of(env, info)) handle->live->stop();
   return nullptr;
@@ -165,15 +209,15 @@ napi_value live_counters(napi_env env, napi_callback_info info) {
   return array;
 }
 
-/// liveStatistics(live): packets, drops, freezes and link type of each ring, one after another
+/// liveStatistics(live): packets, drops, freezes and link type of each source, one after another
 napi_value live_statistics(napi_env env, napi_callback_info info) {
   LiveHandle* const handle = handle_of(env, info);
   napi_value array = nullptr;
   if (handle == nullptr || napi_create_array(env, &array) != napi_ok)
     return fail(env, "liveStatistics(live)");
   uint32_t at = 0;
-  for (size_t i = 0; i < handle->live->rings(); ++i) {
-    const RingStatistics s = handle->live->statistics(i);
+  for (size_t i = 0; i < handle->live->sources(); ++i) {
+    const SourceStatistics s = handle->live->statistics(i);
     napi_set_element(env, array, at++, number(env, static_cast<double>(s.packets)));
     napi_set_element(env, array, at++, number(env, static_cast<double>(s.drops)));
     napi_set_element(env, array, at++, number(env, static_cast<double>(s.freezes)));
@@ -199,13 +243,10 @@ void register_live(napi_env env, napi_value exports) {
     const char* name;
     napi_callback call;
   } functions[] = {
-      {"liveOpen", live_open},
-      {"liveStart", live_start},
-      {"liveTake", live_take},
-      {"liveStop", live_stop},
-      {"liveFlush", live_flush},
-      {"liveCounters", live_counters},
-      {"liveStatistics", live_statistics},
+      {"liveOpen", live_open},         {"liveStart", live_start},
+      {"liveTake", live_take},         {"liveNotices", live_notices},
+      {"liveStop", live_stop},         {"liveFlush", live_flush},
+      {"liveCounters", live_counters}, {"liveStatistics", live_statistics},
       {"liveClose", live_close},
   };
   for (const auto& [name, call] : functions) {

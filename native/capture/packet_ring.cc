@@ -2,8 +2,6 @@
 
 #include <linux/if_packet.h>
 #include <net/if.h>
-#include <net/if_arp.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,30 +18,9 @@ constexpr uint32_t sll2_octets = 20;
 constexpr unsigned block_timeout_ms = 50;
 
 constexpr uint16_t all_protocols = 0x0003;
-/// ARPHRD_RAWIP, which glibc does not name.
-constexpr uint16_t hardware_raw_ip = 519;
 
 int set_option(int socket, int name, const void* value, socklen_t size) noexcept {
   return setsockopt(socket, SOL_PACKET, name, value, size);
-}
-
-/// LINKTYPE_ of an interface; cooked if its headers are of no use to us.
-bool has_link_header(uint16_t hardware, uint32_t& link_type) noexcept {
-  switch (hardware) {
-    case ARPHRD_ETHER:
-    case ARPHRD_LOOPBACK:
-      link_type = 1;
-      return true;
-    case hardware_raw_ip:
-    case ARPHRD_NONE:
-    case ARPHRD_TUNNEL:
-    case ARPHRD_TUNNEL6:
-    case ARPHRD_SIT:
-      link_type = 101;
-      return true;
-    default:
-      return false;
-  }
 }
 
 }  // namespace
@@ -53,23 +30,18 @@ PacketRing::~PacketRing() {
   if (socket_ >= 0) close(socket_);
 }
 
-RingFault PacketRing::open(const RingOptions& o) noexcept {
-  const auto fault = [](const char* call) { return RingFault{call, errno}; };
+OpenFault PacketRing::open(const RingOptions& o) noexcept {
+  const auto fault = [](const char* call) { return OpenFault{call, errno}; };
   unsigned index = 0;
   cooked_ = o.interface.empty();
   if (!cooked_) {
     index = if_nametoindex(o.interface.c_str());
     if (index == 0) return fault("if_nametoindex");
-    const int probe = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (probe < 0) return fault("socket");
-    ifreq request{};
-    std::memcpy(request.ifr_name, o.interface.c_str(),
-                std::min(o.interface.size(), sizeof request.ifr_name - 1));
-    const int asked = ioctl(probe, SIOCGIFHWADDR, &request);
-    const int error = errno;
-    ::close(probe);
-    if (asked != 0) return {"SIOCGIFHWADDR", error};
-    cooked_ = !has_link_header(request.ifr_hwaddr.sa_family, link_type_);
+    uint16_t hardware = 0;
+    if (const OpenFault unknown = hardware_type(o.interface.c_str(), hardware);
+        unknown.call != nullptr)
+      return unknown;
+    cooked_ = !link_type_of(hardware, link_type_);
   }
   if (cooked_) link_type_ = 276;
   socket_ = ::socket(AF_PACKET, (cooked_ ? SOCK_DGRAM : SOCK_RAW) | SOCK_CLOEXEC, 0);
@@ -127,7 +99,7 @@ RingFault PacketRing::open(const RingOptions& o) noexcept {
   return {};
 }
 
-const RingStatistics& PacketRing::statistics() noexcept {
+SourceStatistics PacketRing::statistics() noexcept {
   tpacket_stats_v3 stats{};
   socklen_t size = sizeof stats;
   // The kernel's counters start anew with each call.
@@ -139,13 +111,22 @@ const RingStatistics& PacketRing::statistics() noexcept {
   return statistics_;
 }
 
-int PacketRing::error() const noexcept {
+int PacketRing::error() noexcept {
   int value = 0;
   socklen_t size = sizeof value;
-  return getsockopt(socket_, SOL_SOCKET, SO_ERROR, &value, &size) == 0 ? value : errno;
+  if (getsockopt(socket_, SOL_SOCKET, SO_ERROR, &value, &size) != 0) return errno;
+  if (value == ENETDOWN) down_ = true;
+  if (!down_) return value;
+  // The kernel says the same of an interface that is down and of one that is gone, and says it once.
+  // But the socket stays bound only to the first, and gets its frames again when it is up.
+  sockaddr_ll address{};
+  size = sizeof address;
+  const bool bound = getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size) == 0 &&
+                     address.sll_ifindex >= 0;
+  return bound ? value : ENODEV;
 }
 
-const std::vector<Frame>& PacketRing::next_block() noexcept {
+const std::vector<Frame>& PacketRing::next() noexcept {
   frames_.clear();
   auto* const descriptor = reinterpret_cast<tpacket_block_desc*>(block(at_));
   const uint32_t status = __atomic_load_n(&descriptor->hdr.bh1.block_status, __ATOMIC_ACQUIRE);

@@ -5,8 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "capture/octets.h"
-#include "capture/reader.h"
+#include "capture/frame_source.h"
 
 namespace darta {
 
@@ -23,41 +22,20 @@ struct RingOptions {
   std::vector<sock_filter> fanout;
 };
 
-struct RingStatistics {
-  /// Frames that passed the filter, dropped ones too.
-  uint64_t packets = 0;
-  uint64_t drops = 0;
-  /// How often the ring was full and the queue stood still.
-  uint64_t freezes = 0;
-};
-
-/// What went wrong while opening: the call and its errno.
-struct RingFault {
-  const char* call = nullptr;
-  int error = 0;
-};
-
-class PacketRing {
+class PacketRing final : public FrameSource {
  public:
-  PacketRing() = default;
-  PacketRing(const PacketRing&) = delete;
-  PacketRing& operator=(const PacketRing&) = delete;
-  ~PacketRing();
+  ~PacketRing() override;
 
   /// Opens with protocol 0, sets up ring and filter, and only then binds, so that no frame enters
   /// that the filter has not seen.
-  [[nodiscard]] RingFault open(const RingOptions& options) noexcept;
-  [[nodiscard]] int descriptor() const noexcept { return socket_; }
-  [[nodiscard]] uint32_t link_type() const noexcept { return link_type_; }
-  /// What the kernel counted since the last call, added up. Any thread may ask, one at a time.
-  [[nodiscard]] const RingStatistics& statistics() noexcept;
-
-  /// Frames of the next filled block; empty if there is none. They stay valid until `release`.
-  [[nodiscard]] const std::vector<Frame>& next_block() noexcept;
-  /// Gives the block of `next_block` back to the kernel.
-  void release() noexcept;
-  /// Whether the interface is gone (ENODEV), or another error stands on the socket.
-  [[nodiscard]] int error() const noexcept;
+  [[nodiscard]] OpenFault open(const RingOptions& options) noexcept;
+  [[nodiscard]] int descriptor() const noexcept override { return socket_; }
+  [[nodiscard]] uint32_t link_type() const noexcept override { return link_type_; }
+  [[nodiscard]] SourceStatistics statistics() noexcept override;
+  /// Frames of the next filled block.
+  [[nodiscard]] const std::vector<Frame>& next() noexcept override;
+  void release() noexcept override;
+  [[nodiscard]] int error() noexcept override;
 
  private:
   static constexpr size_t block_octets = size_t{1} << 20;
@@ -70,10 +48,12 @@ class PacketRing {
   size_t blocks_ = 0;
   size_t at_ = 0;
   bool cooked_ = false;
+  /// The interface was down at least once.
+  bool down_ = false;
   uint32_t link_type_ = 1;
   uint64_t frames_before_ = 0;
   std::vector<Frame> frames_;
-  RingStatistics statistics_;
+  SourceStatistics statistics_;
 };
 
 }  // namespace darta

@@ -24,8 +24,8 @@ int64_t now(clockid_t clock) noexcept {
 
 }  // namespace
 
-std::unique_ptr<LiveCapture> LiveCapture::open(const LiveOptions& options, RingFault& fault,
-                                               size_t& ring, std::string& error) {
+std::unique_ptr<LiveCapture> LiveCapture::open(const LiveOptions& options, OpenFault& fault,
+                                               size_t& source, std::string& error) {
   std::unique_ptr<LiveCapture> live(new LiveCapture());
   for (unsigned i = 0; i < options.threads; ++i) {
     auto worker = std::make_unique<Worker>();
@@ -33,14 +33,34 @@ std::unique_ptr<LiveCapture> LiveCapture::open(const LiveOptions& options, RingF
     if (!worker->meter) return nullptr;
     live->workers_.push_back(std::move(worker));
   }
-  for (ring = 0; ring < options.rings.size(); ++ring) {
-    auto opened = std::make_unique<PacketRing>();
-    fault = opened->open(options.rings[ring]);
+  // Sockets keep their interface's program alive; it is put on when all its sockets are there.
+  std::shared_ptr<XdpProgram> program;
+  const auto attach = [&] {
+    fault = program ? program->attach() : OpenFault{};
+    program.reset();
+    return fault.call == nullptr;
+  };
+  const auto open_one = [&](const auto& one) -> std::unique_ptr<FrameSource> {
+    if constexpr (std::is_same_v<decltype(one), const RingOptions&>) {
+      auto opened = std::make_unique<PacketRing>();
+      fault = opened->open(one);
+      return opened;
+    } else {
+      if (program && program->interface() != one.interface && !attach()) return nullptr;
+      auto opened = std::make_unique<XdpSocket>();
+      fault = opened->open(one, program);
+      return opened;
+    }
+  };
+  for (source = 0; source < options.sources.size(); ++source) {
+    auto opened = std::visit(open_one, options.sources[source]);
     if (fault.call != nullptr) return nullptr;
-    live->workers_[ring % options.threads]->rings.push_back(opened.get());
-    live->rings_.push_back(std::move(opened));
+    live->workers_[source % options.threads]->sources.push_back(source);
+    live->sources_.push_back(std::move(opened));
   }
-  return live;
+  live->sources_left_ = source;
+  --source;
+  return attach() ? std::move(live) : nullptr;
 }
 
 LiveCapture::~LiveCapture() {
@@ -83,18 +103,25 @@ std::vector<MeterCounters> LiveCapture::counters() {
   return all;
 }
 
-RingStatistics LiveCapture::statistics(size_t ring) {
+SourceStatistics LiveCapture::statistics(size_t source) {
   const std::lock_guard lock(statistics_mutex_);
-  return rings_[ring]->statistics();
+  return sources_[source]->statistics();
+}
+
+std::vector<Notice> LiveCapture::take_notices() {
+  const std::lock_guard lock(queue_mutex_);
+  return std::exchange(notices_, {});
+}
+
+void LiveCapture::publish(Worker& worker) {
+  const std::lock_guard lock(worker.mutex);
+  worker.counters = worker.meter->counters();
 }
 
 void LiveCapture::hand_over(Worker& worker) {
-  {
-    const std::lock_guard lock(worker.mutex);
-    worker.counters = worker.meter->counters();
-  }
   std::vector<Output> outputs = worker.meter->take_outputs();
   if (outputs.empty()) return;
+  publish(worker);
   {
     std::unique_lock lock(queue_mutex_);
     room_.wait(lock, [&] { return queued_octets_ < queue_octets || stopping_; });
@@ -106,22 +133,48 @@ void LiveCapture::hand_over(Worker& worker) {
   ready_();
 }
 
+bool LiveCapture::heed(size_t source) {
+  const int failed = sources_[source]->error();
+  if (failed == 0) return true;
+  const bool gone = failed != ENETDOWN;
+  if (gone && sources_left_.fetch_sub(1) == 1) {
+    error_ = failed;
+    stopping_ = true;
+    return false;
+  }
+  {
+    const std::lock_guard lock(queue_mutex_);
+    notices_.push_back({source, failed});
+  }
+  ready_();
+  return !gone;
+}
+
 void LiveCapture::run(Worker& worker) {
   Meter& meter = *worker.meter;
   std::vector<pollfd> descriptors;
-  for (const PacketRing* ring : worker.rings)
-    descriptors.push_back({ring->descriptor(), POLLIN | POLLERR, 0});
+  for (const size_t source : worker.sources)
+    descriptors.push_back({sources_[source]->descriptor(), POLLIN | POLLERR, 0});
+  // One that is gone is not asked again; what it still holds is read with the others.
+  const auto look_after = [&] {
+    for (size_t i = 0; i < descriptors.size(); ++i) {
+      if (descriptors[i].fd >= 0 && !heed(worker.sources[i])) descriptors[i].fd = -1;
+    }
+  };
   int64_t next_tick = now(CLOCK_MONOTONIC) + tick_ns;
   unsigned flushes = 0;
   bool last_round = false;
+  int64_t asked_to_end = 0;
   for (;;) {
     bool any = false;
-    for (PacketRing* ring : worker.rings) {
-      const std::vector<Frame>& frames = ring->next_block();
+    for (const size_t number : worker.sources) {
+      FrameSource& source = *sources_[number];
+      const std::vector<Frame>& frames = source.next();
       if (frames.empty()) continue;
-      any = true;
+      // What came after the end was asked for does not put it off.
+      any = any || !last_round || frames.front().time < asked_to_end;
       const MeterStatus status = meter.take(frames);
-      ring->release();
+      source.release();
       if (status == MeterStatus::table_full) {
         error_ = -1;
         stopping_ = true;
@@ -129,11 +182,13 @@ void LiveCapture::run(Worker& worker) {
     }
     if (meter.full()) stopping_ = true;
     const int64_t time = now(CLOCK_MONOTONIC);
+    if (time >= next_tick) look_after();
     const unsigned asked = flushes_.load();
     if (time >= next_tick || asked != flushes) {
       // The frames decide the time; only where there are none does the clock of the host.
       if (!any) meter.tick(now(CLOCK_REALTIME) - clock_lag_ns);
       meter.flush();
+      publish(worker);
       flushes = asked;
       next_tick = time + tick_ns;
     }
@@ -141,22 +196,27 @@ void LiveCapture::run(Worker& worker) {
     if (last_round && (!any || meter.full())) break;
     if (stopping_) {
       // What is in the rings was seen before the end: one more walk through them.
+      if (!last_round) asked_to_end = now(CLOCK_REALTIME);
       last_round = true;
       if (any) continue;
     }
     if (any) continue;
-    if (poll(descriptors.data(), descriptors.size(), last_round ? 60 : 50) > 0) {
-      for (size_t i = 0; i < descriptors.size(); ++i) {
-        if ((descriptors[i].revents & POLLERR) == 0) continue;
-        const int failed = worker.rings[i]->error();
-        if (failed != 0) {
-          error_ = failed;
-          stopping_ = true;
-        }
-      }
+    if (poll(descriptors.data(), descriptors.size(), last_round ? 60 : 50) <= 0) continue;
+    unsigned gather = 0;
+    bool faulty = false;
+    for (size_t i = 0; i < descriptors.size(); ++i) {
+      if ((descriptors[i].revents & POLLIN) != 0)
+        gather = std::max(gather, sources_[worker.sources[i]]->gather_us());
+      faulty = faulty || (descriptors[i].revents & POLLERR) != 0;
+    }
+    if (faulty) look_after();
+    if (gather > 0 && !stopping_) {
+      const timespec pause = {0, static_cast<long>(gather) * 1000};
+      nanosleep(&pause, nullptr);
     }
   }
   static_cast<void>(meter.finish());
+  publish(worker);
   hand_over(worker);
   --running_;
   ready_();

@@ -6,18 +6,26 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <variant>
 
 #include "capture/packet_ring.h"
+#include "capture/xdp_socket.h"
 #include "meter/meter.h"
 
 namespace darta {
 
 struct LiveOptions {
   MeterOptions meter;
-  /// One ring for each interface and thread.
-  std::vector<RingOptions> rings;
-  /// 1..64; ring i belongs to thread i mod threads.
+  /// One for each interface and thread, or receive queue. XDP sockets of an interface stand together.
+  std::vector<std::variant<RingOptions, XdpOptions>> sources;
+  /// 1..64; source i belongs to thread i mod threads.
   unsigned threads = 1;
+};
+
+/// What happened to a source that did not end the capture: ENETDOWN or ENODEV.
+struct Notice {
+  size_t source;
+  int error;
 };
 
 /// Filled buffers wait in a queue of bounded size for whoever takes them. While it is full the
@@ -26,9 +34,9 @@ class LiveCapture {
  public:
   static constexpr size_t queue_octets = size_t{64} << 20;
 
-  /// Opens all rings. `fault` and `ring` say what failed and where; `error` what a meter refused.
+  /// Opens all sources. `fault` and `source` say what failed and where; `error` what a meter refused.
   [[nodiscard]] static std::unique_ptr<LiveCapture> open(const LiveOptions& options,
-                                                         RingFault& fault, size_t& ring,
+                                                         OpenFault& fault, size_t& source,
                                                          std::string& error);
   ~LiveCapture();
 
@@ -39,24 +47,29 @@ class LiveCapture {
   void stop() noexcept;
   /// Asks the threads to hand over partly filled buffers.
   void flush() noexcept { flushes_.fetch_add(1); }
+  /// What happened to sources since the last call: down, or gone while others are still there.
+  [[nodiscard]] std::vector<Notice> take_notices();
   /// Takes the filled buffers, oldest first.
   [[nodiscard]] std::vector<Output> take();
   /// Whether all threads have ended.
   [[nodiscard]] bool ended() const noexcept { return running_.load() == 0; }
-  /// 0, or the errno that ended a thread (ENODEV, ENETDOWN), or −1 for a full flow table (`fail`).
+  /// 0, or the errno of the last source that ended (ENODEV), or −1 for a full flow table (`fail`).
   [[nodiscard]] int error() const noexcept { return error_.load(); }
 
   /// Sums over the threads.
   [[nodiscard]] std::vector<MeterCounters> counters();
-  [[nodiscard]] RingStatistics statistics(size_t ring);
-  [[nodiscard]] size_t rings() const noexcept { return rings_.size(); }
-  [[nodiscard]] uint32_t link_type(size_t ring) const noexcept { return rings_[ring]->link_type(); }
+  [[nodiscard]] SourceStatistics statistics(size_t source);
+  [[nodiscard]] size_t sources() const noexcept { return sources_.size(); }
+  [[nodiscard]] uint32_t link_type(size_t source) const noexcept {
+    return sources_[source]->link_type();
+  }
 
  private:
   /// A meter and what other threads may know of it.
   struct Worker {
     std::unique_ptr<Meter> meter;
-    std::vector<PacketRing*> rings;
+    /// Numbers of its sources.
+    std::vector<size_t> sources;
     std::thread thread;
     std::mutex mutex;
     MeterCounters counters;
@@ -65,8 +78,12 @@ class LiveCapture {
   LiveCapture() = default;
   void run(Worker& worker);
   void hand_over(Worker& worker);
+  void publish(Worker& worker);
+  /// Looks at the source with an error; false if it is gone.
+  [[nodiscard]] bool heed(size_t source);
 
-  std::vector<std::unique_ptr<PacketRing>> rings_;
+  std::vector<std::unique_ptr<FrameSource>> sources_;
+  std::atomic<size_t> sources_left_{0};
   std::mutex statistics_mutex_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::function<void()> ready_;
@@ -78,6 +95,7 @@ class LiveCapture {
   std::mutex queue_mutex_;
   std::condition_variable room_;
   std::vector<Output> queue_;
+  std::vector<Notice> notices_;
   size_t queued_octets_ = 0;
 };
 

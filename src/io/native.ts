@@ -2,7 +2,7 @@ import {existsSync} from 'node:fs'
 import {createRequire} from 'node:module'
 import {dirname, join} from 'node:path'
 import {fileURLToPath} from 'node:url'
-import type {DealRecords} from '../record/deal-kernel.js'
+import type {CreateFilter} from '../record/filter-kernel.js'
 import type {CreateGroups} from '../record/group-kernel.js'
 import type {RenderText} from '../record/text-kernel.js'
 
@@ -19,8 +19,8 @@ export interface MeterHandle {
  */
 export interface NativeAddon {
   readonly createGroups: CreateGroups
-  readonly dealRecords: DealRecords
   readonly renderText: RenderText
+  readonly createFilter: CreateFilter
   /** @throws an error with code DARTA_USAGE: a field that the meter cannot fill, a system without memory */
   meterCreate(options: NativeMeterOptions): MeterHandle
   meterPush(meter: MeterHandle, octets: Uint8Array): unknown[]
@@ -38,20 +38,22 @@ export interface NativeAddon {
   meterClose(meter: MeterHandle): void
   /** 0, or the errno of what failed. */
   dropCapabilities(): number
-  /** Live capture: options with `threads`, and one ring for each interface and thread; or what failed and where. */
+  /** Live capture: options with `threads`, and what frames come from; or what failed and where. */
   liveOpen(
     options: NativeMeterOptions & {readonly threads: number},
-    rings: readonly NativeRing[],
-  ): LiveHandle | [call: string, errno: number, ring: number]
+    sources: readonly (NativeRing | NativeXdpSocket)[],
+  ): LiveHandle | [call: string, errno: number, source: number]
   /** Starts the threads; `wake` is called when there is something to take, and at the end. */
   liveStart(live: LiveHandle, wake: () => void): void
   /** [ended 0 or 1, errno or −1 for a full flow table, octets, template, count, exportTime, octets, …] */
   liveTake(live: LiveHandle): unknown[]
+  /** Number of a source and errno, and the next, of what happened since the last call: ENETDOWN, ENODEV. */
+  liveNotices(live: LiveHandle): number[]
   liveStop(live: LiveHandle): void
   liveFlush(live: LiveHandle): void
   /** Of each thread. */
   liveCounters(live: LiveHandle): NativeMeterCounters[]
-  /** Packets, drops, freezes and link type of each ring, one after another. */
+  /** Packets, drops, freezes and link type of each source, one after another. */
   liveStatistics(live: LiveHandle): number[]
   liveClose(live: LiveHandle): void
 }
@@ -63,6 +65,7 @@ export interface LiveHandle {
   readonly [liveHandle]: true
 }
 
+/** A packet ring, one for each interface and thread. */
 export interface NativeRing {
   /** Empty: all interfaces. */
   readonly interface: string
@@ -73,6 +76,19 @@ export interface NativeRing {
   /** 0: no fanout */
   readonly fanoutGroup: number
   readonly fanout: Uint8Array
+}
+
+/** An AF_XDP socket, one for each receive queue; those of an interface stand together. */
+export interface NativeXdpSocket {
+  readonly interface: string
+  readonly queue: number
+  /** Receive queues of the interface. */
+  readonly queues: number
+  readonly ringOctets: number
+  readonly snapOctets: number
+  readonly promiscuous: boolean
+  /** struct bpf_insn after struct bpf_insn */
+  readonly instructions: Uint8Array
 }
 
 /** MeterOptions in numbers. */

@@ -1,5 +1,6 @@
 import {DartaError} from '../record/errors.js'
 import type {BpfInstruction} from './bpf-assembler.js'
+import type {Capability} from './capabilities.js'
 import type {MeterCounters, MeterOptions, MeterOutput} from './meter.js'
 
 /** Where live packets come from, and how much of them is wanted. */
@@ -34,12 +35,19 @@ export interface KernelCounters {
   readonly drops: number | undefined
   /** How often the ring stood still. */
   readonly freezes: number
+  /** How often the interface went down while it was captured. */
+  readonly downs: number
 }
 
 /** A running capture with its own meters. */
 export interface LiveCapture {
-  /** Buffers as they fill. Ends after `stop`, at the packet limit, or throws when an interface goes away. */
-  outputs(): AsyncIterable<readonly MeterOutput[]>
+  /**
+   * Buffers as they fill. Ends after `stop` or at the packet limit, or throws when the last interface goes away.
+   * `notice` is told what happens to interfaces meanwhile: one is down, one of several is gone.
+   */
+  outputs(
+    notice: (interfaceName: string, what: 'down' | 'gone') => void,
+  ): AsyncIterable<readonly MeterOutput[]>
   /** Exports all Flows; `outputs` then ends. */
   stop(): void
   /** Hands over partly filled buffers (SIGUSR2). */
@@ -54,6 +62,12 @@ export interface LiveCapture {
 export interface LiveBackend<Addon> {
   readonly kind: 'live'
   readonly summary: string
+  /** Rights that opening takes. */
+  readonly capabilities: readonly Capability[]
+  /** What users of this backend have to know, told once before it starts. */
+  readonly caution?: (source: LiveSource) => string
+  /** Why it cannot work on this machine; undefined if it can, as far as can be told without opening. */
+  readonly absence?: () => Promise<string | undefined>
   /**
    * Opens everything that needs privileges and starts nothing.
    *
@@ -110,6 +124,11 @@ export function sumCounters(list: readonly MeterCounters[]): MeterCounters {
     firstLostNs: least(times('firstLostNs')),
     lastLostNs: greatest(times('lastLostNs')),
   }
+}
+
+/** The interface was captured and is not there any more. */
+export function goneFault(name: string): DartaError {
+  return new DartaError('DARTA_INTERFACE', `cannot capture on ${name}: the interface went away`)
 }
 
 /** What a failed call of the kernel means to a person. */

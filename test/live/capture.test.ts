@@ -1,74 +1,10 @@
 import {readFileSync, readdirSync} from 'node:fs'
 import {join} from 'node:path'
-import type {ExecutionContext} from 'ava'
 import {framesOf} from '../support/captures.js'
-import {bin, darta, folder, start, type Ended, type Running} from '../support/darta.js'
-import {cable, host, noNamespaces, noSender, sendFrames, type Host} from '../support/namespaces.js'
-import {needing, openToAll, root, tools} from '../support/needing.js'
-
-const lab = `${root}test/fixtures/lab.pcap`
-
-/** A mirror port: what is sent at `sender` arrives at `port` of `node`. */
-function mirror(t: ExecutionContext): {sender: Host; node: Host; port: string} {
-  const sender = host(t)
-  const node = host(t)
-  cable(sender, 'out', node, 'in')
-  return {sender, node, port: 'in'}
-}
-
-/** Starts `capture` on a host and waits until it captures. */
-async function capturing(t: ExecutionContext, at: Host, ...words: string[]): Promise<Running> {
-  const running = start(t, at.enter[0], [...at.enter.slice(1), bin, 'capture', ...words])
-  await running.says(/capturing on/)
-  return running
-}
-
-/** Interrupts a capture and gives how it ended. */
-async function interrupted(running: Running): Promise<Ended> {
-  running.child.kill('SIGINT')
-  return running.ended
-}
-
-async function sums(t: ExecutionContext, file: string): Promise<{packets: number; octets: number}> {
-  const {stdout} = await darta(t, ['info', '-q', '-r', file, '-o', 'json'])
-  const info = JSON.parse(stdout.toString()) as {packetCount: number; octetCount: number}
-  return {packets: info.packetCount, octets: info.octetCount}
-}
-
-/** tcpdump beside the captures: what a program that knows nothing of ours sees. */
-async function tcpdump(
-  t: ExecutionContext,
-  at: Host,
-  port: string,
-  file: string,
-): Promise<Running> {
-  const options = [
-    '-i',
-    port,
-    '-w',
-    file,
-    '-n',
-    '-U',
-    // A signal would let what the kernel still holds go unread.
-    '-c',
-    String(framesOf(lab).length),
-    '-B',
-    '65536',
-    '--time-stamp-precision=nano',
-    '-Z',
-    'root',
-  ]
-  const running = start(t, at.enter[0], [...at.enter.slice(1), 'tcpdump', ...options])
-  await running.says(/listening on/)
-  return running
-}
-
-/** Waits until tcpdump has seen all that was sent; one that missed some is ended, and what it has is compared. */
-async function satisfied(witness: Running): Promise<void> {
-  const timer = setTimeout(() => witness.child.kill('SIGINT'), 10_000)
-  await witness.ended
-  clearTimeout(timer)
-}
+import {bin, darta, folder, start} from '../support/darta.js'
+import {cable, noNamespaces, noSender, sendFrames} from '../support/namespaces.js'
+import {needing, openToAll, tools} from '../support/needing.js'
+import {capturing, interrupted, lab, mirror, satisfied, sums, tcpdump} from './capturing.js'
 
 needing(
   noNamespaces,
@@ -216,7 +152,7 @@ needing(noNamespaces, noSender)(
     node.run('ip', 'link', 'del', port)
     const {code, stderr} = await running.ended
     t.is(code, 1)
-    t.regex(stderr, /cannot capture on in: the interface is down|DARTA_INTERFACE/)
+    t.regex(stderr, /cannot capture on in: the interface went away \(DARTA_INTERFACE\)/)
     const [, seen] = /kernel: (\d+) packets in/.exec(stderr)?.map(Number) ?? []
     t.is(seen, sent)
     t.true((await sums(t, file)).packets > 0)
@@ -290,5 +226,48 @@ needing(noNamespaces, noSender)(
     const expected = await sums(t, join(at, 'one.ipfix'))
     t.deepEqual(await sums(t, join(at, 'threads.ipfix')), expected)
     t.deepEqual(await sums(t, join(at, 'any.ipfix')), expected)
+  },
+)
+
+needing(noNamespaces, noSender)(
+  'an interface that goes down is waited for, and captured again when it is up',
+  async (t) => {
+    const {sender, node, port} = mirror(t)
+    const at = folder(t)
+    const ring = await capturing(t, node, '-i', port, '-w', join(at, 'ring.ipfix'))
+    let sent = sendFrames(sender, 'out', lab, 20_000)
+    node.run('ip', 'link', 'set', port, 'down')
+    await ring.says(/in is down; capture goes on when it is up again/)
+    // One that is started meanwhile waits as well.
+    const late = await capturing(t, node, '-i', port, '-w', join(at, 'late.ipfix'))
+    await late.says(/in is down; capture goes on when it is up again/)
+    node.run('ip', 'link', 'set', port, 'up')
+    const again = sendFrames(sender, 'out', lab, 20_000)
+    sent += again
+    const {code, stderr} = await interrupted(ring)
+    t.is(code, 0)
+    t.regex(
+      stderr,
+      new RegExp(`kernel: ${sent} packets in, ${sent} out, noted interface-down 1\\n`),
+    )
+    t.regex((await interrupted(late)).stderr, new RegExp(`kernel: ${again} packets in`))
+  },
+)
+
+needing(noNamespaces, noSender)(
+  'of two interfaces the one that is left goes on, and the status tells that one went away',
+  async (t) => {
+    const {sender, node, port} = mirror(t)
+    cable(sender, 'out2', node, 'in2')
+    const file = join(folder(t), 'live.ipfix')
+    const running = await capturing(t, node, '-i', port, '-i', 'in2', '-w', file)
+    let sent = sendFrames(sender, 'out', lab, 20_000)
+    node.run('ip', 'link', 'del', port)
+    await running.says(/cannot capture on in: the interface went away/)
+    sent += sendFrames(sender, 'out2', lab, 20_000)
+    const {code, stderr} = await interrupted(running)
+    t.is(code, 1)
+    t.regex(stderr, new RegExp(`kernel: ${sent} packets in, ${sent} out`))
+    t.true((await sums(t, file)).packets > 0)
   },
 )

@@ -5,9 +5,16 @@ import {parseSize} from '../../cli/values.js'
 import {loadNative} from '../../io/native.js'
 import {dropPrivileges} from '../../io/privileges.js'
 import {backends} from '../../metering/backends/index.js'
-import type {LiveAddon} from '../../metering/backends/tpacket.js'
-import type {KernelCounters, LiveBackend, LiveCapture, ShareOf} from '../../metering/live.js'
+import {
+  goneFault,
+  type KernelCounters,
+  type LiveBackend,
+  type LiveCapture,
+  type LiveSource,
+  type ShareOf,
+} from '../../metering/live.js'
 import type {MeterCounters, MeterOptions} from '../../metering/meter.js'
+import type {LiveAddon} from '../../metering/native-live.js'
 import {selectorByName} from '../../metering/selector-by-name.js'
 import {ownedSlots, parseShare} from '../../metering/share.js'
 import {shareProgram} from '../../metering/share-bpf.js'
@@ -34,7 +41,7 @@ export const liveFlags = {
     summary: 'Packets to take, in the language of pcap-filter(7).',
   }),
   backend: Flags.string({
-    helpValue: 'NAME',
+    helpValue: 'tpacket|af-xdp',
     default: 'tpacket',
     summary: 'How packets are taken from the interface.',
   }),
@@ -125,23 +132,21 @@ export async function captureLive(
   if (snapOctets < 1 || snapOctets > WHOLE_FRAME) {
     throw new DartaError('DARTA_USAGE', `--snaplen goes from 1 to ${WHOLE_FRAME}`)
   }
-  const live = await backend.open(
-    {
-      interfaces: [...new Set(flags.interface)],
-      filter: flags.filter,
-      // A Packet Report's section begins behind the link header.
-      snapOctets:
-        options.emit === 'packets' ? Math.max(snapOctets, options.sectionOctets + 64) : snapOctets,
-      ringOctets: flags.buffer,
-      promiscuous: !flags['no-promiscuous'],
-      threads: flags.threads,
-      share: await shareOf(flags),
-    },
-    options,
-    addon,
-  )
+  const source: LiveSource = {
+    interfaces: [...new Set(flags.interface)],
+    filter: flags.filter,
+    // A Packet Report's section begins behind the link header.
+    snapOctets:
+      options.emit === 'packets' ? Math.max(snapOctets, options.sectionOctets + 64) : snapOctets,
+    ringOctets: flags.buffer,
+    promiscuous: !flags['no-promiscuous'],
+    threads: flags.threads,
+    share: await shareOf(flags),
+  }
+  const live = await backend.open(source, options, addon)
   try {
     dropPrivileges(addon, flags.user, flags.group)
+    if (backend.caution !== undefined) command.note(backend.caution(source))
     command.note(`capturing on ${flags.interface.join(', ')} by ${flags.backend}`)
     await run(command, live, await openOutput())
   } finally {
@@ -166,9 +171,13 @@ async function run(
   command.onStop(() => live.stop())
   command.signal.addEventListener('abort', () => live.stop(), {once: true})
   let gone: DartaError | undefined
+  const notice = (name: string, what: 'down' | 'gone'): void => {
+    if (what === 'gone') command.report(goneFault(name))
+    else command.note(`${name} is down; capture goes on when it is up again`)
+  }
   try {
     try {
-      for await (const outputs of live.outputs()) await exporter.write(outputs)
+      for await (const outputs of live.outputs(notice)) await exporter.write(outputs)
     } catch (error) {
       // The interface went away: what was metered until then is good, and written.
       if (!(error instanceof DartaError) || error.code !== 'DARTA_INTERFACE') throw error
@@ -226,6 +235,8 @@ function enterKernel(account: StageLedger, list: readonly KernelCounters[]): voi
   account.in = list.reduce((sum, one) => sum + one.packets, 0)
   account.out = account.in - drops
   if (drops > 0) account.lost.set('ring-full', drops)
+  const downs = list.reduce((sum, one) => sum + one.downs, 0)
+  if (downs > 0) account.noted.set('interface-down', downs)
 }
 
 function enterMeter(account: StageLedger, counters: MeterCounters): void {

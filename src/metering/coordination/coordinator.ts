@@ -1,0 +1,330 @@
+import {assignSlots} from './assign-slots.js'
+import type {Beat, Message} from './message.js'
+import {changesOf, indexOf, isNewer, type Plan, type PlanNode} from './plan.js'
+import type {Instant, Timing} from './timing.js'
+
+/** A message and the node that it goes to. */
+export interface Outgoing {
+  readonly to: string
+  readonly message: Message
+}
+
+/** How a group divides its link. */
+export interface GroupSettings {
+  readonly redundancy: number
+  /** Name of the selector. */
+  readonly by: string
+  readonly seed: number
+}
+
+/** What the coordinator knows of one node. */
+export interface NodeStatus {
+  readonly node: PlanNode
+  readonly beat: Beat
+  /** Ms since its last beat. */
+  readonly silentMs: number
+  /** Its clock less the coordinator's, ms, as near as beats can tell. */
+  readonly clockMs: number
+  readonly state: 'in' | 'joining' | 'leaving' | 'refused'
+}
+
+/**
+ * Decides who is in the group and makes its plans. Pure: it is told messages and times, and says what to send.
+ *
+ * A new coordinator makes no plan until it has heard of all nodes of the old one or their time has run out. A plan in
+ * which slots change hands between live nodes begins `leadMs` later; one after a death as soon as it can be everywhere.
+ * It is confirmed when every node has it.
+ */
+export interface Coordinator {
+  receive(message: Message, now: Instant): Outgoing[]
+  /** The connection to a node broke: it has `graceMs` to come back. */
+  broke(id: string, now: Instant): void
+  tick(now: Instant): Outgoing[]
+  plan(): Plan | undefined
+  status(now: Instant): NodeStatus[]
+}
+
+export interface CoordinatorOptions extends GroupSettings {
+  readonly id: string
+  readonly timing: Timing
+  readonly start: Instant
+  /** What it knew as a node: the plan in force and how far the others were. */
+  readonly plan?: Plan | undefined
+  readonly thru?: ReadonlyMap<string, number>
+  /** A line for people. */
+  readonly note?: (text: string) => void
+}
+
+interface Known {
+  beat: Beat
+  heard: number
+  broke: number | undefined
+  /** Its clock less ours in the last beats; delays only make it smaller. */
+  offsets: number[]
+  accepted: boolean
+  refused: boolean
+  leaving: boolean
+}
+
+const OFFSETS = 10
+const TERMS = 1024
+
+export function createCoordinator(options: CoordinatorOptions): Coordinator {
+  const {id: self, timing, note = () => {}} = options
+  const known = new Map<string, Known>()
+  const thru = new Map(options.thru)
+  let plan = options.plan
+  /** Highest term that anybody has told. */
+  let seen = {
+    term: plan?.term ?? 0,
+    epoch: plan?.epoch ?? 0,
+    confirmed: plan?.confirmed ?? false,
+  }
+  let settled = false
+  let ownTerm: number | undefined
+
+  function receive(message: Message, now: Instant): Outgoing[] {
+    switch (message.type) {
+      case 'plan':
+        if (isNewer(message.plan, plan)) {
+          plan = message.plan
+          remember(plan)
+        }
+        return []
+      case 'leave': {
+        const member = known.get(message.id)
+        if (member !== undefined) member.leaving = true
+        return []
+      }
+      case 'beat':
+        return beat(message, now)
+      case 'pulse':
+      case 'refusal':
+        return []
+    }
+  }
+
+  function remember(number: {term: number; epoch: number; confirmed: boolean}): void {
+    if (isNewer(number, seen)) seen = {...number}
+  }
+
+  function beat(message: Beat, now: Instant): Outgoing[] {
+    const {id} = message.node
+    let member = known.get(id)
+    if (member === undefined) {
+      member = {
+        beat: message,
+        heard: now.mono,
+        broke: undefined,
+        offsets: [],
+        accepted: false,
+        refused: false,
+        leaving: false,
+      }
+      known.set(id, member)
+    }
+    // Late ones tell nothing new.
+    if (message.sent < member.beat.sent) return []
+    member.beat = message
+    member.heard = now.mono
+    member.broke = undefined
+    member.offsets.push(message.clock - now.wall)
+    if (member.offsets.length > OFFSETS) member.offsets.shift()
+    thru.set(id, message.thru)
+    remember(message)
+    const out: Outgoing[] = []
+    checkClock(id, member, out)
+    out.push(...answer(member))
+    return out
+  }
+
+  /** A node whose clock is off takes and leaves packets at other instants than the others. */
+  function checkClock(id: string, member: Known, out: Outgoing[]): void {
+    if (member.accepted) return
+    const offset = Math.max(...member.offsets)
+    const enough = member.offsets.length === OFFSETS
+    const isSound = Math.abs(offset) <= timing.guardMs / 2
+    if (isSound || (enough && Math.abs(offset) <= timing.guardMs)) {
+      member.accepted = true
+      member.refused = false
+      return
+    }
+    if (!enough) return
+    const side = offset > 0 ? 'ahead of' : 'behind'
+    const reason = `its clock is ${Math.round(Math.abs(offset))} ms ${side} the coordinator's, more than the guard band of ${timing.guardMs} ms`
+    if (!member.refused) note(`node ${id} is refused: ${reason}`)
+    member.refused = true
+    out.push({to: id, message: {type: 'refusal', id, reason}})
+  }
+
+  function answer(member: Known): Outgoing[] {
+    const {id} = member.beat.node
+    const out: Outgoing[] = []
+    if (plan !== undefined && isNewer(plan, member.beat)) {
+      out.push({to: id, message: {type: 'plan', plan}})
+    }
+    out.push({
+      to: id,
+      message: {
+        type: 'pulse',
+        coordinator: self,
+        term: plan?.term ?? 0,
+        epoch: plan?.epoch ?? 0,
+        echo: member.beat.sent,
+        planned: plan !== undefined,
+        thru: (plan?.nodes ?? []).flatMap((node) => {
+          const ms = thru.get(node.id)
+          return ms === undefined ? [] : [{id: node.id, thru: ms}]
+        }),
+      },
+    })
+    return out
+  }
+
+  const isAlive = (member: Known | undefined, now: Instant): member is Known =>
+    member !== undefined &&
+    now.mono - member.heard <= timing.ttlMs &&
+    (member.broke === undefined || now.mono - member.broke <= timing.graceMs)
+
+  function tick(now: Instant): Outgoing[] {
+    for (const [id, member] of known) {
+      // Who was never in the plan and is silent is forgotten.
+      if (!isAlive(member, now) && (plan === undefined || indexOf(plan, id) < 0)) known.delete(id)
+    }
+    if (!settled && !settle(now)) return []
+    const before = plan
+    decidePlan(now)
+    confirm(now)
+    if (plan === before || plan === undefined) return []
+    const news: Message = {type: 'plan', plan}
+    return [...known.keys()].map((to) => ({to, message: news}))
+  }
+
+  /** Whether enough is known to make plans. */
+  function settle(now: Instant): boolean {
+    const waited = now.mono - options.start.mono
+    const isBehind = plan === undefined ? seen.epoch > 0 : isNewer(seen, plan)
+    const all =
+      plan !== undefined &&
+      plan.nodes.every(({id}) => known.get(id)?.accepted === true) &&
+      !isBehind
+    // Of several nodes that start together the first plan should have all.
+    if (!all && (waited < timing.ttlMs || (isBehind && waited < 3 * timing.ttlMs))) return false
+    settled = true
+    return true
+  }
+
+  function decidePlan(now: Instant): void {
+    const members = [...known.values()].filter((member) => isAlive(member, now))
+    const able = members.filter((member) => member.accepted && !member.leaving)
+    if (plan === undefined) {
+      if (able.length > 0) make(now, able.map(({beat: {node}}) => node).sort(byId), [])
+      return
+    }
+    const current = plan
+    // A node that began anew under its old name knows nothing of the plan that it was in.
+    const restarted = (id: string): boolean => {
+      const member = known.get(id)
+      return member !== undefined && member.beat.epoch === 0 && current.confirmed
+    }
+    const dead = current.nodes.filter(({id}) => !isAlive(known.get(id), now) || restarted(id))
+    if (dead.length > 0) {
+      const rest = current.nodes.filter((node) => !dead.includes(node))
+      for (const {id} of dead) note(`node ${id} is gone`)
+      make(
+        now,
+        rest,
+        dead.map(({id}) => ({id, thru: thru.get(id) ?? 0})),
+      )
+      return
+    }
+    if (!current.confirmed || now.wall < current.at + timing.guardMs) return
+    const leaving = new Set(
+      members.filter(({leaving: goes}) => goes).map(({beat: {node}}) => node.id),
+    )
+    const stay = current.nodes
+      .filter(({id}) => !leaving.has(id))
+      .map((node) => known.get(node.id)?.beat.node ?? node)
+    const joining = able
+      .map(({beat: {node}}) => node)
+      .filter(({id}) => indexOf(current, id) < 0)
+      .sort(byId)
+    const changed =
+      joining.length > 0 ||
+      stay.length < current.nodes.length ||
+      stay.some(({weight}, i) => weight !== current.nodes[i].weight) ||
+      current.redundancy !== options.redundancy ||
+      current.by !== options.by ||
+      current.seed !== options.seed
+    if (changed) make(now, [...stay, ...joining], [])
+  }
+
+  function make(now: Instant, nodes: PlanNode[], lost: Plan['lost']): void {
+    ownTerm ??= (Math.floor(seen.term / TERMS) + 1) * TERMS + (hash(self) % TERMS)
+    const sameShape = plan === undefined || plan.redundancy === options.redundancy
+    const lead = lost.length > 0 ? timing.lossLeadMs : timing.leadMs
+    const made = {
+      term: ownTerm,
+      epoch: Math.max(seen.epoch, plan?.epoch ?? 0) + 1,
+      at: Math.max(Math.ceil(now.wall) + lead, plan?.at ?? 0),
+      coordinator: self,
+      redundancy: options.redundancy,
+      guardMs: timing.guardMs,
+      by: options.by,
+      seed: options.seed,
+      nodes,
+      places: assignSlots(nodes, options.redundancy, sameShape ? plan : undefined),
+      lost,
+      confirmed: nodes.length === 0,
+    }
+    plan = {...made, changes: changesOf(made, plan)}
+    remember(plan)
+  }
+
+  function confirm(now: Instant): void {
+    if (plan === undefined || plan.confirmed) return
+    const {term, epoch} = plan
+    const all = plan.nodes.every(({id}) => {
+      const member = known.get(id)
+      return isAlive(member, now) && member.beat.term === term && member.beat.epoch === epoch
+    })
+    if (!all) return
+    plan = {...plan, confirmed: true}
+    remember(plan)
+  }
+
+  return {
+    receive,
+    broke(id, now) {
+      const member = known.get(id)
+      if (member !== undefined) member.broke ??= now.mono
+    },
+    tick,
+    plan: () => plan,
+    status: (now) =>
+      [...known.values()]
+        .filter((member) => isAlive(member, now))
+        .map((member) => ({
+          node: member.beat.node,
+          beat: member.beat,
+          silentMs: now.mono - member.heard,
+          clockMs: Math.max(...member.offsets),
+          state: member.leaving
+            ? 'leaving'
+            : member.refused
+              ? 'refused'
+              : plan !== undefined && indexOf(plan, member.beat.node.id) >= 0
+                ? 'in'
+                : 'joining',
+        })),
+  }
+}
+
+const byId = (a: PlanNode, b: PlanNode): number => (a.id < b.id ? -1 : 1)
+
+/** So that two coordinators that begin at once have different terms. */
+function hash(id: string): number {
+  let h = 0x811c9dc5
+  for (const octet of new TextEncoder().encode(id)) h = Math.imul(h ^ octet, 0x01000193) >>> 0
+  return h
+}

@@ -1,0 +1,284 @@
+import {
+  createCoordinator,
+  type Coordinator,
+  type GroupSettings,
+  type Outgoing,
+} from './coordinator.js'
+import {recoveriesOf, viewOf, type EpochView, type Recovery} from './division.js'
+import type {Message, NodeNumbers} from './message.js'
+import {indexOf, isNewer, type Plan, type PlanNode} from './plan.js'
+import type {Instant, Timing} from './timing.js'
+
+/** The coordinator that the user named; nodes are candidates by their ids. */
+export const ORIGIN = ''
+
+/** What the node has to change in how it takes packets. Called while a message is received. */
+export interface PlanChange {
+  readonly plan: Plan
+  /** By `at`, the earliest first. */
+  readonly views: readonly EpochView[]
+  readonly recoveries: readonly Recovery[]
+}
+
+/**
+ * A capture node's part of the protocol. Pure: it is told messages and times, and says what to send.
+ *
+ * It follows one candidate for coordinator: the one that the user named, or, where that is silent, the first node of the
+ * plan that answers. When its own turn comes it becomes the coordinator, until one that comes before it is back and has
+ * been told the plan. It goes on capturing by the plan that it has, whatever happens to the coordinator.
+ */
+export interface GroupNode {
+  receive(message: Message, from: string, now: Instant): Outgoing[]
+  /** Call it every beat, or more often. */
+  tick(now: Instant, report: {readonly thru: number; readonly numbers: NodeNumbers}): Outgoing[]
+  /** A candidate cannot be reached at all, or a node that this one coordinates broke its connection. */
+  broke(peer: string, now: Instant): void
+  /** Asks to be left out of the next plan. */
+  leave(): void
+  /** Whether the others have taken over: nothing more is this node's. */
+  hasLeft(now: Instant): boolean
+  plan(): Plan | undefined
+  views(): readonly EpochView[]
+  /** Up to this capture time, ms since 1970, the coordinator counts on this node. */
+  leaseMs(): number
+  /** Who it follows: ORIGIN, the id of a node, or its own. */
+  follows(): string
+  /** The coordinator that it is, if it is one. */
+  coordinator(): Coordinator | undefined
+  /** Candidates that must be connected to, the first is followed; its own id is not among them. */
+  peers(): string[]
+}
+
+export interface GroupNodeOptions {
+  readonly node: PlanNode
+  readonly timing: Timing
+  readonly start: Instant
+  /** For a group that it would be the first coordinator of; a plan's own settings stay. */
+  readonly settings: GroupSettings
+  /** Whether it may become the coordinator. */
+  readonly candidate: boolean
+  readonly onPlan: (change: PlanChange) => void
+  readonly onRefusal?: (reason: string) => void
+  readonly note?: (text: string) => void
+}
+
+/** Plans that still may say something of packets that come now. */
+const HISTORY = 16
+
+export function createGroupNode(options: GroupNodeOptions): GroupNode {
+  const {node, timing, note = () => {}} = options
+  const self = node.id
+  let history: {plan: Plan; confirmedAt: number | undefined}[] = []
+  let views: EpochView[] = []
+  let following: string = ORIGIN
+  let heard = options.start.mono
+  let lease = -Infinity
+  let coordinator: Coordinator | undefined
+  let lastBeat = -Infinity
+  let leaving = false
+  /** How far others were when last heard of, for the case that this node becomes the coordinator. */
+  const thru = new Map<string, number>()
+
+  const newest = (): Plan | undefined => history.at(-1)?.plan
+
+  /** In the order in which they are tried. */
+  function candidates(): string[] {
+    const nodes = newest()?.nodes ?? []
+    return [
+      ORIGIN,
+      ...nodes
+        .filter(({id, address}) => address !== undefined || (id === self && options.candidate))
+        .map(({id}) => id),
+    ]
+  }
+
+  function rank(candidate: string): number {
+    const at = candidates().indexOf(candidate)
+    return at < 0 ? Infinity : at
+  }
+
+  function receive(message: Message, from: string, now: Instant): Outgoing[] {
+    switch (message.type) {
+      case 'plan': {
+        const out = coordinator?.receive(message, now) ?? []
+        adopt(message.plan, now)
+        return out
+      }
+      case 'pulse':
+        return pulse(message, from, now)
+      case 'beat':
+        thru.set(message.node.id, message.thru)
+        return coordinator?.receive(message, now) ?? []
+      case 'leave':
+        return coordinator?.receive(message, now) ?? []
+      case 'refusal':
+        if (message.id === self && from === following) options.onRefusal?.(message.reason)
+        return []
+    }
+  }
+
+  function pulse(
+    message: Extract<Message, {type: 'pulse'}>,
+    from: string,
+    now: Instant,
+  ): Outgoing[] {
+    const plan = newest()
+    const out: Outgoing[] = []
+    // A coordinator that knows less is told.
+    if (plan !== undefined && isNewer(plan, {...message, confirmed: plan.confirmed})) {
+      out.push({to: from, message: {type: 'plan', plan}})
+    }
+    const isBetter = rank(from) < rank(following) && message.planned
+    if (isBetter && from !== self) {
+      if (coordinator !== undefined) note('the coordinator is back')
+      coordinator = undefined
+      following = from
+    }
+    if (from !== following) return out
+    heard = now.mono
+    for (const one of message.thru) thru.set(one.id, Math.max(one.thru, thru.get(one.id) ?? 0))
+    if (plan !== undefined && indexOf(plan, self) >= 0) {
+      lease = Math.max(lease, now.wall - (now.mono - message.echo) + timing.ttlMs)
+    }
+    return out
+  }
+
+  function adopt(plan: Plan, now: Instant): void {
+    const old = newest()
+    if (!isNewer(plan, old)) return
+    const known = history.find(
+      (one) => one.plan.term === plan.term && one.plan.epoch === plan.epoch,
+    )
+    if (known !== undefined) {
+      // The same one, confirmed now.
+      known.plan = plan
+      known.confirmedAt = now.wall
+      rebuild()
+      options.onPlan({plan, views, recoveries: []})
+      return
+    }
+    // What another coordinator had planned and nobody else knows is void.
+    history = history.filter((one) => one.plan.epoch < plan.epoch)
+    const recoveries = recoveriesOf(
+      plan,
+      history.map((one) => one.plan),
+      self,
+    )
+    history.push({plan, confirmedAt: plan.confirmed ? now.wall : undefined})
+    if (history.length > HISTORY) history.shift()
+    rebuild()
+    options.onPlan({plan, views, recoveries})
+  }
+
+  function rebuild(): void {
+    let confirmedAt: number | undefined
+    views = []
+    for (const one of history.toReversed()) {
+      // When all have a later plan, nobody waits for this one any more.
+      confirmedAt = one.confirmedAt ?? confirmedAt
+      views.unshift(viewOf(one.plan, self, confirmedAt))
+    }
+  }
+
+  function tick(
+    now: Instant,
+    report: {readonly thru: number; readonly numbers: NodeNumbers},
+  ): Outgoing[] {
+    if (following !== self && now.mono - heard > timing.ttlMs) next(now)
+    const out: Outgoing[] = []
+    if (now.mono - lastBeat >= timing.beatMs) {
+      lastBeat = now.mono
+      const plan = newest()
+      const beat: Message = {
+        type: 'beat',
+        node,
+        term: plan?.term ?? 0,
+        epoch: plan?.epoch ?? 0,
+        confirmed: plan?.confirmed ?? false,
+        thru: report.thru,
+        sent: now.mono,
+        clock: now.wall,
+        numbers: report.numbers,
+      }
+      const messages: Message[] = leaving ? [beat, {type: 'leave', id: self}] : [beat]
+      for (const message of messages) {
+        for (const to of peers()) out.push({to, message})
+        if (coordinator !== undefined) {
+          out.push(...own(coordinator.receive(message, now), now))
+        }
+      }
+    }
+    if (coordinator !== undefined) out.push(...own(coordinator.tick(now), now))
+    return out
+  }
+
+  /** What its own coordinator says to itself needs no way. */
+  function own(list: readonly Outgoing[], now: Instant): Outgoing[] {
+    const others: Outgoing[] = []
+    for (const one of list) {
+      if (one.to === self) receive(one.message, self, now)
+      else others.push(one)
+    }
+    return others
+  }
+
+  /** The followed candidate is silent: the next one. */
+  function next(now: Instant): void {
+    const list = candidates()
+    const at = list.indexOf(following)
+    const to = list[(at + 1) % list.length]
+    heard = now.mono
+    if (to === following) return
+    following = to
+    if (to !== self) return
+    note('the coordinator is gone: this node coordinates now')
+    const plan = newest()
+    coordinator = createCoordinator({
+      id: self,
+      redundancy: plan?.redundancy ?? options.settings.redundancy,
+      by: plan?.by ?? options.settings.by,
+      seed: plan?.seed ?? options.settings.seed,
+      timing,
+      start: now,
+      plan,
+      thru,
+      note,
+    })
+  }
+
+  function peers(): string[] {
+    const list = candidates()
+    const better = list.slice(0, Math.max(list.indexOf(following), 0)).filter((id) => id !== self)
+    return following === self ? better : [following, ...better]
+  }
+
+  return {
+    receive,
+    tick,
+    broke(peer, now) {
+      coordinator?.broke(peer, now)
+      // A coordinator that has ended refuses connections; its time need not run out.
+      if (peer === following && following !== self) {
+        heard = Math.min(heard, now.mono - timing.ttlMs + timing.graceMs)
+      }
+    },
+    leave() {
+      leaving = true
+    },
+    hasLeft(now) {
+      const last = history.at(-1)
+      if (!leaving) return false
+      if (last === undefined || indexOf(last.plan, self) >= 0) {
+        // With nobody else there is nobody to wait for.
+        return last === undefined || last.plan.nodes.length === 1
+      }
+      return now.wall > (views.at(-1)?.bandEnd ?? 0)
+    },
+    plan: newest,
+    views: () => views,
+    leaseMs: () => lease,
+    follows: () => following,
+    coordinator: () => coordinator,
+    peers,
+  }
+}

@@ -1,0 +1,196 @@
+import {readFileSync} from 'node:fs'
+import {bothPrograms, type BpfInstruction} from './bpf-assembler.js'
+import {compileFilter} from './compile-filter.js'
+import {
+  goneFault,
+  openFault,
+  sumCounters,
+  type KernelCounters,
+  type LiveCapture,
+  type LiveSource,
+} from './live.js'
+import type {MeterOptions} from './meter.js'
+import {
+  addonOptions,
+  readCounters,
+  readOutputs,
+  type AddonCounters,
+  type AddonOptions,
+} from './native.js'
+import {DartaError} from '../record/errors.js'
+
+/** The part of the native addon that captures; src/io/native.ts tells what its functions do. */
+export interface LiveAddon<Handle = unknown> {
+  liveOpen(
+    options: AddonOptions & {readonly threads: number},
+    sources: readonly (RingOptions | XdpSocketOptions)[],
+  ): Handle | [call: string, errno: number, source: number]
+  liveStart(live: Handle, wake: () => void): void
+  liveTake(live: Handle): unknown[]
+  liveNotices(live: Handle): number[]
+  liveStop(live: Handle): void
+  liveFlush(live: Handle): void
+  liveCounters(live: Handle): AddonCounters[]
+  liveStatistics(live: Handle): number[]
+  liveClose(live: Handle): void
+}
+
+export interface RingOptions {
+  readonly interface: string
+  readonly ringOctets: number
+  readonly promiscuous: boolean
+  readonly filter: Uint8Array
+  readonly fanoutGroup: number
+  readonly fanout: Uint8Array
+}
+
+export interface XdpSocketOptions {
+  readonly interface: string
+  readonly queue: number
+  readonly queues: number
+  readonly ringOctets: number
+  readonly snapOctets: number
+  readonly promiscuous: boolean
+  readonly instructions: Uint8Array
+}
+
+/** LINKTYPE_ numbers of hardware types (ARPHRD_) whose link header the kernel gives as it is. */
+const linkTypes: Readonly<Record<number, number>> = {
+  1: 1,
+  772: 1,
+  519: 101,
+  65534: 101,
+  768: 101,
+  769: 101,
+  776: 101,
+}
+const RAW_IP = 101
+const [ENODEV, ENETDOWN] = [19, 100]
+
+/** @throws DartaError DARTA_NATIVE_MISSING */
+export function needAddon(addon: LiveAddon | undefined): LiveAddon {
+  if (addon !== undefined) return addon
+  throw new DartaError(
+    'DARTA_NATIVE_MISSING',
+    'live capture needs the native addon: npm run build; --backend libpcap does without',
+  )
+}
+
+/** What the kernel lets through: the user's filter and the share, cut to the snap length. */
+export async function filterOf(source: LiveSource, name: string): Promise<BpfInstruction[]> {
+  // A cooked socket's filter sees the packet without any link header.
+  const seen = linkTypeOf(name) ?? RAW_IP
+  const whole: BpfInstruction[] = [{code: 0x06, jt: 0, jf: 0, k: source.snapOctets}]
+  const share = source.share?.program(seen, source.snapOctets) ?? whole
+  if (source.filter === undefined) return share
+  return bothPrograms(await compileFilter(source.filter, seen), share)
+}
+
+function linkTypeOf(name: string): number | undefined {
+  if (name === 'any') return undefined
+  try {
+    return linkTypes[Number(readFileSync(`/sys/class/net/${name}/type`, 'utf8'))]
+  } catch {
+    // The backend itself tells what is wrong with the name.
+    return 1
+  }
+}
+
+/**
+ * Opens sources whose meters run in the addon's threads.
+ *
+ * @param owner the interface of each source
+ * @param fault what a failed call means
+ */
+export function openNative(
+  addon: LiveAddon,
+  options: MeterOptions & {readonly threads: number},
+  sources: readonly (RingOptions | XdpSocketOptions)[],
+  owner: readonly string[],
+  fault: typeof openFault,
+): LiveCapture {
+  const {threads, ...meter} = options
+  const live = addon.liveOpen({...addonOptions(meter), threads}, sources)
+  if (Array.isArray(live)) {
+    const [call, errno, source] = live as [string, number, number]
+    throw fault(call, errno, owner[source])
+  }
+  return running(addon, live, owner)
+}
+
+function running(addon: LiveAddon, live: unknown, owner: readonly string[]): LiveCapture {
+  let wake: (() => void) | undefined
+  let woken = false
+  const downs = new Map<string, number>()
+  /** Sources of each interface that are still there. */
+  const left = new Map<string, number>()
+  for (const name of owner) left.set(name, (left.get(name) ?? 0) + 1)
+  /** Each interface once, though it may have several sources. */
+  function notices(): Map<string, 'down' | 'gone'> {
+    const list = addon.liveNotices(live)
+    const found = new Map<string, 'down' | 'gone'>()
+    for (let i = 0; i < list.length; i += 2) {
+      const name = owner[list[i]]
+      if (list[i + 1] === ENETDOWN) found.set(name, 'down')
+      else {
+        left.set(name, left.get(name)! - 1)
+        if (left.get(name) === 0) found.set(name, 'gone')
+      }
+    }
+    for (const [name, what] of found) {
+      if (what === 'down') downs.set(name, (downs.get(name) ?? 0) + 1)
+    }
+    return found
+  }
+  return {
+    async *outputs(notice) {
+      addon.liveStart(live, () => {
+        woken = true
+        wake?.()
+      })
+      for (;;) {
+        woken = false
+        const taken = addon.liveTake(live)
+        const [ended, error] = taken as number[]
+        const outputs = readOutputs(taken)
+        if (outputs.length > 0) yield outputs
+        for (const [name, what] of notices()) notice(name, what)
+        if (ended === 1) {
+          if (error === -1) {
+            throw new DartaError(
+              'DARTA_FLOW_TABLE_FULL',
+              'the flow table is full: no room for more',
+            )
+          }
+          if (error === ENODEV) {
+            throw goneFault([...left.keys()].filter((name) => left.get(name)! > 0).join(', '))
+          }
+          if (error !== 0) throw openFault('the socket', error, owner.join(', '))
+          return
+        }
+        if (!woken) await new Promise<void>((resolve) => (wake = resolve))
+        wake = undefined
+      }
+    },
+    stop: () => addon.liveStop(live),
+    flush: () => addon.liveFlush(live),
+    counters: () => sumCounters(addon.liveCounters(live).map(readCounters)),
+    kernel() {
+      const numbers = addon.liveStatistics(live)
+      const sums = new Map<string, {packets: number; drops: number; freezes: number}>()
+      owner.forEach((name, i) => {
+        const sum = sums.get(name) ?? {packets: 0, drops: 0, freezes: 0}
+        sum.packets += numbers[4 * i]
+        sum.drops += numbers[4 * i + 1]
+        sum.freezes += numbers[4 * i + 2]
+        sums.set(name, sum)
+      })
+      return [...sums].map(([name, sum]): KernelCounters => ({
+        interface: name,
+        ...sum,
+        downs: downs.get(name) ?? 0,
+      }))
+    },
+    close: () => addon.liveClose(live),
+  }
+}

@@ -1,0 +1,78 @@
+import type {ExecutionContext} from 'ava'
+import {framesOf} from '../support/captures.js'
+import {bin, darta, start, type Ended, type Running} from '../support/darta.js'
+import {cable, host, type Host} from '../support/namespaces.js'
+import {root} from '../support/needing.js'
+
+/** Traffic of our own with everything in it. */
+export const lab = `${root}test/fixtures/lab.pcap`
+
+/** A mirror port: what is sent at `sender` arrives at `port` of `node`. */
+export function mirror(t: ExecutionContext): {sender: Host; node: Host; port: string} {
+  const sender = host(t)
+  const node = host(t)
+  cable(sender, 'out', node, 'in')
+  return {sender, node, port: 'in'}
+}
+
+/** Starts `capture` on a host and waits until it captures. */
+export async function capturing(
+  t: ExecutionContext,
+  at: Host,
+  ...words: string[]
+): Promise<Running> {
+  const running = start(t, at.enter[0], [...at.enter.slice(1), bin, 'capture', ...words])
+  await running.says(/capturing on/)
+  return running
+}
+
+/** Interrupts a capture and gives how it ended. */
+export async function interrupted(running: Running): Promise<Ended> {
+  running.child.kill('SIGINT')
+  return running.ended
+}
+
+/** What `info` counts in the records of a file. */
+export async function sums(
+  t: ExecutionContext,
+  file: string,
+): Promise<{packets: number; octets: number}> {
+  const {stdout} = await darta(t, ['info', '-q', '-r', file, '-o', 'json'])
+  const info = JSON.parse(stdout.toString()) as {packetCount: number; octetCount: number}
+  return {packets: info.packetCount, octets: info.octetCount}
+}
+
+/** tcpdump beside the captures: what a program that knows nothing of ours sees. */
+export async function tcpdump(
+  t: ExecutionContext,
+  at: Host,
+  port: string,
+  file: string,
+): Promise<Running> {
+  const options = [
+    '-i',
+    port,
+    '-w',
+    file,
+    '-n',
+    '-U',
+    // A signal would let what the kernel still holds go unread.
+    '-c',
+    String(framesOf(lab).length),
+    '-B',
+    '65536',
+    '--time-stamp-precision=nano',
+    '-Z',
+    'root',
+  ]
+  const running = start(t, at.enter[0], [...at.enter.slice(1), 'tcpdump', ...options])
+  await running.says(/listening on/)
+  return running
+}
+
+/** Waits until tcpdump has seen all that was sent; one that missed some is ended, and what it has is compared. */
+export async function satisfied(witness: Running): Promise<void> {
+  const timer = setTimeout(() => witness.child.kill('SIGINT'), 10_000)
+  await witness.ended
+  clearTimeout(timer)
+}
