@@ -26,6 +26,7 @@ const registryFolders = [
   'src/metering/selectors',
   'src/mediation/processes',
   'src/processing/analysis/apps',
+  'src/mediation/protocols',
   'src/processing/routing/functions',
   'src/presentation/renderers',
 ]

@@ -136,7 +136,7 @@ async function readableFormat(spec: string, flag: string): Promise<Format> {
  * Gives several inputs of one format one account, and all of them their place before the stages that
  * were opened since: accounts stand in the order of the data, but decoders are made when input comes.
  */
-class SharedLedger extends Ledger {
+export class SharedLedger extends Ledger {
   readonly #target: Ledger
   #place: number
 

@@ -39,6 +39,7 @@ export function holdSet(
     dropped: 0,
     released: 0,
     claimed: -1,
+    counts: domain.sequence.counts,
   })
   const size = end - at
   unread.octets += size - SET_HEADER_OCTETS

@@ -11,6 +11,8 @@ const FIRST_RECENT = 4
 const MAX_GAP_AT_WRAP = 1048576
 /** Gaps that late Messages may still fill. */
 const MAX_GAPS = 256
+/** Old Messages in order, one behind the other, that are no late ones but a restarted Exporter whose clock is behind. */
+const MAX_OLD_IN_ROW = 16
 
 /**
  * Data Sets of one Message that could not be read: without a Template their records cannot be counted. What
@@ -29,6 +31,38 @@ export interface UnreadSets {
   released: number
   /** Records that were in them, by the sequence numbers; −1: not known. */
   claimed: number
+  /** Of the domain they belong to. */
+  readonly counts: SequenceCounts
+}
+
+/** What is known of the losses of one Observation Domain in one session. */
+export interface SequenceCounts {
+  /** Messages that were read. */
+  messages: number
+  /** Data Records in them. */
+  records: number
+  /** What sequence numbers say never came: records, or Messages where those are counted. */
+  missing: number
+  /** Records that came and could not be read. */
+  lost: number
+  /** Messages that came once more. */
+  duplicates: number
+  /** Messages that came late. */
+  reordered: number
+  /** How often the numbers began anew. */
+  resets: number
+}
+
+export function createSequenceCounts(): SequenceCounts {
+  return {
+    messages: 0,
+    records: 0,
+    missing: 0,
+    lost: 0,
+    duplicates: 0,
+    reordered: 0,
+    resets: 0,
+  }
 }
 
 /** What is known of the sequence numbers of one Observation Domain in one session. RFC 7011 section 3.1. */
@@ -48,6 +82,10 @@ export interface DomainSequence {
   recentCount: number
   /** [sequence number, records] of gaps, oldest first. */
   gaps: [number, number][]
+  readonly counts: SequenceCounts
+  /** Messages in a row that were old and followed each other, and the number behind the last of them. */
+  oldInRow: number
+  oldExpected: number
 }
 
 export function createDomainSequence(): DomainSequence {
@@ -62,6 +100,9 @@ export function createDomainSequence(): DomainSequence {
     recentAt: 0,
     recentCount: 0,
     gaps: [],
+    counts: createSequenceCounts(),
+    oldInRow: 0,
+    oldExpected: -1,
   }
 }
 
@@ -91,7 +132,10 @@ function remember(s: DomainSequence, sequence: number, exportTime: number, count
  * | restart | anything else that is behind, or far ahead across 2^32 | noted `sequence-reset`, nothing missing |
  *
  * On UDP a Message that is behind and older than the last one is `reordered`, however late it comes: a
- * restarted Exporter's clock does not go back. In a file it is a restart, since files are joined in any order.
+ * restarted Exporter's clock seldom goes back; if it does, the 16th Message in a row tells. In a file it is a restart,
+ * since files are joined in any order.
+ *
+ * @param byMessage `count` is 1 and the numbers count Messages: RFC 3954, sFlow
  */
 export function observeSequence(
   s: DomainSequence,
@@ -101,6 +145,7 @@ export function observeSequence(
   offset: number,
   reliable: boolean,
   records: StageLedger,
+  byMessage = false,
 ): void {
   let ahead = (sequence - s.expected) | 0
   if (s.expected < 0) {
@@ -112,9 +157,10 @@ export function observeSequence(
     observeBehind(s, sequence, count, exportTime, offset, reliable, records)
     return
   }
-  if (s.unsettled) ahead = settle(s, ahead, records)
+  if (s.unsettled) ahead = settle(s, ahead, records, byMessage)
   if (ahead > 0) {
     records.miss('sequence-gap', ahead, offset)
+    s.counts.missing += ahead
     s.gaps.push([(sequence - ahead) >>> 0, ahead])
     if (s.gaps.length > MAX_GAPS) s.gaps.shift()
   }
@@ -124,14 +170,21 @@ export function observeSequence(
 }
 
 /** Gives what is missing to what is known to be unread; returns what is left over. */
-function settle(s: DomainSequence, ahead: number, records: StageLedger): number {
+function settle(
+  s: DomainSequence,
+  ahead: number,
+  records: StageLedger,
+  byMessage: boolean,
+): number {
   s.unsettled = false
   if (s.damagedOctets > 0) {
     const claimed = Math.min(ahead, s.damagedOctets)
     s.damagedOctets = 0
-    if (claimed > 0) {
+    // A malformed Message is booked as such already.
+    if (claimed > 0 && !byMessage) {
       records.in += claimed
       records.lose('malformed-message', claimed, s.damagedOffset)
+      s.counts.lost += claimed
     }
     ahead -= claimed
   }
@@ -155,9 +208,11 @@ export function settleUnread(unread: UnreadSets, records: StageLedger, final = f
     const lost = Math.max(rest, unread.dropped)
     records.in += lost
     records.lose('no-template', lost, unread.offset)
+    unread.counts.lost += lost
     unread.dropped = 0
   } else if (rest > 0) {
     records.miss('sequence-gap', rest, unread.offset)
+    unread.counts.missing += rest
   }
   unread.claimed = unread.released
 }
@@ -179,21 +234,36 @@ function observeBehind(
       count > 0
     ) {
       records.note('duplicate', 1, offset)
+      s.counts.duplicates++
       return
     }
   }
   if (fillsGap(s, sequence, count, records)) {
     records.note('reordered', 1, offset)
+    s.counts.reordered++
     remember(s, sequence, exportTime, count)
     return
   }
   const age = (s.lastExportTime - exportTime) | 0
   // Messages without Data Records leave no gap; they are late if they are not the first of a new session.
-  if ((count === 0 && age >= 0 && isRecent(s, sequence)) || (!reliable && age > 0)) {
+  if (count === 0 && age >= 0 && isRecent(s, sequence)) {
     records.note('reordered', 1, offset)
+    s.counts.reordered++
     return
   }
+  if (!reliable && age > 0) {
+    s.oldInRow = sequence === s.oldExpected ? s.oldInRow + 1 : 1
+    s.oldExpected = (sequence + count) >>> 0
+    if (s.oldInRow < MAX_OLD_IN_ROW) {
+      records.note('reordered', 1, offset)
+      s.counts.reordered++
+      return
+    }
+  }
+  s.oldInRow = 0
+  s.oldExpected = -1
   records.note('sequence-reset', 1, offset)
+  s.counts.resets++
   if (s.unread !== undefined) {
     s.unread.claimed = 0
     settleUnread(s.unread, records)
@@ -226,6 +296,7 @@ function fillsGap(
     if (begin + count > size) continue
     if (count > 0) {
       records.miss('sequence-gap', -count)
+      s.counts.missing -= count
       const rest: [number, number][] = []
       if (begin > 0) rest.push([from, begin])
       if (begin + count < size) rest.push([(sequence + count) >>> 0, size - begin - count])

@@ -3,7 +3,7 @@ import type {HeldSet} from './held-sets.js'
 import type {Damage} from './message-stream.js'
 import type {UnreadSets} from './sequence.js'
 import type {SessionTemplates, StoredTemplate, TemplatePool} from './template-store.js'
-import type {MessageContext} from '../record/batch.js'
+import type {HeaderColumns, MessageContext} from '../record/batch.js'
 import type {StageLedger} from '../record/ledger.js'
 import type {Template} from '../record/template.js'
 
@@ -41,6 +41,8 @@ export interface Process {
   readonly work: MessageWork
   /** Of sessions that have learned nothing. */
   readonly elements: SessionElements
+  /** What sequence numbers count. */
+  readonly counts: 'records' | 'messages'
 }
 
 /** What has been done of the Message at hand and may have to be taken back. */
@@ -59,6 +61,11 @@ export interface MessageWork {
 export interface SessionState extends SessionTemplates {
   readonly process: Process
   readonly source: string | undefined
+  /** Of the Exporter, 4 or 16 octets. */
+  readonly address: Uint8Array | undefined
+  /** Of the Message at hand; see `MessageContext`. */
+  receivedMs: number | undefined
+  columns: HeaderColumns | undefined
   /** Shared by all sessions until this one learns an element. */
   elements: SessionElements
   held: HeldSet[]

@@ -17,8 +17,8 @@ import {
   SET_HEADER_OCTETS,
   TEMPLATE_SET_ID,
 } from './message.js'
-import {observeSequence, settleUnread} from './sequence.js'
-import {readTemplateSet} from './template-set.js'
+import {observeSequence, settleUnread, type SequenceCounts} from './sequence.js'
+import {readTemplateSet, restoreTemplate} from './template-set.js'
 import {
   clearSession,
   createTemplatePool,
@@ -32,7 +32,7 @@ import {
 import {createUseQueue} from './use-queue.js'
 import type {Damage} from './message-stream.js'
 import type {Process, SessionObserver, SessionState} from './session-state.js'
-import type {MessageContext, RecordBatch} from '../record/batch.js'
+import type {HeaderColumns, MessageContext, RecordBatch} from '../record/batch.js'
 import type {ErrorCode} from '../record/errors.js'
 import type {Ledger, StageLedger} from '../record/ledger.js'
 
@@ -53,6 +53,12 @@ export interface ProcessOptions {
   /** Limits of its own, or those shared with other Collecting Processes. */
   readonly pool?: TemplatePool
   readonly observer?: SessionObserver
+  /** Name of the accounts, `ipfix` unless another protocol's Messages are handed over as IPFIX. */
+  readonly name?: string
+  /** What sequence numbers count: Data Records (default, RFC 7011), or Messages (RFC 3954). */
+  readonly counts?: 'records' | 'messages'
+  /** Elements that sessions begin with; default: the registry's. */
+  readonly elements?: () => SessionElements
 }
 
 export interface SessionOptions extends ProcessOptions {
@@ -84,6 +90,14 @@ export interface Session {
    * @param offset octets in the datagrams before it, or whatever its place is reported as
    */
   datagram(octets: Uint8Array, offset: number, out: RecordBatch[]): void
+  /** Says when the next Messages came, and what else their records get; see `MessageContext`. */
+  receive(receivedMs: number | undefined, columns?: HeaderColumns): void
+  /** What the sequence numbers of each Observation Domain have told so far. */
+  losses(): Iterable<readonly [observationDomainId: number, counts: SequenceCounts]>
+  /** Takes in a Template that an earlier session of the same Exporter knew. False if it cannot be used. */
+  restore(template: KnownTemplate): boolean
+  /** All Templates that are known. */
+  templates(): Iterable<KnownTemplate>
   /** Counts a stretch of octets that is no Message. */
   damage(damage: Damage): void
   /** Nothing more will come: gives up what is held and books what is open. */
@@ -92,7 +106,17 @@ export interface Session {
 
 /** What its sessions share: limits, accounts, and how their Templates are managed. */
 export interface CollectingProcess {
-  session(source?: string): Session
+  session(source?: string, address?: Uint8Array): Session
+}
+
+/** A Template as it came, for those who keep it. */
+export interface KnownTemplate {
+  readonly observationDomainId: number
+  readonly options: boolean
+  /** The Template Record. RFC 7011 section 3.4. */
+  readonly record: Uint8Array
+  /** Export time of the Message that announced it last, seconds since 1970. */
+  readonly exportTime: number
 }
 
 /** Finds an account that another input of the same kind opened already. */
@@ -110,13 +134,14 @@ export function createCollectingProcess(options: ProcessOptions): CollectingProc
   const {reliable, observer} = options
   const process: Process = {
     pool: options.pool ?? createTemplatePool(),
-    messages: account(options.ledger, 'ipfix-messages', 'messages'),
-    records: account(options.ledger, 'ipfix', 'records'),
+    messages: account(options.ledger, `${options.name ?? 'ipfix'}-messages`, 'messages'),
+    records: account(options.ledger, options.name ?? 'ipfix', 'records'),
     observer,
     reliable,
     templateLifetime: reliable ? 0 : (options.templateLifetime ?? 0),
     work: {undo: [], arrived: [], unread: undefined, refused: 0},
-    elements: createSessionElements(),
+    elements: (options.elements ?? createSessionElements)(),
+    counts: options.counts ?? 'records',
   }
   const evictions: EvictionListener = {
     template({template}) {
@@ -128,7 +153,7 @@ export function createCollectingProcess(options: ProcessOptions): CollectingProc
       if (sequence.unread !== undefined) settleUnread(sequence.unread, process.records, true)
     },
   }
-  return {session: (source) => new TransportSession(process, evictions, source)}
+  return {session: (source, address) => new TransportSession(process, evictions, source, address)}
 }
 
 /** A class, because a Collecting Process may have 65,536 of them. */
@@ -136,6 +161,9 @@ class TransportSession implements Session, SessionState {
   readonly process: Process
   readonly evictions: EvictionListener
   readonly source: string | undefined
+  readonly address: Uint8Array | undefined
+  receivedMs: number | undefined = undefined
+  columns: HeaderColumns | undefined = undefined
   elements: SessionElements
   readonly domains = new Map<number, Domain>()
   readonly queue = createUseQueue<StoredTemplate>()
@@ -143,11 +171,43 @@ class TransportSession implements Session, SessionState {
   held: HeldSet[] = []
   heldOctets = 0
 
-  constructor(process: Process, evictions: EvictionListener, source: string | undefined) {
+  constructor(
+    process: Process,
+    evictions: EvictionListener,
+    source: string | undefined,
+    address: Uint8Array | undefined,
+  ) {
     this.process = process
     this.evictions = evictions
     this.elements = process.elements
     this.source = source
+    this.address = address
+  }
+
+  receive(receivedMs: number | undefined, columns?: HeaderColumns): void {
+    this.receivedMs = receivedMs
+    this.columns = columns
+  }
+
+  *losses(): Generator<readonly [number, SequenceCounts]> {
+    for (const {id, sequence} of this.domains.values()) yield [id, sequence.counts]
+  }
+
+  restore(known: KnownTemplate): boolean {
+    return restoreTemplate(this, known)
+  }
+
+  *templates(): Generator<KnownTemplate> {
+    for (const {id, templates} of this.domains.values()) {
+      for (const {template, record, exportTime} of templates.values()) {
+        yield {
+          observationDomainId: id,
+          options: template.scopeCount > 0,
+          record: Uint8Array.from(record, (character) => character.charCodeAt(0)),
+          exportTime,
+        }
+      }
+    }
   }
 
   message(
@@ -192,6 +252,9 @@ function readMessage(
     observationDomainId: domain.id,
     exporter: s.source,
     offset,
+    exporterAddress: s.address,
+    receivedMs: s.receivedMs,
+    columns: s.columns,
   }
   const first = out.length
   let count = 0
@@ -235,11 +298,23 @@ function readMessage(
   if (at < end) messages.note('trailing-octets', end - at, offset)
   messages.in++
   messages.out++
+  domain.sequence.counts.messages++
+  domain.sequence.counts.records += count
   observer?.message?.(message)
   if (work.undo.length > 0 || s.held.length > 0) settleSets(s, out, first, message)
   book(s, count, offset)
   const {sequence} = domain
   const {sequenceNumber, exportTime} = message
+  if (s.process.counts === 'messages') {
+    observeSequence(sequence, sequenceNumber, 1, exportTime, offset, reliable, messages, true)
+    if (work.unread !== undefined) {
+      // Sequence numbers say nothing of records: only what is seen to be unread is.
+      work.unread.claimed = 0
+      settleUnread(work.unread, records)
+      work.unread = undefined
+    }
+    return
+  }
   observeSequence(sequence, sequenceNumber, count, exportTime, offset, reliable, records)
   if (work.unread !== undefined) {
     if (sequence.unread !== undefined) {
@@ -322,7 +397,7 @@ function countDamage(s: SessionState, damage: Damage): void {
   for (const {sequence} of own === undefined ? s.domains.values() : [own]) {
     if (sequence.expected < 0) continue
     if (sequence.damagedOctets === 0) sequence.damagedOffset = offset
-    sequence.damagedOctets += octets
+    sequence.damagedOctets += s.process.counts === 'records' ? octets : 1
     sequence.unsettled = true
   }
 }

@@ -6,7 +6,14 @@ import {
   type TemplateFault,
   type TemplateRecord,
 } from './template-record.js'
-import {putTemplate, removeTemplate, storeTemplate, type Domain} from './template-store.js'
+import {
+  domainOf,
+  putTemplate,
+  removeTemplate,
+  storeTemplate,
+  type Domain,
+} from './template-store.js'
+import type {KnownTemplate} from './session.js'
 import type {SessionState} from './session-state.js'
 import type {MessageContext} from '../record/batch.js'
 
@@ -35,6 +42,25 @@ export function readTemplateSet(
     else define(s, domain, record, octets.subarray(at, record.end), view, isOptions, message)
     at = record.end
   }
+  return true
+}
+
+/**
+ * Takes in a Template of a session that is over, as one that was announced when it was last. False if it is damaged, or
+ * a Template of this ID is known already.
+ */
+export function restoreTemplate(s: SessionState, known: KnownTemplate): boolean {
+  const {record: octets, options, observationDomainId, exportTime} = known
+  if (octets.length < 4) return false
+  const view = new DataView(octets.buffer, octets.byteOffset, octets.byteLength)
+  const record = measureTemplateRecord(view, 0, octets.length, options)
+  if (record.fault !== undefined || record.fieldCount === 0 || record.end !== octets.length) {
+    return false
+  }
+  const domain = domainOf(s.process.pool, s, observationDomainId)
+  if (domain.templates.has(record.id)) return false
+  const template = readTemplateRecord(view, record, s.elements)
+  storeTemplate(s.process.pool, domain, template, latin1(octets), exportTime)
   return true
 }
 

@@ -1,5 +1,5 @@
 import {VARIABLE, type InformationElement} from './element.js'
-import type {Template} from './template.js'
+import type {FieldSpecifier, Template} from './template.js'
 
 /** What is known of the Message that records came in; shared by all its batches. RFC 7011 section 3.1. */
 export interface MessageContext {
@@ -13,6 +13,20 @@ export interface MessageContext {
   readonly exporter?: string
   /** Octet offset of the Message in its stream or file. */
   readonly offset: number
+  /** Address that the Message came from, 4 or 16 octets, where it came over a network. */
+  readonly exporterAddress?: Uint8Array
+  /** When it came, milliseconds since 1970, where that is known. */
+  readonly receivedMs?: number
+  /** What its header said that has no place in a Message Header of IPFIX. */
+  readonly columns?: HeaderColumns
+}
+
+/** Values that belong to each record of a Message of another protocol, since its header says them once for all. */
+export interface HeaderColumns {
+  /** The same array for all Messages with the same columns. */
+  readonly specifiers: readonly FieldSpecifier[]
+  /** The values, one behind the other. */
+  readonly octets: Uint8Array
 }
 
 /** Templates of the session at the time the batch was read; only batches with sub-template lists need them. */

@@ -1,0 +1,137 @@
+import type {RecordBatch} from '../record/batch.js'
+import type {Ledger} from '../record/ledger.js'
+import type {CollectingProcess, KnownTemplate, SessionObserver} from '../ipfix/session.js'
+import type {SequenceCounts} from '../ipfix/sequence.js'
+import type {TemplatePool} from '../ipfix/template-store.js'
+
+/** What all protocols of one Collecting Process share. */
+export interface ProtocolContext {
+  readonly ledger: Ledger
+  /** Room for Templates, one for all protocols. */
+  readonly pool: TemplatePool
+  /** Seconds of export time after which a Template that was not announced again is forgotten; 0: never. */
+  readonly templateLifetime: number
+  readonly observer?: SessionObserver
+  /** Dissects packets; it is a meter's work, and handed in. */
+  readonly readHeader: ReadSampledHeader
+}
+
+/** Who sends. */
+export interface Exporter {
+  /** `192.0.2.1:4739`, a file name: for people. */
+  readonly name: string
+  /** 4 or 16 octets; undefined where it is not known. */
+  readonly address: Uint8Array | undefined
+}
+
+/** What one Exporter's Observation Domain, engine or agent has sent and what of it is missing. */
+export interface DomainLosses {
+  readonly observationDomainId: number
+  /** What sequence numbers count. */
+  readonly counts: 'records' | 'messages'
+  readonly sums: SequenceCounts
+}
+
+/** One Exporter that speaks one protocol over datagrams. */
+export interface ProtocolSession {
+  /**
+   * Decodes one datagram, which is of this protocol as `detects` says. Its octets are the session's from now on, and may be
+   * changed. What is damaged is counted and skipped.
+   *
+   * @param receivedMs milliseconds since 1970, where that is known
+   * @param offset octet of the datagram in its input
+   */
+  datagram(
+    octets: Uint8Array,
+    receivedMs: number | undefined,
+    offset: number,
+    out: RecordBatch[],
+  ): void
+  losses(): Iterable<DomainLosses>
+  /** Templates that are known, for those protocols that have any. */
+  templates(): Iterable<KnownTemplate>
+  restore(template: KnownTemplate): boolean
+  /** Nothing more will come: gives up what is held and books what is open. */
+  end(): void
+}
+
+/** A protocol by which flow records come: default export of each file of `protocols`, whose name is the protocol's. */
+export interface ExportProtocol {
+  /** One line for the manual. */
+  readonly summary: string
+  /** Port that is usual for it. */
+  readonly port: number
+  /** Whether a datagram that begins so can be of this protocol. */
+  detects(octets: Uint8Array): boolean
+  /** Whether a datagram that `detects` takes fits its octets to the end, so that it is no accident that it begins so. */
+  isWhole(octets: Uint8Array): boolean
+  /** Opens the accounts. */
+  open(context: ProtocolContext): {session(exporter: Exporter): ProtocolSession}
+}
+
+/** The session of a protocol whose Messages can be handed over as IPFIX. */
+export function ipfixSession(
+  process: CollectingProcess,
+  exporter: Exporter,
+  counts: DomainLosses['counts'],
+  datagram: (
+    session: ReturnType<CollectingProcess['session']>,
+    ...rest: Parameters<ProtocolSession['datagram']>
+  ) => void,
+): ProtocolSession {
+  const session = process.session(exporter.name, exporter.address)
+  return {
+    datagram: (octets, receivedMs, offset, out) => {
+      datagram(session, octets, receivedMs, offset, out)
+    },
+    *losses() {
+      for (const [observationDomainId, sums] of session.losses()) {
+        yield {observationDomainId, counts, sums}
+      }
+    },
+    templates: () => session.templates(),
+    restore: (template) => session.restore(template),
+    end: () => session.end(),
+  }
+}
+
+/** The IP packet that a sampled header begins with; positions are octets of what was read. */
+export interface SampledPacket {
+  readonly version: 4 | 6
+  /** Where the addresses begin. */
+  readonly source: number
+  readonly destination: number
+  readonly protocol: number
+  readonly classOfService: number
+  readonly ttl: number
+  /** IP total length. */
+  readonly ipOctets: number
+  readonly sourcePort: number
+  readonly destinationPort: number
+  readonly tcpBits: number
+  readonly icmpTypeCode: number
+}
+
+/** What stands in front of it. The same object serves every header. */
+export interface SampledHeader {
+  /** Where the Ethernet header begins, which is destination and source address; −1: there is none. */
+  macs: number
+  /** VLAN tags, of which the first ones' IDs are in `vlans`. */
+  vlanCount: number
+  readonly vlans: readonly number[]
+  /** Undefined if there is no IP packet, or one that cannot be read. */
+  packet: SampledPacket | undefined
+}
+
+/**
+ * Reads a header that begins at `start`, of which `end − start` octets were sampled from a frame of `frameOctets`.
+ *
+ * @param protocol as sFlow numbers them: 1 Ethernet, 11 IPv4, 12 IPv6
+ */
+export type ReadSampledHeader = (
+  octets: Uint8Array,
+  start: number,
+  end: number,
+  protocol: number,
+  frameOctets: number,
+) => SampledHeader

@@ -1,0 +1,31 @@
+import {findBrokenSet, MESSAGE_HEADER_OCTETS} from '../../ipfix/message.js'
+import {createCollectingProcess} from '../../ipfix/session.js'
+import {ipfixSession, type ExportProtocol} from '../protocol.js'
+
+export default {
+  summary: 'IPFIX (RFC 7011), PSAMP (RFC 5476)',
+  port: 4739,
+  detects: (octets) => octets.length >= 2 && octets[0] === 0 && octets[1] === 10,
+  isWhole(octets) {
+    if (octets.length < MESSAGE_HEADER_OCTETS) return false
+    const view = new DataView(octets.buffer, octets.byteOffset, octets.byteLength)
+    const length = view.getUint16(2)
+    return length === octets.length && findBrokenSet(view, 0, length) < 0
+  },
+  open({ledger, pool, templateLifetime, observer}) {
+    const process = createCollectingProcess({
+      ledger,
+      reliable: false,
+      templateLifetime,
+      pool,
+      observer,
+    })
+    return {
+      session: (exporter) =>
+        ipfixSession(process, exporter, 'records', (session, octets, receivedMs, offset, out) => {
+          session.receive(receivedMs)
+          session.datagram(octets, offset, out)
+        }),
+    }
+  },
+} satisfies ExportProtocol
