@@ -5,10 +5,10 @@ _darta_takes_value() {
     capture) [[ ' -r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --share --by --share-seed -u --user -g --group -w --write -o --output -z --compress --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --meter ' == *" $2 "* ]] ;;
     collect) [[ ' -r --read --decode-as --template-lifetime -w --write -o --output -z --compress -c --count ' == *" $2 "* ]] ;;
     doctor) [[ ' -o --output ' == *" $2 "* ]] ;;
+    filter) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range --fail -c --max-count --options ' == *" $2 "* ]] ;;
     ie) [[ ' --type --range --status -o --output ' == *" $2 "* ]] ;;
     info) [[ ' -r --read --input-format -o --output ' == *" $2 "* ]] ;;
     print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count --units --time --bigint ' == *" $2 "* ]] ;;
-    route) [[ ' -r --read --input-format --app --key --exec --to --units --weights --seed -o --output -w --write ' == *" $2 "* ]] ;;
     split) [[ ' -r --read --parts --weights --by --share-seed -w --write --exec --to -G --rotate -C --rotate-size -W --rotate-files -z --compress -o --output --print-filter --as ' == *" $2 "* ]] ;;
     *) return 1 ;;
   esac
@@ -39,8 +39,8 @@ _darta() {
     fi
   done
   case $command in
-    '') mapfile -t COMPREPLY < <(compgen -W 'analyze capture collect doctor ie info print route split help --help --version' -- "$current") ;;
-    help) mapfile -t COMPREPLY < <(compgen -W 'analyze capture collect doctor ie info print route split' -- "$current") ;;
+    '') mapfile -t COMPREPLY < <(compgen -W 'analyze capture collect doctor filter ie info print split help --help --version' -- "$current") ;;
+    help) mapfile -t COMPREPLY < <(compgen -W 'analyze capture collect doctor filter ie info print split' -- "$current") ;;
     analyze)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
@@ -141,6 +141,28 @@ _darta() {
         *) mapfile -t COMPREPLY < <(compgen -W "any $(ls /sys/class/net 2>/dev/null)" -- "$current") ;;
       esac
       ;;
+    filter)
+      case $previous in
+        -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json ndjson' -- "$current"); return ;;
+        -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
+        -z|--compress) :; return ;;
+        -f|--filter) :; return ;;
+        -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -t|--time-range) :; return ;;
+        --fail) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -c|--max-count) :; return ;;
+        --options) mapfile -t COMPREPLY < <(compgen -W 'pass drop test' -- "$current"); return ;;
+      esac
+      if [[ $current == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format -w --write -o --output --force -z --compress -l --line-buffered -f --filter -F --filter-file -t --time-range --fail --invert --count -c --max-count -e --exit-match --options --strict --check --explain --ast -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        return
+      fi
+      case $position in
+        *) : ;;
+      esac
+      ;;
     ie)
       case $previous in
         --type) :; return ;;
@@ -184,28 +206,6 @@ _darta() {
       esac
       if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format -w --write -o --output --force -z --compress -l --line-buffered -c --count -n --numeric -N --plain --units --time --bigint -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
-        return
-      fi
-      case $position in
-
-      esac
-      ;;
-    route)
-      case $previous in
-        -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json ndjson' -- "$current"); return ;;
-        --app) :; return ;;
-        --key) :; return ;;
-        --exec) :; return ;;
-        --to) :; return ;;
-        --units) :; return ;;
-        --weights) :; return ;;
-        --seed) :; return ;;
-        -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
-        -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-      esac
-      if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --app --key --symmetric --exec --to --units --weights --restart --split-hot --seed --join -o --output -w --write --force -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
         return
       fi
       case $position in

@@ -143,6 +143,11 @@ export abstract class DartaCommand extends Command {
     return exitCodeOf(error)
   }
 
+  /** The exit status unless something fails: of commands whose answer it is, as grep's and diff's. */
+  protected answer(code: number): void {
+    this.#exitCode ||= code
+  }
+
   /** Reports a fault after which the work goes on; the exit status will not be 0. */
   report(error: unknown): void {
     const fault = asDartaError(error)
@@ -312,7 +317,7 @@ function asDartaError(error: unknown): DartaError {
 }
 
 function exitCodeOf(error: DartaError): number {
-  if (error.code === 'DARTA_USAGE') return 2
+  if (error.code === 'DARTA_USAGE' || error.code === 'DARTA_FILTER_SYNTAX') return 2
   if (error.code === 'DARTA_PERMISSION') return 4
   return 1
 }

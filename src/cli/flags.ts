@@ -142,3 +142,16 @@ export const onFull = Flags.option({options: ['evict', 'drop', 'fail'] as const}
   summary:
     'When a limit is reached: end the Flow that is due first, do not meter new ones, or fail.',
 })
+
+/** Of records; `capture -f` is about packets and its own. */
+export const filter = Flags.string({
+  char: 'f',
+  helpValue: 'EXPR',
+  summary: 'Only records that match; see darta-filter(1) for the language.',
+})
+
+export const filterFile = Flags.string({
+  char: 'F',
+  helpValue: 'FILE',
+  summary: 'Only records that match the expression in FILE.',
+})

@@ -19,6 +19,6 @@ export function limitRecords(most: number): RecordStage {
 }
 
 /** The first `count` records of a batch, over the same octets. */
-function firstRecords(batch: RecordBatch, count: number): RecordBatch {
+export function firstRecords(batch: RecordBatch, count: number): RecordBatch {
   return {...batch, count, offsets: batch.offsets?.subarray(0, count + 1)}
 }

@@ -13,6 +13,7 @@ export const errorCodes = {
   DARTA_FILE_READ: 'an input cannot be opened or read',
   DARTA_FILE_WRITE: 'an output cannot be opened or written',
   DARTA_FILTER_COMPILER: 'packet filters cannot be compiled here',
+  DARTA_FILTER_SYNTAX: 'a filter of records is not understood; the message shows where',
   DARTA_FLOW_TABLE_FULL: 'a new Flow found no room and --on-full=fail was given',
   DARTA_FORMAT_UNKNOWN: 'the input is in no format darta can read',
   DARTA_GROUP_MESSAGE: 'a message between the nodes of a group is none',

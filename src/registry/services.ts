@@ -186,6 +186,14 @@ export function serviceName(port: number): string | undefined {
   return names[port]
 }
 
+let ports: ReadonlyMap<string, number> | undefined
+
+/** The port of a service by its name in any case; undefined where none is commonly known. */
+export function servicePort(name: string): number | undefined {
+  ports ??= new Map(Object.entries(names).map(([port, service]) => [service, Number(port)]))
+  return ports.get(name.toLowerCase())
+}
+
 /**
  * How likely each port is the service's and not one that a client picked; less is more likely: 0 a service of
  * this list, 1 the other well-known ports (below 1024, RFC 6335), 2 the other ports below 32768, where Linux clients

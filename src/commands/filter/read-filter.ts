@@ -1,0 +1,87 @@
+import {parseTimeRange} from '../../cli/values.js'
+import {nearest} from '../../cli/suggest.js'
+import {readInputFile} from './read-input-file.js'
+import {all, type Expression} from '../../mediation/filter/expression.js'
+import type {FilterContext} from '../../mediation/filter/operands.js'
+import {parseFilter} from '../../mediation/filter/parse.js'
+import {createRecordFilter, type RecordFilter} from '../../mediation/filter/record-filter.js'
+import type {RecordStage} from '../../record/batch.js'
+import type {StageLedger} from '../../record/ledger.js'
+import type {TimeRange} from '../../cli/values.js'
+
+/** What the user gave: words of the command line, `-f`, `-F`, `-t`. Together they must all hold. */
+export interface FilterSources {
+  readonly words?: readonly string[]
+  readonly filter?: string
+  readonly file?: string
+  readonly timeRange?: TimeRange
+}
+
+/** Times in a filter are measured from one moment. */
+function createContext(): FilterContext {
+  const now = Date.now()
+  return {
+    readFile: readInputFile,
+    timeRange: (text) => parseTimeRange(text, now),
+    suggest: (word, names) => nearest(word, names),
+  }
+}
+
+/**
+ * The filter that the command line asks for; undefined: none.
+ *
+ * @throws DartaError DARTA_FILTER_SYNTAX, DARTA_FILE_READ, DARTA_PERMISSION
+ */
+export function readFilter(sources: FilterSources): Expression | undefined {
+  const context = createContext()
+  const parts: Expression[] = []
+  const {words = [], filter, file, timeRange} = sources
+  for (const text of [words.length > 0 ? words.join(' ') : undefined, filter]) {
+    if (text !== undefined) parts.push(parseFilter({name: undefined, text}, context))
+  }
+  if (file !== undefined) {
+    const text = new TextDecoder().decode(readInputFile(file))
+    parts.push(parseFilter({name: file, text}, context))
+  }
+  if (timeRange !== undefined) {
+    const {from, to} = timeRange
+    const text = [
+      from === undefined ? [] : [`first seen >= ${epochMs(from)}`],
+      to === undefined ? [] : [`last seen < ${epochMs(to)}`],
+    ].flat()
+    if (text.length > 0) parts.push(parseFilter({name: '-t', text: text.join(' and ')}, context))
+  }
+  return parts.length === 0 ? undefined : all(parts)
+}
+
+/** Milliseconds since 1970 as a filter takes them: 12 digits or more. */
+function epochMs(ms: number): string {
+  return String(Math.floor(ms)).padStart(12, '0')
+}
+
+/** A stage that passes the records of a filter, and Options Records. */
+export function filterStage(filter: RecordFilter, account: StageLedger): RecordStage {
+  return async function* (source) {
+    try {
+      for await (const batches of source) {
+        const {passed, tested, matched, options} = filter.run(batches)
+        account.in += tested + options
+        account.out += matched + options
+        if (matched < tested) account.skip('no-match', tested - matched)
+        if (passed.length > 0) yield passed
+      }
+    } finally {
+      filter.close()
+    }
+  }
+}
+
+/** The stages, one or none, that a command other than `filter` puts before its work. */
+export function filterStages(
+  sources: FilterSources,
+  openAccount: () => StageLedger,
+): RecordStage[] {
+  const expression = readFilter(sources)
+  if (expression === undefined) return []
+  return [filterStage(createRecordFilter(expression), openAccount())]
+}

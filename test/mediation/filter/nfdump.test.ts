@@ -1,0 +1,102 @@
+import test from 'ava'
+import {spawn, spawnSync} from 'node:child_process'
+import {mkdirSync, writeFileSync} from 'node:fs'
+import {join} from 'node:path'
+import {fileURLToPath} from 'node:url'
+import {createEncoder} from '../../../src/ipfix/encoder.js'
+import {readerOf, numberReader} from '../../../src/record/readers.js'
+import type {RecordBatch} from '../../../src/record/batch.js'
+import {Ledger} from '../../../src/record/ledger.js'
+import {ie} from '../../../src/registry/elements.js'
+import {folder} from '../../support/darta.js'
+import {needing, superuser, tools} from '../../support/needing.js'
+import {filtered, parse, ways} from './filtering.js'
+import {nfdumpFlows} from './flows.js'
+import {nfdumpExpressions} from './nfdump-expressions.js'
+
+const COUNT = 2400
+
+/** Names of the flows of batches: the milliseconds in which they began. */
+function names(batches: readonly RecordBatch[]): number[] {
+  return batches
+    .flatMap((batch) => {
+      const read = readerOf(batch.template, ie.flowStartMilliseconds, numberReader)!
+      return Array.from({length: batch.count}, (_, i) => read(batch, i))
+    })
+    .sort((a, b) => a - b)
+}
+
+async function nfdump(path: string, expression: string): Promise<number[]> {
+  const child = spawn('nfdump', ['-R', path, '-q', '-6', '-o', 'fmt:%tsr', expression], {
+    env: {...process.env, TZ: 'UTC'},
+  })
+  let text = ''
+  let words = ''
+  child.stdout.setEncoding('utf8').on('data', (more: string) => (text += more))
+  child.stderr.setEncoding('utf8').on('data', (more: string) => (words += more))
+  const code = await new Promise((resolve) => child.on('close', resolve))
+  if (code !== 0) throw new Error(`nfdump ${expression}: ${words}${text}`)
+  return text
+    .split('\n')
+    .filter((line) => /^\s*\d+\.\d+\s*$/.test(line))
+    .map((line) => Math.round(Number(line) * 1000))
+    .sort((a, b) => a - b)
+}
+
+needing(superuser(), tools('unshare', 'ip', 'nfcapd', 'nfdump', 'stdbuf'))(
+  `of ${nfdumpExpressions.length} expressions each passes the flows that nfdump passes`,
+  async (t) => {
+    const batches = nfdumpFlows(COUNT)
+    const place = folder(t)
+    const file = join(place, 'flows.ipfix')
+    const flowFolder = join(place, 'flows')
+    mkdirSync(flowFolder)
+    const encoder = createEncoder({
+      ledger: new Ledger(),
+      maxMessageOctets: 1400,
+      messagePerArray: true,
+    })
+    const counts: number[] = []
+    const messages: Uint8Array[] = []
+    for (const batch of batches) {
+      const out = [...encoder.push([batch]), ...encoder.flush()]
+      messages.push(...out)
+      // A batch of seven fits one Message.
+      counts.push(...out.map(() => batch.count))
+    }
+    writeFileSync(file, Buffer.concat(messages))
+    const program = fileURLToPath(new URL('../../ipfix/nfcapd-run.js', import.meta.url))
+    const inside = ['-n', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', process.execPath]
+    const made = spawnSync('unshare', [...inside, program, file, flowFolder, counts.join()], {
+      encoding: 'utf8',
+    })
+    t.is(made.stderr, '')
+    t.deepEqual(await nfdump(flowFolder, 'any'), names(batches))
+    let someButNotAll = 0
+    for (const expression of nfdumpExpressions) {
+      const theirs = await nfdump(flowFolder, expression)
+      if (theirs.length > 0 && theirs.length < COUNT) someButNotAll++
+      for (const native of ways) {
+        const {passed, tested} = filtered(parse(expression), batches, native)
+        t.is(tested, COUNT)
+        const ours = names(passed)
+        if (ours.length !== theirs.length || ours.some((name, i) => name !== theirs[i])) {
+          t.fail(`${expression}: ${ours.length} here (native ${native}), ${theirs.length} there`)
+        }
+      }
+    }
+    // Expressions that all or no flows match would show nothing.
+    t.true(someButNotAll > 0.9 * nfdumpExpressions.length, `${someButNotAll}`)
+  },
+)
+
+test('every expression of nfdump passes the same records with the addon and without', (t) => {
+  const batches = nfdumpFlows(1000)
+  for (const expression of nfdumpExpressions) {
+    const [plain, native] = ways.map((way) =>
+      names(filtered(parse(expression), batches, way).passed),
+    )
+    if (native !== undefined) t.deepEqual(native, plain, expression)
+    else t.true(plain.length >= 0)
+  }
+})
