@@ -9,6 +9,7 @@ _darta_takes_value() {
     ie) [[ ' --type --range --status -o --output ' == *" $2 "* ]] ;;
     info) [[ ' -r --read --input-format -o --output ' == *" $2 "* ]] ;;
     print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count --units --time --bigint ' == *" $2 "* ]] ;;
+    route) [[ ' -r --read --input-format --app --key --exec --to --units --weights --seed -o --output -w --write ' == *" $2 "* ]] ;;
     split) [[ ' -r --read --parts --weights --by --share-seed -w --write --exec --to -G --rotate -C --rotate-size -W --rotate-files -z --compress -o --output --print-filter --as ' == *" $2 "* ]] ;;
     *) return 1 ;;
   esac
@@ -39,8 +40,8 @@ _darta() {
     fi
   done
   case $command in
-    '') mapfile -t COMPREPLY < <(compgen -W 'analyze capture collect doctor filter ie info print split help --help --version' -- "$current") ;;
-    help) mapfile -t COMPREPLY < <(compgen -W 'analyze capture collect doctor filter ie info print split' -- "$current") ;;
+    '') mapfile -t COMPREPLY < <(compgen -W 'analyze capture collect doctor filter ie info print route split help --help --version' -- "$current") ;;
+    help) mapfile -t COMPREPLY < <(compgen -W 'analyze capture collect doctor filter ie info print route split' -- "$current") ;;
     analyze)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
@@ -206,6 +207,28 @@ _darta() {
       esac
       if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format -w --write -o --output --force -z --compress -l --line-buffered -c --count -n --numeric -N --plain --units --time --bigint -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        return
+      fi
+      case $position in
+
+      esac
+      ;;
+    route)
+      case $previous in
+        -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json ndjson' -- "$current"); return ;;
+        --app) :; return ;;
+        --key) :; return ;;
+        --exec) :; return ;;
+        --to) :; return ;;
+        --units) :; return ;;
+        --weights) :; return ;;
+        --seed) :; return ;;
+        -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
+        -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+      esac
+      if [[ $current == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --app --key --symmetric --exec --to --units --weights --restart --split-hot --seed --join -o --output -w --write --force -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
         return
       fi
       case $position in

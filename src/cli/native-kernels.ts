@@ -6,6 +6,7 @@ export function useNativeKernels(): void {
   const addon = loadNative()
   if (addon === undefined) return
   kernels.groups = addon.createGroups
+  kernels.deal = addon.dealRecords
   kernels.text = addon.renderText
   kernels.filter = addon.createFilter
 }

@@ -1,5 +1,5 @@
 import {createDecoder} from '../ipfix/decoder.js'
-import {createEncoder} from '../ipfix/encoder.js'
+import {createEncoder, type EncoderOptions} from '../ipfix/encoder.js'
 import {findBrokenSet, IPFIX_VERSION, MESSAGE_HEADER_OCTETS} from '../ipfix/message.js'
 import type {Format} from '../record/format.js'
 
@@ -24,6 +24,7 @@ export default {
       ledger,
       maxMessageOctets: numberOption(options.maxMessageOctets),
       templateRefresh: numberOption(options.templateRefresh),
+      newBlock: options.newBlock as EncoderOptions['newBlock'],
     }),
 } satisfies Format
 

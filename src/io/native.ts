@@ -3,6 +3,7 @@ import {createRequire} from 'node:module'
 import {dirname, join} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import type {CreateFilter} from '../record/filter-kernel.js'
+import type {DealRecords} from '../record/deal-kernel.js'
 import type {CreateGroups} from '../record/group-kernel.js'
 import type {RenderText} from '../record/text-kernel.js'
 
@@ -19,6 +20,7 @@ export interface MeterHandle {
  */
 export interface NativeAddon {
   readonly createGroups: CreateGroups
+  readonly dealRecords: DealRecords
   readonly renderText: RenderText
   readonly createFilter: CreateFilter
   /** @throws an error with code DARTA_USAGE: a field that the meter cannot fill, a system without memory */

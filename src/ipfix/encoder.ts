@@ -28,6 +28,8 @@ export interface EncoderOptions {
   readonly messagePerArray?: boolean
   /** Seconds of export time after which all Templates are sent again; 0 (default): never. */
   readonly templateRefresh?: number
+  /** Gives a buffer of so many octets to build Messages in, for those who can use theirs again; what is in it does not matter. */
+  readonly newBlock?: (octets: number) => Uint8Array<ArrayBuffer>
 }
 
 export interface IpfixEncoder extends Encoder {
@@ -176,7 +178,7 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
   function openMessage(of: OutgoingDomain, time: number): void {
     if (block.length - at < maxOctets) {
       handOver()
-      block = new Uint8Array(blockOctets)
+      block = options.newBlock?.(blockOctets) ?? new Uint8Array(blockOctets)
       view = new DataView(block.buffer)
       at = 0
       doneFrom = 0

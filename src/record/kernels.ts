@@ -1,5 +1,7 @@
 import {createPlainGroups} from './plain-groups.js'
 import type {CreateFilter} from './filter-kernel.js'
+import {dealPlainly} from './plain-deal.js'
+import type {DealRecords} from './deal-kernel.js'
 import type {CreateGroups} from './group-kernel.js'
 import type {RenderText} from './text-kernel.js'
 
@@ -9,12 +11,14 @@ import type {RenderText} from './text-kernel.js'
  */
 export const kernels: {
   groups: CreateGroups
+  deal: DealRecords
   /** Undefined: src/formats/text/ writes every record itself. */
   text: RenderText | undefined
   /** Undefined: src/mediation/filter/ decides for every record itself. */
   filter: CreateFilter | undefined
 } = {
   groups: createPlainGroups,
+  deal: dealPlainly,
   text: undefined,
   filter: undefined,
 }

@@ -19,6 +19,8 @@ export interface ChildOptions {
   /** Take its standard output instead of letting it write to ours. */
   readonly takeOutput: boolean
   readonly unit: LedgerUnit
+  /** What it is called in accounts and messages: `child-2` unless said otherwise. */
+  readonly name?: string
 }
 
 export interface ChildDestination extends Destination {
@@ -35,7 +37,7 @@ export async function childDestination(
   const {execa} = await import('execa')
   const pattern = splitWords(options.command)
   if (pattern.length === 0) throw new DartaError('DARTA_USAGE', '--exec needs a command')
-  const name = `child-${first.part ?? 1}`
+  const name = options.name ?? `child-${first.part ?? 1}`
   const account = command.ledger.stage(name, options.unit)
   let place = first
   let child: ResultPromise

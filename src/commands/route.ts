@@ -1,0 +1,282 @@
+import * as Flags from '@oclif/core/flags'
+import {DartaCommand} from '../cli/base-command.js'
+import {formatByName} from '../cli/find-format.js'
+import * as common from '../cli/flags.js'
+import {openRecords} from '../cli/record-input.js'
+import {openRecordSink} from '../cli/record-output.js'
+import {placeName} from '../cli/rotation.js'
+import {runPipeline} from '../cli/run-pipeline.js'
+import {parseSocketUrl} from '../io/connect-socket.js'
+import {createDealer} from '../processing/routing/dealer.js'
+import {createUniflows, isDirected} from '../processing/routing/uniflows.js'
+import {sharedKey} from '../processing/routing/shared-key.js'
+import type {WeightedUnit} from '../processing/routing/rendezvous.js'
+import {DartaError} from '../record/errors.js'
+import {Ledger} from '../record/ledger.js'
+import {keyApp, routedApp, type RoutedApp} from './route/application.js'
+import {createLane, type Lane, type NewEncoder} from './route/lane.js'
+import {routeRecords, type UnitGroup} from './route/route-records.js'
+import {childDestination, type ChildDestination} from './split/child-destination.js'
+import type {Destination} from './split/destination.js'
+import {socketDestination} from './split/socket-destination.js'
+import {joinOutputs} from './split/join-outputs.js'
+
+export default class Route extends DartaCommand {
+  static override summary = 'Take each record to the Processing Unit that owns its routing key.'
+  static override description =
+    'Each application names the elements that its records have to be equal in to come to the same unit; --key names them by ' +
+    'hand. The hash of their values decides the unit, so that the same key always goes to the same unit, and a unit more or ' +
+    'less moves only its own part of the keys. Units are child commands that read IPFIX on standard input, or listen at sockets.\n\n' +
+    'Several applications share units where their keys have a part in common; with %a in the command, which stands for the ' +
+    'name, each application has units of its own.'
+  static override examples = [
+    "<%= config.bin %> route -r flows.ipfix --app scan --units 4 --exec '<%= config.bin %> analyze scan -o ipfix' --join -o ndjson",
+    "<%= config.bin %> route -r flows.ipfix --key srcip,dstip --symmetric --units 2 --exec './my-program --part %d'",
+  ]
+  static override flags = {
+    read: common.read,
+    'input-format': common.inputFormat,
+    app: Flags.string({
+      multiple: true,
+      multipleNonGreedy: true,
+      helpValue: "'APP [FLAGS]'",
+      summary: 'Route for this application of analyze, with flags of its own; may be repeated.',
+    }),
+    key: Flags.string({
+      helpValue: 'KEY[,KEY...]',
+      exclusive: ['app'],
+      summary: 'Route by these: srcip, dstport, src4/24, any element by its name.',
+    }),
+    symmetric: Flags.boolean({
+      dependsOn: ['key'],
+      summary:
+        'The first half of --key is one side, the second the other: both directions together.',
+    }),
+    exec: Flags.string({
+      helpValue: 'CMD',
+      summary:
+        'Start this command for each unit; %d is its number, %a the name of the application.',
+    }),
+    to: Flags.string({
+      multiple: true,
+      multipleNonGreedy: true,
+      helpValue: 'URL',
+      exclusive: ['exec'],
+      summary:
+        'Send records to unix:PATH or tcp://HOST:PORT, where a unit listens; once for each, or once with %d in it.',
+    }),
+    units: Flags.integer({
+      min: 1,
+      max: 4096,
+      helpValue: 'N',
+      exclusive: ['weights'],
+      summary: 'How many units each application has.',
+    }),
+    weights: Flags.string({
+      helpValue: 'W,W,…',
+      summary: 'Units that take parts of the keys as large as these numbers say.',
+    }),
+    restart: Flags.boolean({
+      summary:
+        'Start a command that ends early again, or connect again; without it, its keys become those of the other units.',
+    }),
+    'split-hot': Flags.boolean({
+      summary:
+        'Deal records of keys that are too heavy for one unit to several; whoever joins the results has to merge them.',
+    }),
+    seed: Flags.integer({
+      min: 0,
+      max: 2 ** 32 - 1,
+      helpValue: 'N',
+      default: 0,
+      summary: 'Of the hash: secret, nobody can choose keys that meet in one unit.',
+    }),
+    join: Flags.boolean({
+      dependsOn: ['exec'],
+      summary:
+        'Merge the records that the commands write into one stream, in the order of export times.',
+    }),
+    output: {
+      ...common.output,
+      summary: 'Format of what units read, or of the joined stream: ipfix unless said otherwise.',
+    },
+    write: {...common.write, dependsOn: ['join']},
+    force: common.force,
+  }
+
+  protected async execute(): Promise<void> {
+    const apps = await this.#apps()
+    const {flags} = await this.parse(Route)
+    const weights = weightsOf(flags, flags.to)
+    const where = flags.exec === undefined ? flags.to : [flags.exec]
+    if (where === undefined) {
+      throw new DartaError('DARTA_USAGE', 'give --exec CMD or --to URL: where records go')
+    }
+    const groups = groupsOf(
+      apps,
+      where.some((text) => text.includes('%a')),
+    )
+    if (flags.to !== undefined) checkSockets(flags.to, groups, weights.length)
+    if (flags['split-hot']) refuseUnsplittable(apps)
+    const source = await openRecords(this, {
+      read: flags.read,
+      inputFormat: flags['input-format'],
+    })
+    const {format, argument} = await formatByName(
+      (flags.join ? undefined : flags.output) ?? 'ipfix',
+      '-o',
+    )
+    if (format.encoder === undefined) {
+      throw new DartaError(
+        'DARTA_USAGE',
+        `-o: ${flags.output ?? 'ipfix'} can be read but not written`,
+      )
+    }
+    const newEncoder: NewEncoder = (newBlock) =>
+      format.encoder!({ledger: new Ledger(), options: {newBlock}, argument})
+    const opened: UnitGroup[] = []
+    const children: ChildDestination[] = []
+    const open = async (name: string, app: string, part: number): Promise<Destination> => {
+      if (flags.exec === undefined) {
+        const url = flags.to!.length === 1 ? flags.to![0] : flags.to![part - 1]
+        const place = placeName(url.replaceAll('%a', app), {part, file: 1})
+        return socketDestination(this, place, flags.restart, 'records')
+      }
+      const child = await childDestination(
+        this,
+        {part, file: 1},
+        {
+          name,
+          command: flags.exec.replaceAll('%a', app),
+          rotation: {},
+          restart: flags.restart,
+          takeOutput: flags.join,
+          unit: 'records',
+        },
+      )
+      children.push(child)
+      return child
+    }
+    try {
+      for (const group of groups) {
+        const prefix = groups.length > 1 ? `${group.name}-` : ''
+        const account = this.ledger.stage(`route ${group.name}`, 'records')
+        const units: WeightedUnit[] = weights.map((weight, i) => ({id: `unit-${i + 1}`, weight}))
+        const lanes: Lane[] = []
+        const {key, apps: members} = group
+        const dealer = createDealer(units, {key, seed: flags.seed, splitHot: flags['split-hot']})
+        const uniflows = key !== undefined && isDirected(key) ? createUniflows() : undefined
+        const needs = members.map((app) => app.needs)
+        opened.push({needs, dealer, uniflows, units, lanes, account})
+        for (const [i, {id}] of units.entries()) {
+          const unit = await open(`${prefix}${id}`, group.name, i + 1)
+          lanes.push(createLane(this, unit, newEncoder, account, flags.restart))
+        }
+      }
+      const joined = flags.join ? this.#join(children, flags) : undefined
+      // A fault of the joined output is told when the routing has ended.
+      joined?.catch(() => this.stop())
+      await routeRecords(this, source, opened)
+      await joined
+    } catch (error) {
+      await Promise.all(opened.flatMap(({lanes}) => lanes.map(({unit}) => unit.abort())))
+      throw error
+    }
+  }
+
+  async #join(
+    children: readonly ChildDestination[],
+    {output, write, force}: {output?: string; write?: string; force?: boolean},
+  ): Promise<void> {
+    const sink = await openRecordSink(this, {output, write, force})
+    const merged = joinOutputs(
+      children.map((child) => child.output()),
+      this.ledger,
+    )
+    await runPipeline(this, merged, [], sink)
+  }
+
+  async #apps(): Promise<RoutedApp[]> {
+    const {flags} = await this.parse(Route)
+    if (flags.key !== undefined) {
+      return [keyApp(flags.key, flags.symmetric, flags['split-hot'])]
+    }
+    if (flags.app === undefined) {
+      throw new DartaError('DARTA_USAGE', 'give --app APP or --key KEY: what decides the unit')
+    }
+    const apps: RoutedApp[] = []
+    const {argv} = this
+    for (const text of flags.app) {
+      apps.push(
+        await routedApp(text, async (own, words) => (await this.parse({flags: own}, words)).flags),
+      )
+    }
+    // What was parsed last is what oclif takes for the command's own words.
+    this.argv = argv
+    return apps
+  }
+}
+
+interface Group {
+  readonly name: string
+  readonly apps: readonly RoutedApp[]
+  readonly key: RoutedApp['key']
+}
+
+/** Applications that records are dealt once for. @throws DartaError DARTA_USAGE they have no key in common */
+function groupsOf(apps: readonly RoutedApp[], apart: boolean): Group[] {
+  if (apart) return apps.map((app) => ({name: app.name, apps: [app], key: app.key}))
+  // An application without a key takes any records.
+  const keys = apps.flatMap(({key}) => (key === undefined ? [] : [key]))
+  const key = keys.length === 0 ? undefined : sharedKey(keys)
+  const name = apps.map((app) => app.name).join('+')
+  if (key === undefined && keys.length > 0) {
+    throw new DartaError(
+      'DARTA_USAGE',
+      `${name}: their routing keys have nothing in common; put %a in --exec, so that each has units of its own`,
+    )
+  }
+  return [{name, apps, key}]
+}
+
+function refuseUnsplittable(apps: readonly RoutedApp[]): void {
+  const whole = apps.find(({splittable}) => !splittable)
+  if (whole === undefined) return
+  throw new DartaError(
+    'DARTA_USAGE',
+    `--split-hot: ${whole.name} has to have all records of a key in one unit`,
+  )
+}
+
+/** @throws DartaError DARTA_USAGE */
+function weightsOf(
+  {units, weights}: {readonly units?: number; readonly weights?: string},
+  to: readonly string[] = [],
+): number[] {
+  if (units !== undefined) return Array<number>(units).fill(1)
+  if (weights === undefined) {
+    if (to.length > 1) return to.map(() => 1)
+    throw new DartaError('DARTA_USAGE', 'give --units N or --weights W,W,…')
+  }
+  const parts = weights.split(',').map(Number)
+  if (parts.length > 4096 || parts.some((weight) => !(weight > 0 && weight < 1e9))) {
+    throw new DartaError('DARTA_USAGE', '--weights: numbers above 0, one for each unit')
+  }
+  return parts
+}
+
+/** @throws DartaError DARTA_USAGE */
+function checkSockets(to: readonly string[], groups: readonly Group[], units: number): void {
+  if (to.length !== 1 && to.length !== units) {
+    throw new DartaError('DARTA_USAGE', `${units} units cannot listen at ${to.length} sockets`)
+  }
+  const names = groups.flatMap(({name}) =>
+    Array.from({length: units}, (_, i) =>
+      placeName((to[i] ?? to[0]).replaceAll('%a', name), {part: i + 1, file: 1}),
+    ),
+  )
+  for (const name of names) parseSocketUrl(name)
+  if (new Set(names).size < names.length) {
+    throw new DartaError('DARTA_USAGE', '--to names two units alike; put %d in it')
+  }
+}
