@@ -34,6 +34,7 @@ clang-format-14 clang-format-14
 ethtool ethtool
 fish fish
 ip iproute2
+/usr/include/pcap/pcap.h libpcap-dev
 ipfixDump libfixbuf-tools
 lz4 lz4
 mandoc mandoc
@@ -140,19 +141,21 @@ modules_are_locked() {
   [ -f node_modules/.package-lock.json ] && node -e '
     const read = (f) => JSON.parse(require("fs").readFileSync(f, "utf8")).packages
     const have = read("node_modules/.package-lock.json")
-    for (const [path, {version, optional}] of Object.entries(read("package-lock.json"))) {
-      if (path !== "" && !optional && have[path]?.version !== version) process.exit(1)
+    for (const [path, {version, optional, os, cpu}] of Object.entries(read("package-lock.json"))) {
+      const other = optional && (os || cpu)
+      if (path !== "" && !other && have[path]?.version !== version) process.exit(1)
     }' 2>/dev/null
 }
 if ! modules_are_locked; then
   say 'installing modules (npm ci)'
-  if ! npm ci --loglevel=error >"$log" 2>&1; then
+  # No install scripts: that of cap would fetch headers of another Node than ours, and build for that one.
+  if ! npm ci --ignore-scripts --loglevel=error >"$log" 2>&1; then
     cat "$log" >&2
     say 'npm ci failed'
     exit 1
   fi
 fi
-# The package "node" brings its program by an install script, which npm may have been told not to run.
+# The package "node" brings its program by an install script, which npm was told not to run.
 if ! node_modules/.bin/node --version >/dev/null 2>&1; then
   say "fetching the packaged Node (npm rebuild node)"
   if ! npm rebuild node --ignore-scripts=false --loglevel=error >"$log" 2>&1 ||
@@ -164,3 +167,9 @@ if ! node_modules/.bin/node --version >/dev/null 2>&1; then
 fi
 
 node_modules/.bin/node scripts/build.mjs
+
+# The package "cap" is for --backend libpcap alone: without it the rest is whole.
+if [ -f /usr/include/pcap/pcap.h ] && ! make -s -C native cap >"$log" 2>&1; then
+  tail -n 3 "$log" >&2
+  say 'the package cap could not be built: no --backend libpcap'
+fi

@@ -11,8 +11,8 @@ export interface LiveSource {
   readonly filter: string | undefined
   /** Octets of each frame that are captured. */
   readonly snapOctets: number
-  /** Octets of kernel buffer for each interface and thread. */
-  readonly ringOctets: number
+  /** Octets of kernel buffer for each interface and thread; undefined: the backend knows best. */
+  readonly ringOctets: number | undefined
   readonly promiscuous: boolean
   /** Threads that divide the Flows of each interface between them. */
   readonly threads: number
@@ -23,6 +23,8 @@ export interface LiveSource {
 /** Makes the part of the filter that decides a share, for frames of a link type. */
 export interface ShareOf {
   readonly text: string
+  /** Whether a frame of a link type is in the share, for backends whose kernel cannot decide. */
+  owns(frame: Uint8Array, linkType: number): boolean
   program(linkType: number, acceptOctets: number): BpfInstruction[]
 }
 

@@ -65,6 +65,8 @@ const linkTypes: Readonly<Record<number, number>> = {
   776: 101,
 }
 const RAW_IP = 101
+/** Kernel buffer of each interface and thread. */
+export const RING_OCTETS = 64 << 20
 const [ENODEV, ENETDOWN] = [19, 100]
 
 /** @throws DartaError DARTA_NATIVE_MISSING */

@@ -4,7 +4,16 @@ import {framesOf} from '../support/captures.js'
 import {bin, darta, folder, start} from '../support/darta.js'
 import {cable, noNamespaces, noSender, sendFrames} from '../support/namespaces.js'
 import {needing, openToAll, tools} from '../support/needing.js'
-import {capturing, interrupted, lab, mirror, satisfied, sums, tcpdump} from './capturing.js'
+import {
+  capturing,
+  interrupted,
+  lab,
+  mirror,
+  octetsOf,
+  satisfied,
+  sums,
+  tcpdump,
+} from './capturing.js'
 
 needing(
   noNamespaces,
@@ -269,5 +278,40 @@ needing(noNamespaces, noSender)(
     t.is(code, 1)
     t.regex(stderr, new RegExp(`kernel: ${sent} packets in, ${sent} out`))
     t.true((await sums(t, file)).packets > 0)
+  },
+)
+
+needing(
+  noNamespaces,
+  noSender,
+  tools('tcpdump'),
+)(
+  'tcpdump with the printed filter of a share captures live what the share is, also one in the middle',
+  async (t) => {
+    const {sender, node, port} = mirror(t)
+    const at = folder(t)
+    const printed = await darta(t, ['split', '--print-filter', '2/3'])
+    const expression = printed.stdout.toString().trim()
+    const judged = ['-n', '-r', lab, '-w', join(at, 'judged.pcap'), expression]
+    t.is((await start(t, 'tcpdump', judged).ended).code, 0)
+    const wanted = octetsOf(join(at, 'judged.pcap'))
+    // A signal would let what the kernel still holds go unread.
+    const witness = ['-n', '-U', '-Z', 'root', '-B', '65536', '-c', String(wanted.length)]
+    const theirs = start(t, node.enter[0], [
+      ...node.enter.slice(1),
+      ...['tcpdump', '-i', port, ...witness, '-w', join(at, 'theirs.pcap'), expression],
+    ])
+    await theirs.says(/listening on/)
+    const ours = await capturing(
+      t,
+      node,
+      ...['-i', port, '--share', '2/3', '--emit', 'pcap', '-w', join(at, 'ours.pcap')],
+    )
+    sendFrames(sender, 'out', lab, 10_000)
+    t.is((await interrupted(ours)).code, 0)
+    await satisfied(theirs)
+    t.deepEqual(octetsOf(join(at, 'ours.pcap')), wanted)
+    t.true(wanted.length > 0)
+    t.deepEqual(octetsOf(join(at, 'theirs.pcap')), wanted)
   },
 )

@@ -1,3 +1,4 @@
+import {createHash} from 'node:crypto'
 import type {ExecutionContext} from 'ava'
 import {framesOf} from '../support/captures.js'
 import {bin, darta, start, type Ended, type Running} from '../support/darta.js'
@@ -76,3 +77,10 @@ export async function satisfied(witness: Running): Promise<void> {
   await witness.ended
   clearTimeout(timer)
 }
+
+/** The frames of a capture without their times, in an order that does not depend on when they came. */
+export const octetsOf = (path: string): string[] =>
+  framesOf(path)
+    .map((frame) => frame.split(' ')[1])
+    .map((hex) => `${hex.length / 2} ${createHash('sha1').update(hex).digest('hex')}`)
+    .sort()

@@ -14,10 +14,12 @@ import {
   type ShareOf,
 } from '../../metering/live.js'
 import type {MeterCounters, MeterOptions} from '../../metering/meter.js'
+import type {MeterAddon} from '../../metering/native.js'
 import type {LiveAddon} from '../../metering/native-live.js'
 import {selectorByName} from '../../metering/selector-by-name.js'
 import {ownedSlots, parseShare} from '../../metering/share.js'
 import {shareProgram} from '../../metering/share-bpf.js'
+import {shareSlot} from '../../metering/share-hash.js'
 import {DartaError} from '../../record/errors.js'
 import type {StageLedger} from '../../record/ledger.js'
 import type {MeterExporter} from './open-exporter.js'
@@ -41,7 +43,7 @@ export const liveFlags = {
     summary: 'Packets to take, in the language of pcap-filter(7).',
   }),
   backend: Flags.string({
-    helpValue: 'tpacket|af-xdp',
+    helpValue: 'tpacket|af-xdp|libpcap',
     default: 'tpacket',
     summary: 'How packets are taken from the interface.',
   }),
@@ -54,9 +56,8 @@ export const liveFlags = {
   buffer: Flags.custom<number>({parse: async (input) => parseSize(input)})({
     char: 'B',
     helpValue: 'SIZE',
-    default: 64 << 20,
-    defaultHelp: async () => '64Mi',
-    summary: 'Kernel buffer of each interface and thread.',
+    summary:
+      'Kernel buffer of each interface and thread; 64Mi, for libpcap 256Mi, unless said otherwise.',
   }),
   threads: Flags.integer({
     min: 1,
@@ -104,7 +105,7 @@ export interface LiveFlagValues {
   readonly filter?: string
   readonly backend: string
   readonly snaplen?: number
-  readonly buffer: number
+  readonly buffer?: number
   readonly threads: number
   readonly 'no-promiscuous': boolean
   readonly share?: string
@@ -198,7 +199,7 @@ async function run(
   if (gone !== undefined) throw gone
 }
 
-async function liveBackend(name: string): Promise<LiveBackend<LiveAddon>> {
+async function liveBackend(name: string): Promise<LiveBackend<LiveAddon & MeterAddon<unknown>>> {
   const load = Object.hasOwn(backends, name) ? backends[name as keyof typeof backends] : undefined
   const found = (await load?.())?.default
   if (found !== undefined && 'kind' in found) return found
@@ -225,6 +226,10 @@ async function shareOf(flags: LiveFlagValues): Promise<ShareOf | undefined> {
   }
   return {
     text: flags.share,
+    owns(frame, linkType) {
+      const slot = shareSlot(frame, linkType, selector, flags['share-seed'])
+      return ((owned[slot >> 3] >> (slot & 7)) & 1) === 1
+    },
     program: (linkType, acceptOctets) =>
       shareProgram(linkType, selector, flags['share-seed'], owned, acceptOctets),
   }

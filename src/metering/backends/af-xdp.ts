@@ -7,6 +7,7 @@ import {
   filterOf,
   needAddon,
   openNative,
+  RING_OCTETS,
   type LiveAddon,
   type XdpSocketOptions,
 } from '../native-live.js'
@@ -69,7 +70,7 @@ function openSockets(
         interface: name,
         queue,
         queues,
-        ringOctets: source.ringOctets / Math.max(1, queues / source.threads),
+        ringOctets: (source.ringOctets ?? RING_OCTETS) / Math.max(1, queues / source.threads),
         snapOctets: source.snapOctets,
         promiscuous: source.promiscuous,
         instructions,

@@ -1,7 +1,14 @@
 import {randomInt} from 'node:crypto'
 import {bpfOctets} from '../bpf-assembler.js'
 import {openFault, type LiveBackend} from '../live.js'
-import {filterOf, needAddon, openNative, type LiveAddon, type RingOptions} from '../native-live.js'
+import {
+  filterOf,
+  needAddon,
+  openNative,
+  RING_OCTETS,
+  type LiveAddon,
+  type RingOptions,
+} from '../native-live.js'
 import flow from '../selectors/flow.js'
 import {slotProgram} from '../share-bpf.js'
 
@@ -30,7 +37,7 @@ const tpacket: LiveBackend<LiveAddon> = {
         owner.push(name)
         rings.push({
           interface: name === 'any' ? '' : name,
-          ringOctets: source.ringOctets,
+          ringOctets: source.ringOctets ?? RING_OCTETS,
           promiscuous: source.promiscuous,
           filter,
           fanoutGroup,
