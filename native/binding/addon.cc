@@ -10,5 +10,6 @@ NAPI_MODULE_INIT() {
   darta::register_text(env, exports);
   darta::register_select(env, exports);
   darta::register_filter(env, exports);
+  darta::register_share(env, exports);
   return exports;
 }

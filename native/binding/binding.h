@@ -11,4 +11,5 @@ void register_deal(napi_env env, napi_value exports);
 void register_text(napi_env env, napi_value exports);
 void register_select(napi_env env, napi_value exports);
 void register_filter(napi_env env, napi_value exports);
+void register_share(napi_env env, napi_value exports);
 }  // namespace darta

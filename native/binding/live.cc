@@ -3,6 +3,7 @@
 #include "meter/live.h"
 
 #include "binding/meter_values.h"
+#include "binding/share.h"
 
 namespace darta {
 namespace {
@@ -84,6 +85,7 @@ bool read_sources(napi_env env, napi_value given,
     ring.interface = text_property(env, one, "interface");
     ring.ring_octets = whole_of(one, "ringOctets", size_t{1} << 40);
     ring.promiscuous = number_property(env, one, "promiscuous") > 0;
+    ring.changeable = number_property(env, one, "changeable") > 0;
     ring.fanout_group = static_cast<uint16_t>(whole_of(one, "fanoutGroup", UINT16_MAX));
     if (!program_property(env, one, "filter", ring.filter) ||
         !program_property(env, one, "fanout", ring.fanout))
@@ -118,6 +120,13 @@ napi_value live_open(napi_env env, napi_callback_info info) {
     return fail(env, "liveOpen(options, sources)");
   options.threads = static_cast<unsigned>(
       std::max<uint64_t>(whole(number_property(env, arguments[0], "threads"), 64), 1));
+  napi_value keeper = nullptr;
+  bool keeps = false;
+  if (napi_has_named_property(env, arguments[0], "keeper", &keeps) == napi_ok && keeps &&
+      napi_get_named_property(env, arguments[0], "keeper", &keeper) == napi_ok) {
+    options.keeper = keeper_of(env, keeper);
+    if (!options.keeper) return fail(env, "liveOpen: no keeper");
+  }
   OpenFault fault;
   size_t source = 0;
   std::string error;
@@ -187,6 +196,28 @@ napi_value live_notices(napi_env env, napi_callback_info info) {
   return array;
 }
 
+/// liveFilter(live, source, filter): changes a socket filter; 0 or an errno
+napi_value live_filter(napi_env env, napi_callback_info info) {
+  napi_value arguments[3] = {nullptr, nullptr, nullptr};
+  size_t count = 3;
+  uint32_t source = 0;
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* data = nullptr;
+  LiveHandle* const handle = handle_of(env, info);
+  if (handle == nullptr ||
+      napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count != 3 ||
+      napi_get_value_uint32(env, arguments[1], &source) != napi_ok ||
+      source >= handle->live->sources() ||
+      napi_get_typedarray_info(env, arguments[2], &type, &length, &data, nullptr, nullptr) !=
+          napi_ok ||
+      type != napi_uint8_array || length % sizeof(sock_filter) != 0)
+    return fail(env, "liveFilter(live, source, filter)");
+  std::vector<sock_filter> program(length / sizeof(sock_filter));
+  if (length > 0) std::memcpy(program.data(), data, length);
+  return number(env, handle->live->change_filter(source, program));
+}
+
 napi_value live_stop(napi_env env, napi_callback_info info) {
   if (LiveHandle* const handle = handle_of(env, info)) handle->live->stop();
   return nullptr;
@@ -247,7 +278,7 @@ void register_live(napi_env env, napi_value exports) {
       {"liveTake", live_take},         {"liveNotices", live_notices},
       {"liveStop", live_stop},         {"liveFlush", live_flush},
       {"liveCounters", live_counters}, {"liveStatistics", live_statistics},
-      {"liveClose", live_close},
+      {"liveFilter", live_filter},     {"liveClose", live_close},
   };
   for (const auto& [name, call] : functions) {
     napi_value function = nullptr;

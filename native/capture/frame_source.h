@@ -1,5 +1,8 @@
 // Where live frames come from: what a thread that meters them sees of a packet ring or an XDP socket.
 #pragma once
+#include <linux/filter.h>
+
+#include <cerrno>
 #include <vector>
 
 #include "capture/reader.h"
@@ -41,6 +44,11 @@ class FrameSource {
   /// is down and may come up again, or another errno. To be asked now and then: poll(2) does not
   /// tell of all.
   [[nodiscard]] virtual int error() noexcept = 0;
+  /// Puts another socket filter in the place of the one there is, at once for all frames that follow;
+  /// 0 or an errno. Any thread may ask.
+  [[nodiscard]] virtual int change_filter(const std::vector<sock_filter>&) noexcept {
+    return ENOTSUP;
+  }
   /// How long to let frames gather after poll(2) has told of the first one, in microseconds.
   [[nodiscard]] virtual unsigned gather_us() const noexcept { return 0; }
 };

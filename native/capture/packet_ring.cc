@@ -92,7 +92,7 @@ OpenFault PacketRing::open(const RingOptions& o) noexcept {
       return fault("PACKET_FANOUT_DATA");
   }
   // Nothing may take the filter off again. A locked socket takes no fanout program, so this comes last.
-  const int locked = 1;
+  const int locked = o.changeable ? 0 : 1;
   if (setsockopt(socket_, SOL_SOCKET, SO_LOCK_FILTER, &locked, sizeof locked) != 0)
     return fault("SO_LOCK_FILTER");
   frames_.reserve(16384);
@@ -124,6 +124,13 @@ int PacketRing::error() noexcept {
   const bool bound = getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size) == 0 &&
                      address.sll_ifindex >= 0;
   return bound ? value : ENODEV;
+}
+
+int PacketRing::change_filter(const std::vector<sock_filter>& filter) noexcept {
+  sock_fprog program = {static_cast<unsigned short>(filter.size()),
+                        const_cast<sock_filter*>(filter.data())};
+  return setsockopt(socket_, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0 ? 0
+                                                                                          : errno;
 }
 
 const std::vector<Frame>& PacketRing::next() noexcept {

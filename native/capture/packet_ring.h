@@ -17,6 +17,8 @@ struct RingOptions {
   bool promiscuous = true;
   /// Socket filter; its return value is the snap length. Empty: every frame, whole.
   std::vector<sock_filter> filter;
+  /// The filter may be changed; else it is locked.
+  bool changeable = false;
   /// Fanout group and the program that deals packets out (they start at layer 3); 0: no group.
   uint16_t fanout_group = 0;
   std::vector<sock_filter> fanout;
@@ -36,6 +38,7 @@ class PacketRing final : public FrameSource {
   [[nodiscard]] const std::vector<Frame>& next() noexcept override;
   void release() noexcept override;
   [[nodiscard]] int error() noexcept override;
+  [[nodiscard]] int change_filter(const std::vector<sock_filter>& filter) noexcept override;
 
  private:
   static constexpr size_t block_octets = size_t{1} << 20;

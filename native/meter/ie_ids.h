@@ -669,4 +669,17 @@ inline constexpr uint16_t sflowHostUuid = 363;
 inline constexpr uint16_t sflowHostMachineType = 364;
 inline constexpr uint16_t sflowHostOsName = 365;
 inline constexpr uint16_t sflowHostOsRelease = 366;
+inline constexpr uint16_t dartaShareMark = 100;
+inline constexpr uint16_t dartaShareNode = 101;
+inline constexpr uint16_t dartaShareEpoch = 102;
+inline constexpr uint16_t dartaSharePlanDigest = 103;
+inline constexpr uint16_t dartaShareOwners = 104;
+inline constexpr uint16_t dartaShareStandby = 105;
+inline constexpr uint16_t dartaShareRole = 106;
+inline constexpr uint16_t dartaShareSlot = 107;
+inline constexpr uint16_t dartaShareTaken = 108;
+inline constexpr uint16_t dartaShareLostNode = 109;
+inline constexpr uint16_t dartaShareThruMilliseconds = 110;
+inline constexpr uint16_t dartaDigestSum = 111;
+inline constexpr uint16_t dartaDigestXor = 112;
 }  // namespace darta::ie

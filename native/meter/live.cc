@@ -27,10 +27,13 @@ int64_t now(clockid_t clock) noexcept {
 std::unique_ptr<LiveCapture> LiveCapture::open(const LiveOptions& options, OpenFault& fault,
                                                size_t& source, std::string& error) {
   std::unique_ptr<LiveCapture> live(new LiveCapture());
+  live->meter_options_ = options.meter;
+  live->keeper_ = options.keeper;
   for (unsigned i = 0; i < options.threads; ++i) {
     auto worker = std::make_unique<Worker>();
     worker->meter = Meter::create(options.meter, error);
     if (!worker->meter) return nullptr;
+    if (options.keeper) worker->sorter = &options.keeper->add_sorter();
     live->workers_.push_back(std::move(worker));
   }
   // Sockets keep their interface's program alive; it is put on when all its sockets are there.
@@ -98,7 +101,7 @@ std::vector<MeterCounters> LiveCapture::counters() {
   std::vector<MeterCounters> all;
   for (auto& worker : workers_) {
     const std::lock_guard lock(worker->mutex);
-    all.push_back(worker->counters);
+    all.insert(all.end(), worker->counters.begin(), worker->counters.end());
   }
   return all;
 }
@@ -115,11 +118,45 @@ std::vector<Notice> LiveCapture::take_notices() {
 
 void LiveCapture::publish(Worker& worker) {
   const std::lock_guard lock(worker.mutex);
-  worker.counters = worker.meter->counters();
+  worker.counters.clear();
+  worker.each_meter([&](Meter& meter) { worker.counters.push_back(meter.counters()); });
+}
+
+MeterStatus LiveCapture::take(Worker& worker, const std::vector<Frame>& frames) {
+  if (worker.sorter == nullptr) return worker.meter->take(frames);
+  worker.sorter->sort(frames);
+  return take_sorted(worker);
+}
+
+MeterStatus LiveCapture::take_sorted(Worker& worker) {
+  MeterStatus status = MeterStatus::ok;
+  for (size_t mark = 0; mark < share_marks; ++mark) {
+    const std::vector<Frame>& frames = worker.sorter->taken(mark);
+    if (frames.empty()) continue;
+    Meter* meter = worker.meter.get();
+    // A pcap file has one header and no room for marks.
+    if (mark != mark_own && meter_options_.emit != Emit::pcap) {
+      if (!worker.marked[mark]) {
+        MeterOptions options = meter_options_;
+        options.mark = static_cast<uint8_t>(mark);
+        std::string error;
+        worker.marked[mark] = Meter::create(options, error);
+      }
+      // Without memory for another table they are metered without their mark.
+      if (worker.marked[mark]) meter = worker.marked[mark].get();
+    }
+    const MeterStatus one = meter->take(frames);
+    if (one != MeterStatus::ok) status = one;
+  }
+  return status;
 }
 
 void LiveCapture::hand_over(Worker& worker) {
-  std::vector<Output> outputs = worker.meter->take_outputs();
+  std::vector<Output> outputs;
+  worker.each_meter([&](Meter& meter) {
+    const std::vector<Output> some = meter.take_outputs();
+    outputs.insert(outputs.end(), some.begin(), some.end());
+  });
   if (outputs.empty()) return;
   publish(worker);
   {
@@ -161,19 +198,25 @@ void LiveCapture::run(Worker& worker) {
       if (descriptors[i].fd >= 0 && !heed(worker.sources[i])) descriptors[i].fd = -1;
     }
   };
-  int64_t next_tick = now(CLOCK_MONOTONIC) + tick_ns;
+  const int64_t period = worker.sorter == nullptr ? tick_ns : ShareSorter::span;
+  int64_t next_tick = now(CLOCK_MONOTONIC) + period;
   unsigned flushes = 0;
   bool last_round = false;
   int64_t asked_to_end = 0;
   for (;;) {
     bool any = false;
+    if (worker.sorter != nullptr && worker.sorter->refresh() &&
+        take_sorted(worker) == MeterStatus::table_full) {
+      error_ = -1;
+      stopping_ = true;
+    }
     for (const size_t number : worker.sources) {
       FrameSource& source = *sources_[number];
       const std::vector<Frame>& frames = source.next();
       if (frames.empty()) continue;
       // What came after the end was asked for does not put it off.
       any = any || !last_round || frames.front().time < asked_to_end;
-      const MeterStatus status = meter.take(frames);
+      const MeterStatus status = take(worker, frames);
       source.release();
       if (status == MeterStatus::table_full) {
         error_ = -1;
@@ -186,11 +229,22 @@ void LiveCapture::run(Worker& worker) {
     const unsigned asked = flushes_.load();
     if (time >= next_tick || asked != flushes) {
       // The frames decide the time; only where there are none does the clock of the host.
-      if (!any) meter.tick(now(CLOCK_REALTIME) - clock_lag_ns);
-      meter.flush();
+      const int64_t quiet = now(CLOCK_REALTIME) - clock_lag_ns;
+      worker.each_meter([&](Meter& one) {
+        if (!any) one.tick(quiet);
+        one.flush();
+      });
       publish(worker);
       flushes = asked;
-      next_tick = time + tick_ns;
+      next_tick = time + period;
+      if (worker.sorter != nullptr) {
+        // In this order: what is accounted for as out is in filled buffers by then.
+        hand_over(worker);
+        worker.sorter->close(any ? worker.sorter->latest()
+                                 : std::max(worker.sorter->latest(), quiet));
+        worker.sorter->publish();
+        ready_();
+      }
     }
     hand_over(worker);
     if (last_round && (!any || meter.full())) break;
@@ -215,9 +269,13 @@ void LiveCapture::run(Worker& worker) {
       nanosleep(&pause, nullptr);
     }
   }
-  static_cast<void>(meter.finish());
+  worker.each_meter([](Meter& one) { static_cast<void>(one.finish()); });
   publish(worker);
   hand_over(worker);
+  if (worker.sorter != nullptr) {
+    worker.sorter->finish();
+    worker.sorter->publish();
+  }
   --running_;
   ready_();
 }

@@ -11,6 +11,7 @@
 #include "capture/packet_ring.h"
 #include "capture/xdp_socket.h"
 #include "meter/meter.h"
+#include "select/share_keeper.h"
 
 namespace darta {
 
@@ -20,6 +21,8 @@ struct LiveOptions {
   std::vector<std::variant<RingOptions, XdpOptions>> sources;
   /// 1..64; source i belongs to thread i mod threads.
   unsigned threads = 1;
+  /// Decides which frames are metered, where the node's share of the link can change.
+  std::shared_ptr<ShareKeeper> keeper;
 };
 
 /// What happened to a source that did not end the capture: ENETDOWN or ENODEV.
@@ -56,7 +59,12 @@ class LiveCapture {
   /// 0, or the errno of the last source that ended (ENODEV), or −1 for a full flow table (`fail`).
   [[nodiscard]] int error() const noexcept { return error_.load(); }
 
-  /// Sums over the threads.
+  /// Changes the socket filter of a source; 0 or an errno.
+  [[nodiscard]] int change_filter(size_t source, const std::vector<sock_filter>& filter) noexcept {
+    return sources_[source]->change_filter(filter);
+  }
+
+  /// Of each thread, and of its meters for packets with marks.
   [[nodiscard]] std::vector<MeterCounters> counters();
   [[nodiscard]] SourceStatistics statistics(size_t source);
   [[nodiscard]] size_t sources() const noexcept { return sources_.size(); }
@@ -68,20 +76,36 @@ class LiveCapture {
   /// A meter and what other threads may know of it.
   struct Worker {
     std::unique_ptr<Meter> meter;
+    /// By ShareMark; made when the first such packet comes.
+    std::array<std::unique_ptr<Meter>, share_marks> marked;
+    ShareSorter* sorter = nullptr;
     /// Numbers of its sources.
     std::vector<size_t> sources;
     std::thread thread;
     std::mutex mutex;
-    MeterCounters counters;
+    std::vector<MeterCounters> counters;
+
+    /// Calls `what` with each meter that there is.
+    template <class What>
+    void each_meter(What what) {
+      what(*meter);
+      for (auto& one : marked) {
+        if (one) what(*one);
+      }
+    }
   };
 
   LiveCapture() = default;
   void run(Worker& worker);
+  [[nodiscard]] MeterStatus take(Worker& worker, const std::vector<Frame>& frames);
+  [[nodiscard]] MeterStatus take_sorted(Worker& worker);
   void hand_over(Worker& worker);
   void publish(Worker& worker);
   /// Looks at the source with an error; false if it is gone.
   [[nodiscard]] bool heed(size_t source);
 
+  MeterOptions meter_options_;
+  std::shared_ptr<ShareKeeper> keeper_;
   std::vector<std::unique_ptr<FrameSource>> sources_;
   std::atomic<size_t> sources_left_{0};
   std::mutex statistics_mutex_;

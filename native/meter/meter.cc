@@ -65,7 +65,8 @@ std::unique_ptr<Meter> Meter::create(const MeterOptions& options, std::string& e
   if (options.emit != Emit::pcap) {
     const std::vector<FieldSpecifier>* const lists[2] = {&options.v4, &options.v6};
     for (int i = 0; i < 2; ++i) {
-      const auto bad = plan.programs[i].compile(*lists[i], options.emit == Emit::packets);
+      const auto bad = 
+          plan.programs[i].compile(*lists[i], options.emit == Emit::packets, options.mark);
       if (bad) {
         const FieldSpecifier& f = (*lists[i])[*bad];
         error = "the meter has no field " + std::to_string(f.enterprise) + "/" +

@@ -35,6 +35,8 @@ struct MeterOptions {
   /// Frames to read; 0: no limit.
   uint64_t max_frames = 0;
   uint64_t seed = 0;
+  /// Value of dartaShareMark in all records.
+  uint8_t mark = 0;
   std::vector<FieldSpecifier> v4;
   std::vector<FieldSpecifier> v6;
 };

@@ -161,6 +161,7 @@ bool RecordProgram::find(const FieldSpecifier& field, Source& source) noexcept {
       {reverse, ie::flowStartNanoseconds, Source::reverse_start_nanoseconds},
       {reverse, ie::flowEndNanoseconds, Source::reverse_end_nanoseconds},
       {ie::darta_pen, ie::dartaTunnelDepth, Source::tunnel},
+      {ie::darta_pen, ie::dartaShareMark, Source::share_mark},
       {0, ie::observationTimeNanoseconds, Source::time_nanoseconds},
       {0, ie::selectionSequenceId, Source::sequence},
       {0, ie::ipTotalLength, Source::total_length},
@@ -175,7 +176,8 @@ bool RecordProgram::find(const FieldSpecifier& field, Source& source) noexcept {
 }
 
 std::optional<size_t> RecordProgram::compile(const std::vector<FieldSpecifier>& fields,
-                                             bool packets) {
+                                             bool packets, uint8_t mark) {
+  mark_ = mark;
   for (size_t i = 0; i < fields.size(); ++i) {
     Source source;
     if (!find(fields[i], source)) return i;
@@ -213,7 +215,8 @@ std::optional<size_t> RecordProgram::compile(const std::vector<FieldSpecifier>& 
         fits = source < Source::octets ? length == 8 : length >= 1 && length <= 8;
     }
     const bool of_packets = source >= Source::time_nanoseconds;
-    if (!fits || of_packets != packets) return i;
+    // Packets and Flows alike are marked.
+    if (!fits || (of_packets != packets && source != Source::share_mark)) return i;
     switch (source) {
       case Source::shortest:
       case Source::longest:
@@ -387,6 +390,9 @@ void RecordProgram::write_flow(uint8_t* at, const FlowParts& p) const noexcept {
       case Source::mpls:
         at = put_number(at, p.extra != nullptr ? p.extra->mpls : 0, 3);
         break;
+      case Source::share_mark:
+        at = put_number(at, mark_, step.length);
+        break;
       default:
         at = put_number(at, number(step.source, p), step.length);
         break;
@@ -406,6 +412,9 @@ void RecordProgram::write_report(uint8_t* at, const Packet& packet,
         break;
       case Source::total_length:
         at = put_number(at, packet.octets, step.length);
+        break;
+      case Source::share_mark:
+        at = put_number(at, mark_, step.length);
         break;
       default:  // section, variable-length encoding of RFC 7011 section 7
         if (section < 255) {

@@ -96,8 +96,9 @@ struct FieldNeeds {
 class RecordProgram {
  public:
   /// The index of the first field that is not possible, if there is one.
+  /// `mark`: how the packets came to be taken, where a link is divided.
   [[nodiscard]] std::optional<size_t> compile(const std::vector<FieldSpecifier>& fields,
-                                              bool packets);
+                                              bool packets, uint8_t mark = 0);
   [[nodiscard]] FieldNeeds needs() const noexcept { return needs_; }
   /// Octets of a Flow Record.
   [[nodiscard]] size_t record_octets() const noexcept { return octets_; }
@@ -165,6 +166,7 @@ class RecordProgram {
     syn_packets,
     fin_packets,
     rst_packets,
+    share_mark,
     // Packet Reports
     time_nanoseconds,
     sequence,
@@ -182,6 +184,7 @@ class RecordProgram {
   std::vector<Step> steps_;
   size_t octets_ = 0;
   size_t sections_ = 0;
+  uint8_t mark_ = 0;
   FieldNeeds needs_;
 };
 

@@ -159,8 +159,8 @@ uint32_t ip_term(Octets b, size_t at, const ShareSelector& selector) {
 
 }  // namespace
 
-uint32_t share_slot(Octets frame, uint32_t link_type, const ShareSelector& selector,
-                    uint32_t seed) noexcept {
+SharePlace share_place(Octets frame, uint32_t link_type, const ShareSelector& selector,
+                       uint32_t seed) noexcept {
   const size_t at = locate_ip(frame, link_type);
   uint32_t term = 0;
   if (at != none) {
@@ -170,7 +170,12 @@ uint32_t share_slot(Octets frame, uint32_t link_type, const ShareSelector& selec
   }
   uint32_t x = (term + seed) * mix1;
   x ^= x >> 15;
-  return x * mix2 >> 20;
+  return {x * mix2 >> 20, at};
+}
+
+uint32_t share_slot(Octets frame, uint32_t link_type, const ShareSelector& selector,
+                    uint32_t seed) noexcept {
+  return share_place(frame, link_type, selector, seed).slot;
 }
 
 }  // namespace darta

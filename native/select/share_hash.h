@@ -21,4 +21,15 @@ inline constexpr uint32_t share_slots = 4096;
 [[nodiscard]] uint32_t share_slot(std::span<const uint8_t> frame, uint32_t link_type,
                                   const ShareSelector& selector, uint32_t seed) noexcept;
 
+/// Where a frame belongs, and where its IP header is.
+struct SharePlace {
+  uint32_t slot;
+  /// SIZE_MAX: it has none that the hash can find.
+  size_t ip;
+};
+
+/// As share_slot, with what was found on the way.
+[[nodiscard]] SharePlace share_place(std::span<const uint8_t> frame, uint32_t link_type,
+                                     const ShareSelector& selector, uint32_t seed) noexcept;
+
 }  // namespace darta
