@@ -9,7 +9,7 @@ _darta_takes_value() {
     ie) [[ ' --type --range --status -o --output ' == *" $2 "* ]] ;;
     info) [[ ' -r --read --input-format -o --output ' == *" $2 "* ]] ;;
     print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count --units --time --bigint ' == *" $2 "* ]] ;;
-    route) [[ ' -r --read --input-format --app --key --exec --to --units --weights --seed -o --output -w --write ' == *" $2 "* ]] ;;
+    route) [[ ' -r --read --input-format --app --key --exec --to --units --weights --seed --explain -c --count -o --output -w --write ' == *" $2 "* ]] ;;
     split) [[ ' -r --read --parts --weights --by --share-seed -w --write --exec --to -G --rotate -C --rotate-size -W --rotate-files -z --compress -o --output --print-filter --as ' == *" $2 "* ]] ;;
     *) return 1 ;;
   esac
@@ -224,11 +224,13 @@ _darta() {
         --units) :; return ;;
         --weights) :; return ;;
         --seed) :; return ;;
+        --explain) :; return ;;
+        -c|--count) :; return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --app --key --symmetric --exec --to --units --weights --restart --split-hot --seed --join -o --output -w --write --force -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --app --key --symmetric --exec --to --units --weights --restart --split-hot --seed --explain --check -c --count --join -o --output -w --write --force -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
         return
       fi
       case $position in

@@ -11,9 +11,12 @@ import {createDealer} from '../processing/routing/dealer.js'
 import {createUniflows, isDirected} from '../processing/routing/uniflows.js'
 import {sharedKey} from '../processing/routing/shared-key.js'
 import type {WeightedUnit} from '../processing/routing/rendezvous.js'
+import type {RecordBatch, RecordStream} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
 import {Ledger} from '../record/ledger.js'
 import {keyApp, routedApp, type RoutedApp} from './route/application.js'
+import {checkSample} from './route/check.js'
+import {explainRecords, tupleBatch, type ExplainedGroup} from './route/explain.js'
 import {createLane, type Lane, type NewEncoder} from './route/lane.js'
 import {routeRecords, type UnitGroup} from './route/route-records.js'
 import {childDestination, type ChildDestination} from './split/child-destination.js'
@@ -91,6 +94,21 @@ export default class Route extends DartaCommand {
       default: 0,
       summary: 'Of the hash: secret, nobody can choose keys that meet in one unit.',
     }),
+    explain: Flags.string({
+      helpValue: 'SRCIP,SRCPORT,DSTIP,DSTPORT,PROTO',
+      exclusive: ['check', 'exec', 'to'],
+      summary: 'Only say which unit these go to and why; - explains each record of the input.',
+    }),
+    check: Flags.boolean({
+      exclusive: ['exec', 'to'],
+      summary:
+        'Only read a sample and say what the key would do to it: skew, parted directions and fragments.',
+    }),
+    count: {
+      ...common.count,
+      dependsOn: ['check'],
+      summary: 'Look at N records; 100000 unless said otherwise.',
+    },
     join: Flags.boolean({
       dependsOn: ['exec'],
       summary:
@@ -108,6 +126,17 @@ export default class Route extends DartaCommand {
     const apps = await this.#apps()
     const {flags} = await this.parse(Route)
     const weights = weightsOf(flags, flags.to)
+    const members: WeightedUnit[] = weights.map((weight, i) => ({id: `unit-${i + 1}`, weight}))
+    if (flags.explain !== undefined || flags.check) {
+      const keys = groupsOf(apps, sharedKey(apps.flatMap(({key}) => key ?? [])) === undefined)
+      const tuple = flags.explain === undefined || flags.explain === '-' ? undefined : flags.explain
+      const source =
+        tuple === undefined
+          ? await openRecords(this, {read: flags.read, inputFormat: flags['input-format']})
+          : one([tupleBatch(tuple)])
+      if (!flags.check) return explainRecords(this, source, keys, members, flags.seed)
+      return checkSample(this, source, keys, members, flags.seed, flags.count ?? 100_000)
+    }
     const where = flags.exec === undefined ? flags.to : [flags.exec]
     if (where === undefined) {
       throw new DartaError('DARTA_USAGE', 'give --exec CMD or --to URL: where records go')
@@ -161,12 +190,12 @@ export default class Route extends DartaCommand {
       for (const group of groups) {
         const prefix = groups.length > 1 ? `${group.name}-` : ''
         const account = this.ledger.stage(`route ${group.name}`, 'records')
-        const units: WeightedUnit[] = weights.map((weight, i) => ({id: `unit-${i + 1}`, weight}))
+        const units = [...members]
         const lanes: Lane[] = []
-        const {key, apps: members} = group
+        const {key, apps: served} = group
         const dealer = createDealer(units, {key, seed: flags.seed, splitHot: flags['split-hot']})
         const uniflows = key !== undefined && isDirected(key) ? createUniflows() : undefined
-        const needs = members.map((app) => app.needs)
+        const needs = served.map((app) => app.needs)
         opened.push({needs, dealer, uniflows, units, lanes, account})
         for (const [i, {id}] of units.entries()) {
           const unit = await open(`${prefix}${id}`, group.name, i + 1)
@@ -217,14 +246,12 @@ export default class Route extends DartaCommand {
   }
 }
 
-interface Group {
-  readonly name: string
-  readonly apps: readonly RoutedApp[]
-  readonly key: RoutedApp['key']
+async function* one(batches: readonly RecordBatch[]): RecordStream {
+  yield batches
 }
 
 /** Applications that records are dealt once for. @throws DartaError DARTA_USAGE they have no key in common */
-function groupsOf(apps: readonly RoutedApp[], apart: boolean): Group[] {
+function groupsOf(apps: readonly RoutedApp[], apart: boolean): ExplainedGroup[] {
   if (apart) return apps.map((app) => ({name: app.name, apps: [app], key: app.key}))
   // An application without a key takes any records.
   const keys = apps.flatMap(({key}) => (key === undefined ? [] : [key]))
@@ -266,7 +293,11 @@ function weightsOf(
 }
 
 /** @throws DartaError DARTA_USAGE */
-function checkSockets(to: readonly string[], groups: readonly Group[], units: number): void {
+function checkSockets(
+  to: readonly string[],
+  groups: readonly ExplainedGroup[],
+  units: number,
+): void {
   if (to.length !== 1 && to.length !== units) {
     throw new DartaError('DARTA_USAGE', `${units} units cannot listen at ${to.length} sockets`)
   }

@@ -188,6 +188,68 @@ test('applications without a key in common are refused, or have units of their o
   )
 })
 
+test('--explain says of each record the unit that it goes to', async (t) => {
+  const flows = await labFlows(t, '--biflow')
+  const key = ['--key', 'srcip,dstport', '--units', '3']
+  const at = folder(t)
+  await darta(t, ['route', '-r', flows, ...key, '--exec', `${bin} print -q -o ndjson -w ${at}/%d`])
+  const {stdout, code} = await darta(t, ['route', '-q', '-r', flows, ...key, '--explain', '-'])
+  t.is(code, 0)
+  const said = [
+    ...stdout.toString().matchAll(/=(\S+) destinationTransportPort=(\d+): .* unit-(\d)$/gm),
+  ]
+    .map(([, source, port, unit]) => `${source} ${port} ${unit}`)
+    .sort()
+  const went: string[] = []
+  for (const unit of [1, 2, 3]) {
+    for (const line of plain(
+      await ndjson(t, 'print', '-q', '-r', `${at}/${unit}`, '-o', 'ndjson'),
+    )) {
+      const record = JSON.parse(line) as Record<string, string>
+      const source = record.sourceIPv4Address ?? record.sourceIPv6Address
+      went.push(`${source} ${record.destinationTransportPort} ${unit}`)
+    }
+  }
+  t.true(went.length > 300)
+  t.deepEqual(said, went.sort())
+})
+
+test('--explain takes a 5-tuple, and both orders of a symmetric key go to one unit', async (t) => {
+  const explain = async (tuple: string): Promise<string> =>
+    (
+      await darta(t, [
+        ...['route', '-q', '--key', 'srcip,srcport,dstip,dstport', '--symmetric'],
+        ...['--units', '5', '--explain', tuple],
+      ])
+    ).stdout.toString()
+  const there = await explain('2001:db8::1,1024,2001:db8::2,53,udp')
+  t.regex(
+    there,
+    /^1 key: oneIPv6Address=2001:db8::1 oneTransportPort=1024 other.*=53: hash [0-9a-f]{8}, slot \d+, unit-\d\n$/,
+  )
+  t.is(await explain('2001:db8::2,53,2001:db8::1,1024,udp'), there)
+})
+
+test('--check tells before deployment what a key parts', async (t) => {
+  const flows = await labFlows(t)
+  const check = async (...words: string[]): Promise<string> =>
+    (
+      await darta(t, ['route', '-q', '-r', flows, '--check', '--units', '4', ...words])
+    ).stdout.toString()
+  const parted = await check('--key', 'srcip')
+  t.regex(parted, /records {9}724, not applicable 0, without the key 0/)
+  t.regex(parted, /(\d+) of 328 conversations have their directions in different units/)
+  const whole = await check('--key', 'srcip,dstip', '--symmetric')
+  t.regex(whole, /both directions of all 328 conversations come to one unit/)
+  const loads = [...whole.matchAll(/unit-\d +(\d+) records/g)].map(([, n]) => Number(n))
+  t.is(
+    loads.reduce((a, b) => a + b),
+    724,
+  )
+  const skew = (4 * Math.max(...loads)) / 724
+  t.true(whole.includes(`greatest load ${skew.toFixed(2)} of its share`), whole)
+})
+
 for (const [words, said] of [
   [['--units', '2', '--exec', 'cat'], /give --app APP or --key KEY/],
   [['--key', 'srcip', '--units', '2'], /give --exec CMD or --to URL/],
