@@ -1,16 +1,16 @@
 # bash completion for darta. Written by scripts/docs.mjs from the definitions of the commands. Do not edit.
 _darta_takes_value() {
   case $1 in
-    analyze) [[ ' -r --read --input-format -w --write -o --output -z --compress --window --slide --lateness --max-memory --units --by --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 -k --top -s --statistic ' == *" $2 "* ]] ;;
-    capture) [[ ' -r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --share --by --share-seed -u --user -g --group -w --write -o --output -z --compress --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --meter ' == *" $2 "* ]] ;;
+    analyze) [[ ' -r --read --input-format -w --write -o --output -z --compress --window --slide --lateness --max-memory -f --filter -F --filter-file -t --time-range --units --by --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 -k --top -s --statistic ' == *" $2 "* ]] ;;
+    capture) [[ ' -r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --share --by --share-seed -u --user -g --group -w --write -o --output -z --compress --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --record-filter -F --filter-file --meter ' == *" $2 "* ]] ;;
     collect) [[ ' -r --read --decode-as --template-lifetime -w --write -o --output -z --compress -c --count ' == *" $2 "* ]] ;;
     doctor) [[ ' -o --output ' == *" $2 "* ]] ;;
     filter) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range --fail -c --max-count --options ' == *" $2 "* ]] ;;
     ie) [[ ' --type --range --status -o --output ' == *" $2 "* ]] ;;
-    info) [[ ' -r --read --input-format -o --output ' == *" $2 "* ]] ;;
-    print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count --units --time --bigint ' == *" $2 "* ]] ;;
+    info) [[ ' -r --read --input-format -f --filter -F --filter-file -o --output ' == *" $2 "* ]] ;;
+    print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count -f --filter -F --filter-file -t --time-range --units --time --bigint ' == *" $2 "* ]] ;;
     route) [[ ' -r --read --input-format --app --key --exec --to --units --weights --seed --explain -c --count -o --output -w --write ' == *" $2 "* ]] ;;
-    split) [[ ' -r --read --parts --weights --by --share-seed -w --write --exec --to -G --rotate -C --rotate-size -W --rotate-files -z --compress -o --output --print-filter --as ' == *" $2 "* ]] ;;
+    split) [[ ' -r --read --parts --weights --by --share-seed -w --write --exec --to -G --rotate -C --rotate-size -W --rotate-files -z --compress -f --filter -F --filter-file -o --output --print-filter --as ' == *" $2 "* ]] ;;
     *) return 1 ;;
   esac
 }
@@ -53,6 +53,9 @@ _darta() {
         --slide) :; return ;;
         --lateness) :; return ;;
         --max-memory) :; return ;;
+        -f|--filter) :; return ;;
+        -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -t|--time-range) :; return ;;
         --units) mapfile -t COMPREPLY < <(compgen -W 'none si iec' -- "$current"); return ;;
         --by) mapfile -t COMPREPLY < <(compgen -W 'prefix as' -- "$current"); return ;;
         --src-prefix) :; return ;;
@@ -63,7 +66,7 @@ _darta() {
         -s|--statistic) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '--list -r --read --input-format -w --write -o --output --force -z --compress --window --slide --lateness --max-memory -n --numeric -N --plain --units -q --quiet -v --verbose --json --strict-loss --by --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 --symmetric -k --top -s --statistic --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '--list -r --read --input-format -w --write -o --output --force -z --compress --window --slide --lateness --max-memory -f --filter -F --filter-file -t --time-range -n --numeric -N --plain --units -q --quiet -v --verbose --json --strict-loss --by --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 --symmetric -k --top -s --statistic --help' -- "$current")
         return
       fi
       case $position in
@@ -102,10 +105,12 @@ _darta() {
         -c|--count) :; return ;;
         --seed) :; return ;;
         --odid) :; return ;;
+        --record-filter) :; return ;;
+        -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --meter) mapfile -t COMPREPLY < <(compgen -W 'auto native typescript' -- "$current"); return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --no-promiscuous --share --by --share-seed -u --user -g --group -w --write -o --output --force -z --compress --emit --key --biflow --decap -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --meter -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --no-promiscuous --share --by --share-seed -u --user -g --group -w --write -o --output --force -z --compress --emit --key --biflow --decap -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --record-filter -F --filter-file --meter -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -183,10 +188,12 @@ _darta() {
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json ndjson' -- "$current"); return ;;
+        -f|--filter) :; return ;;
+        -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'text ndjson json' -- "$current"); return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --totals --templates --check --compare -o --output -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --totals -f --filter -F --filter-file --templates --check --compare -o --output -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -201,16 +208,19 @@ _darta() {
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
         -c|--count) :; return ;;
+        -f|--filter) :; return ;;
+        -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -t|--time-range) :; return ;;
         --units) mapfile -t COMPREPLY < <(compgen -W 'none si iec' -- "$current"); return ;;
         --time) :; return ;;
         --bigint) mapfile -t COMPREPLY < <(compgen -W 'number string' -- "$current"); return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format -w --write -o --output --force -z --compress -l --line-buffered -c --count -n --numeric -N --plain --units --time --bigint -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format -w --write -o --output --force -z --compress -l --line-buffered -c --count -f --filter -F --filter-file -t --time-range -n --numeric -N --plain --units --time --bigint -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
         return
       fi
       case $position in
-
+        *) : ;;
       esac
       ;;
     route)
@@ -251,12 +261,14 @@ _darta() {
         -C|--rotate-size) :; return ;;
         -W|--rotate-files) :; return ;;
         -z|--compress) :; return ;;
+        -f|--filter) :; return ;;
+        -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         --print-filter) :; return ;;
         --as) mapfile -t COMPREPLY < <(compgen -W 'expression bpf' -- "$current"); return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --parts --weights --by --share-seed -w --write --exec --to --restart -G --rotate -C --rotate-size -W --rotate-files -z --compress --join -o --output --force --print-filter --as -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --parts --weights --by --share-seed -w --write --exec --to --restart -G --rotate -C --rotate-size -W --rotate-files -z --compress --join -f --filter -F --filter-file -o --output --force --print-filter --as -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
         return
       fi
       case $position in

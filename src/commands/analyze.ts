@@ -19,6 +19,7 @@ import {appFlags, appOptions} from './analyze/app-flags.js'
 import {appNames, loadApp} from './analyze/load-app.js'
 import {openResults, type ResultSink} from './analyze/results.js'
 import {windowingOf} from './analyze/windowing.js'
+import {selectRecords, selectStage} from './filter/read-filter.js'
 
 const duration = Flags.custom<number>({parse: async (input) => parseDuration(input)})
 
@@ -73,6 +74,9 @@ export default class Analyze extends DartaCommand {
       ...common.maxMemory,
       summary: 'Most memory for what the application has to remember; beyond, the command fails.',
     },
+    filter: common.filter,
+    'filter-file': common.filterFile,
+    'time-range': common.timeRange,
     numeric: common.numeric,
     plain: common.plain,
     units: common.units,
@@ -109,10 +113,15 @@ export default class Analyze extends DartaCommand {
       names: this.occurrences(raw, 'numeric') < 2,
     }
     const windowing = windowingOf(flags.window, flags.slide, flags.lateness)
-    const source = await openRecords(this, {
+    const {filter, 'filter-file': file, 'time-range': timeRange} = flags
+    const select = selectRecords({filter, file, timeRange}, () =>
+      this.ledger.stage('filter', 'records'),
+    )
+    const records = await openRecords(this, {
       read: flags.read,
       inputFormat: flags['input-format'],
     })
+    const source = select === undefined ? records : selectStage(select)(records, this)
     const sink = await openResults(this, flags, analysis, style)
     await this.#analyse(source, analysis, windowing, flags['max-memory'] ?? 0, word, sink)
   }

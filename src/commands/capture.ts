@@ -17,6 +17,7 @@ import {meterFlags, meterOptions} from './capture/meter-options.js'
 import {captureLive, liveFlags} from './capture/live.js'
 import {openExporter, type MeterExporter} from './capture/open-exporter.js'
 import {openMeter} from './capture/open-meter.js'
+import {selectRecords} from './filter/read-filter.js'
 
 /** How long records of a pipe may wait for a buffer to fill. */
 const IDLE_FLUSH_MS = 200
@@ -55,6 +56,14 @@ export default class Capture extends DartaCommand {
       default: 0,
       summary: 'Observation Domain ID of the Messages.',
     }),
+    'record-filter': Flags.string({
+      helpValue: 'EXPR',
+      summary: 'Only records that match, of those that the meter made; see darta-filter(1).',
+    }),
+    'filter-file': {
+      ...common.filterFile,
+      summary: 'Only records that match the expression in FILE.',
+    },
     meter: Flags.option({options: ['auto', 'native', 'typescript'] as const})({
       helpValue: 'auto|native|typescript',
       default: 'auto',
@@ -66,6 +75,11 @@ export default class Capture extends DartaCommand {
   protected async execute(): Promise<void> {
     const {flags} = await this.parse(Capture)
     const options = meterOptions(flags)
+    const {'record-filter': filter, 'filter-file': file} = flags
+    const select = selectRecords({filter, file}, () => this.ledger.stage('filter', 'records'))
+    if (select !== undefined && options.emit === 'pcap') {
+      throw new DartaError('DARTA_USAGE', '--record-filter chooses records; --emit pcap makes none')
+    }
     // What is wrong on the command line is told before anything is opened.
     if (options.emit !== 'pcap') await chooseFormat(flags)
     else if (flags.output !== undefined) {
@@ -73,7 +87,7 @@ export default class Capture extends DartaCommand {
     }
     if (flags.interface !== undefined) {
       await captureLive(this, {...flags, interface: flags.interface}, options, () =>
-        openExporter(this, options, flags, flags.odid),
+        openExporter(this, options, flags, flags.odid, select),
       )
       return
     }
@@ -81,7 +95,7 @@ export default class Capture extends DartaCommand {
     const meter = await openMeter(this, flags.meter, options)
     try {
       const account = this.ledger.stage('meter', 'packets')
-      const exporter = await openExporter(this, options, flags, flags.odid)
+      const exporter = await openExporter(this, options, flags, flags.odid, select)
       const flush = (): void => void exporter.flush(meter.flush()).catch(() => {})
       this.onFlush(flush)
       account.update = () => enter(account, meter.counters())

@@ -18,6 +18,7 @@ import {surveyMessages, type MessageReport} from './info/message-report.js'
 import {surveyRecords, type RecordReport} from './info/record-report.js'
 import {createRecordSums} from './info/record-sums.js'
 import {createRecordDigest, digestDifferences, type RecordDigest} from './info/record-digest.js'
+import {selectRecords, type Selection} from './filter/read-filter.js'
 import {reportText} from './info/report-text.js'
 import {toJson} from './info/report.js'
 
@@ -44,6 +45,8 @@ export default class Info extends DartaCommand {
       summary: 'Only how many records, octets and packets; the fast way.',
       exclusive: ['templates', 'check', 'compare'],
     }),
+    filter: {...common.filter, dependsOn: ['totals']},
+    'filter-file': {...common.filterFile, dependsOn: ['totals']},
     templates: Flags.boolean({
       summary: 'Write each Template as Information Element Specifiers (RFC 7013).',
       exclusive: ['check', 'compare'],
@@ -77,10 +80,13 @@ export default class Info extends DartaCommand {
     this.#comparing = flags.compare
     const names = await inputNames(flags.read)
     if (flags.compare) return this.#compare(names, flags)
+    const select = selectRecords({filter: flags.filter, file: flags['filter-file']}, () =>
+      this.#account('filter', 'records'),
+    )
     for (const name of names) {
       if (this.stopping.aborted) break
       try {
-        await this.#one(name, flags)
+        await this.#one(name, flags, select)
       } catch (error) {
         if (!(error instanceof DartaError) || error.code === 'DARTA_FILE_WRITE') throw error
         this.report(ofInput(name, error))
@@ -97,6 +103,7 @@ export default class Info extends DartaCommand {
       readonly check: boolean
       readonly output: 'text' | 'ndjson' | 'json'
     },
+    select: Selection | undefined,
   ): Promise<void> {
     const input = await openInput(name, this)
     const format = flags['input-format'] ?? (await detectFormat(input.head))
@@ -110,7 +117,7 @@ export default class Info extends DartaCommand {
     const text = flags.output === 'text'
     if (flags.check) return this.#check(input, format ?? 'ipfix', text ? undefined : json)
     if (flags.totals) {
-      const totals = await this.#totals(input, format ?? 'ipfix')
+      const totals = await this.#totals(input, format ?? 'ipfix', select)
       if (!text) return json(totals)
       const words = Object.entries(totals).map(([what, n]) => `${n ?? 'more than 2^64'} ${what}`)
       return this.print(`${name}: ${words.join(', ')}\n`)
@@ -155,15 +162,22 @@ export default class Info extends DartaCommand {
   }
 
   /** Records, octets and packets. */
-  async #totals(input: OpenInput, format: string): Promise<Record<string, number | bigint | null>> {
+  async #totals(
+    input: OpenInput,
+    format: string,
+    select: Selection | undefined,
+  ): Promise<Record<string, number | bigint | null>> {
     if (format === 'pcap' || format === 'pcapng') {
+      if (select !== undefined) {
+        throw new DartaError('DARTA_USAGE', '-f and -F choose records, and this is a capture')
+      }
       const report = (await this.#survey(input, format)) as CaptureReport
       return {frames: report.frames, octets: report.ipOctets, packets: report.ipPackets}
     }
     let records = 0
     const sums = createRecordSums(false)
     await this.#decode(input, format, (batches) => {
-      const data = batches.filter(({template}) => template.scopeCount === 0)
+      const data = (select?.(batches) ?? batches).filter(({template}) => template.scopeCount === 0)
       for (const {count} of data) records += count
       sums.add(data)
     })

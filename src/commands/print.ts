@@ -1,3 +1,4 @@
+import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {DartaCommand} from '../cli/base-command.js'
 import * as common from '../cli/flags.js'
@@ -5,6 +6,7 @@ import {limitRecords} from '../cli/limit-records.js'
 import {openRecords} from '../cli/record-input.js'
 import {openRecordSink} from '../cli/record-output.js'
 import {runPipeline} from '../cli/run-pipeline.js'
+import {selectRecords, selectStage} from './filter/read-filter.js'
 
 export default class Print extends DartaCommand {
   static override summary = 'Write records as table, NDJSON, CSV or lines of your own.'
@@ -17,7 +19,15 @@ export default class Print extends DartaCommand {
     '<%= config.bin %> capture -r lan.pcap | <%= config.bin %> print -o ndjson',
     "<%= config.bin %> print -r lan.ipfix -o 'fmt:%ts %sap %dap %byt'",
     '<%= config.bin %> print -r lan.ipfix -o long -c 20 -N --time local',
+    "<%= config.bin %> print -r lan.ipfix 'proto tcp and dst port 443'",
   ]
+  static override args = {
+    expression: Args.string({
+      ignoreStdin: true,
+      multiple: true,
+      description: 'Only records that match; see darta-filter(1) for the language.',
+    }),
+  }
   static override flags = {
     read: common.read,
     'input-format': common.inputFormat,
@@ -27,6 +37,9 @@ export default class Print extends DartaCommand {
     compress: common.compress,
     'line-buffered': common.lineBuffered,
     count: common.count,
+    filter: common.filter,
+    'filter-file': common.filterFile,
+    'time-range': common.timeRange,
     numeric: common.numeric,
     plain: common.plain,
     units: common.units,
@@ -39,6 +52,10 @@ export default class Print extends DartaCommand {
 
   protected async execute(): Promise<void> {
     const {flags, raw} = await this.parse(Print)
+    const {filter, 'filter-file': file, 'time-range': timeRange} = flags
+    const select = selectRecords({words: this.operands(raw), filter, file, timeRange}, () =>
+      this.ledger.stage('filter', 'records'),
+    )
     const source = await openRecords(this, {read: flags.read, inputFormat: flags['input-format']})
     const sink = await openRecordSink(this, {
       write: flags.write,
@@ -55,7 +72,8 @@ export default class Print extends DartaCommand {
         bigint: flags.bigint,
       },
     })
-    const stages = flags.count === undefined ? [] : [limitRecords(flags.count)]
+    const stages = select === undefined ? [] : [selectStage(select)]
+    if (flags.count !== undefined) stages.push(limitRecords(flags.count))
     await runPipeline(this, source, stages, sink)
   }
 }

@@ -18,6 +18,7 @@ import {DartaError} from '../record/errors.js'
 import {childDestination, type ChildDestination} from './split/child-destination.js'
 import type {Destination} from './split/destination.js'
 import {captureDivision} from './split/divide-capture.js'
+import {selectRecords, selectStage} from './filter/read-filter.js'
 import {divideRecords} from './split/divide-records.js'
 import {fileDestination} from './split/file-destination.js'
 import {joinOutputs} from './split/join-outputs.js'
@@ -115,6 +116,8 @@ export default class Split extends DartaCommand {
       summary:
         'Merge the records that the commands write into one stream, in the order of export times.',
     }),
+    filter: common.filter,
+    'filter-file': common.filterFile,
     output: {
       ...common.output,
       summary: 'Format of record parts, or of the joined stream: ipfix unless said otherwise.',
@@ -161,8 +164,15 @@ export default class Split extends DartaCommand {
     const first = await openInput(names[0], this)
     const kind = first.head.length === 0 ? undefined : await detectFormat(first.head)
     const unit = kind?.startsWith('pcap') === true ? 'packets' : 'records'
-    const source =
+    const select = selectRecords({filter: flags.filter, file: flags['filter-file']}, () =>
+      this.ledger.stage('filter', 'records'),
+    )
+    if (select !== undefined && unit === 'packets') {
+      throw new DartaError('DARTA_USAGE', '-f and -F choose records, and this is a capture')
+    }
+    const records =
       unit === 'records' ? await openRecords(this, {read: flags.read, first}) : undefined
+    const source = records && select ? selectStage(select)(records, this) : records
     const account = this.ledger.stage('split', unit)
     const children: ChildDestination[] = []
     const openChild = (place: Place): Promise<ChildDestination> => {

@@ -174,3 +174,45 @@ test('a reader of the output that goes away ends the command with status 141', a
   t.notRegex(stderr, /EPIPE|Error/)
   t.true(code === 141 || code === 0)
 })
+
+test('print, info, analyze, split and capture take the same expressions', async (t) => {
+  const {place, file} = made(t)
+  const expression = 'udp and dst port 53'
+  const out = async (line: string): Promise<string> => {
+    const {code, stdout, stderr} = await bash(t, line)
+    t.is(code, 0, stderr)
+    return stdout.toString()
+  }
+  const n = Number(await out(`darta filter -q -r ${file} --count '${expression}'`))
+  t.true(n > 0)
+  const lines = async (line: string): Promise<number> => (await out(line)).trim().split('\n').length
+  t.is(await lines(`darta print -q -r ${file} -o 'fmt:%sa' ${expression}`), n)
+  t.is(await lines(`darta print -q -r ${file} -o 'fmt:%sa' -f udp dst port 53`), n)
+  writeFileSync(join(place, 'dns.filter'), `${expression}\n`)
+  t.is(await lines(`darta print -q -r ${file} -o 'fmt:%sa' -F ${join(place, 'dns.filter')}`), n)
+  t.regex(
+    await out(`darta info -q -r ${file} --totals -f '${expression}'`),
+    new RegExp(`: ${n} records`),
+  )
+  const top = await out(
+    `darta analyze top -q -r ${file} -s dstport/flows -f '${expression}' -o csv`,
+  )
+  t.regex(top, new RegExp(`\\b53\\b.*\\b${n}\\b`))
+  await out(`darta split -q -r ${file} --parts 2 -w ${place}/p%d.ipfix -f '${expression}'`)
+  const parts = `cat ${place}/p1.ipfix ${place}/p2.ipfix | darta print -q -o 'fmt:%sa'`
+  t.is(await lines(parts), n)
+  t.is(
+    await lines(
+      `darta capture -q -r ${lab} --record-filter '${expression}' | darta print -q -o 'fmt:%sa'`,
+    ),
+    n,
+  )
+  for (const wrong of [
+    `darta split -r ${lab} --parts 2 -w ${place}/q%d.pcap -f udp`,
+    `darta info -r ${lab} --totals -f udp`,
+    `darta capture -r ${lab} --emit pcap --record-filter udp`,
+    `darta print -r ${file} -f 'prot udp'`,
+  ]) {
+    t.is((await bash(t, wrong)).code, 2, wrong)
+  }
+})

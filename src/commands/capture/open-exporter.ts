@@ -9,6 +9,7 @@ import {
 import {formatByName} from '../../cli/find-format.js'
 import type {OctetSink} from '../../io/octet-sink.js'
 import type {MeterCounters, MeterOptions, MeterOutput} from '../../metering/meter.js'
+import type {RecordBatch} from '../../record/batch.js'
 import type {Decoder} from '../../record/format.js'
 import {Ledger} from '../../record/ledger.js'
 import {createExportingProcess, type ExportingProcess} from './exporting-process.js'
@@ -36,13 +37,14 @@ export async function openExporter(
   meter: MeterOptions,
   output: RecordOutputOptions,
   observationDomainId: number,
+  select?: (batches: readonly RecordBatch[]) => readonly RecordBatch[],
 ): Promise<MeterExporter> {
   if (meter.emit === 'pcap') {
     return exportOctets(await openOctetSink(command, output, '--emit pcap', true))
   }
   const process = createExportingProcess(meter, observationDomainId)
   const {name} = await chooseFormat(output)
-  if (name === 'ipfix') {
+  if (name === 'ipfix' && select === undefined) {
     const sink = await openOctetSink(command, output, '-o ipfix', true)
     const account = command.ledger.stage('ipfix', 'records')
     return exportMessages(sink, process, () => {
@@ -53,7 +55,7 @@ export async function openExporter(
   const {format} = await formatByName('ipfix', '-o')
   // What the decoder counts is our own: it is not what the user asked for.
   const decoder = format.decoder!({ledger: new Ledger(), source: '-'})
-  return exportRecords(sink, decoder, process)
+  return exportRecords(sink, decoder, process, select)
 }
 
 /** One write at a time: a flush may come while another one waits for room. */
@@ -119,9 +121,10 @@ function exportRecords(
   sink: RecordSink,
   decoder: Decoder,
   process: ExportingProcess,
+  select: (batches: readonly RecordBatch[]) => readonly RecordBatch[] = (batches) => batches,
 ): MeterExporter {
   const put = async (messages: readonly Uint8Array[]): Promise<void> => {
-    const batches = messages.flatMap((message) => decoder.push(message))
+    const batches = select(messages.flatMap((message) => decoder.push(message)))
     if (batches.length > 0) await sink.write(batches)
   }
   return {
@@ -132,7 +135,7 @@ function exportRecords(
     },
     async end(counters) {
       await put(process.finish(counters))
-      const batches = decoder.end()
+      const batches = select(decoder.end())
       if (batches.length > 0) await sink.write(batches)
       await sink.end()
     },

@@ -4,8 +4,8 @@ import {readInputFile} from './read-input-file.js'
 import {all, type Expression} from '../../mediation/filter/expression.js'
 import type {FilterContext} from '../../mediation/filter/operands.js'
 import {parseFilter} from '../../mediation/filter/parse.js'
-import {createRecordFilter, type RecordFilter} from '../../mediation/filter/record-filter.js'
-import type {RecordStage} from '../../record/batch.js'
+import {createRecordFilter} from '../../mediation/filter/record-filter.js'
+import type {RecordBatch, RecordStage} from '../../record/batch.js'
 import type {StageLedger} from '../../record/ledger.js'
 import type {TimeRange} from '../../cli/values.js'
 
@@ -59,29 +59,40 @@ function epochMs(ms: number): string {
   return String(Math.floor(ms)).padStart(12, '0')
 }
 
-/** A stage that passes the records of a filter, and Options Records. */
-export function filterStage(filter: RecordFilter, account: StageLedger): RecordStage {
-  return async function* (source) {
-    try {
-      for await (const batches of source) {
-        const {passed, tested, matched, options} = filter.run(batches)
-        account.in += tested + options
-        account.out += matched + options
-        if (matched < tested) account.skip('no-match', tested - matched)
-        if (passed.length > 0) yield passed
-      }
-    } finally {
-      filter.close()
-    }
+/** Takes batches and gives those records back that pass. */
+export type Selection = (batches: readonly RecordBatch[]) => readonly RecordBatch[]
+
+/**
+ * What a command other than `filter` puts before its work: the records that match, and Options Records. Undefined: the user
+ * asked for no filter.
+ *
+ * @throws DartaError as `readFilter`
+ */
+export function selectRecords(
+  sources: FilterSources,
+  openAccount: () => StageLedger,
+): Selection | undefined {
+  const expression = readFilter(sources)
+  if (expression === undefined) return undefined
+  const filter = createRecordFilter(expression)
+  let account: StageLedger | undefined
+  return (batches) => {
+    // Its account comes behind those of the inputs, which open theirs when they are read.
+    account ??= openAccount()
+    const {passed, tested, matched, options} = filter.run(batches)
+    account.in += tested + options
+    account.out += matched + options
+    if (matched < tested) account.skip('no-match', tested - matched)
+    return passed
   }
 }
 
-/** The stages, one or none, that a command other than `filter` puts before its work. */
-export function filterStages(
-  sources: FilterSources,
-  openAccount: () => StageLedger,
-): RecordStage[] {
-  const expression = readFilter(sources)
-  if (expression === undefined) return []
-  return [filterStage(createRecordFilter(expression), openAccount())]
+/** The same as a stage of a pipeline. */
+export function selectStage(select: Selection): RecordStage {
+  return async function* (source) {
+    for await (const batches of source) {
+      const passed = select(batches)
+      if (passed.length > 0) yield passed
+    }
+  }
 }
