@@ -11,5 +11,6 @@ NAPI_MODULE_INIT() {
   darta::register_select(env, exports);
   darta::register_filter(env, exports);
   darta::register_share(env, exports);
+  darta::register_turns(env, exports);
   return exports;
 }

@@ -87,6 +87,7 @@ bool read_sources(napi_env env, napi_value given,
     ring.promiscuous = number_property(env, one, "promiscuous") > 0;
     ring.changeable = number_property(env, one, "changeable") > 0;
     ring.fanout_group = static_cast<uint16_t>(whole_of(one, "fanoutGroup", UINT16_MAX));
+    ring.filter_descriptor = static_cast<int>(whole_of(one, "filterDescriptor", INT32_MAX));
     if (!program_property(env, one, "filter", ring.filter) ||
         !program_property(env, one, "fanout", ring.fanout))
       return false;

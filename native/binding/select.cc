@@ -73,8 +73,8 @@ napi_value share_slots_of(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-/// runSocketFilter(program: Uint8Array of struct sock_filter, octets, offsets, accepted:
-/// Uint8Array) Sends every frame through a socket pair with the program attached: the kernel itself
+/// runSocketFilter(program: Uint8Array of struct sock_filter or the descriptor of an eBPF program,
+/// octets, offsets, accepted: Uint8Array) Sends every frame through a socket pair with the program attached: the kernel itself
 /// decides.
 napi_value run_socket_filter(napi_env env, napi_callback_info info) {
   napi_value argv[4];
@@ -84,7 +84,9 @@ napi_value run_socket_filter(napi_env env, napi_callback_info info) {
   View octets;
   View offsets;
   View accepted;
-  if (argc != 4 || !typed(env, argv[0], napi_uint8_array, program) ||
+  int descriptor = -1;
+  const bool extended = argc == 4 && napi_get_value_int32(env, argv[0], &descriptor) == napi_ok;
+  if (argc != 4 || (!extended && !typed(env, argv[0], napi_uint8_array, program)) ||
       !typed(env, argv[1], napi_uint8_array, octets) ||
       !typed(env, argv[2], napi_uint32_array, offsets) ||
       !typed(env, argv[3], napi_uint8_array, accepted) || !frames_ok(octets, offsets) ||
@@ -98,7 +100,8 @@ napi_value run_socket_filter(napi_env env, napi_callback_info info) {
   sock_fprog filter = {static_cast<unsigned short>(program.length / sizeof(sock_filter)),
                        reinterpret_cast<sock_filter*>(program.data)};
   const char* fault = nullptr;
-  if (setsockopt(pair[1], SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0) {
+  if (extended ? setsockopt(pair[1], SOL_SOCKET, SO_ATTACH_BPF, &descriptor, sizeof descriptor) != 0
+               : setsockopt(pair[1], SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0) {
     fault = std::strerror(errno);
   }
   const auto* at = reinterpret_cast<const uint32_t*>(offsets.data);

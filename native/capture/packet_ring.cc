@@ -59,7 +59,11 @@ OpenFault PacketRing::open(const RingOptions& o) noexcept {
   ring.tp_frame_nr = static_cast<unsigned>(blocks_ * (block_octets / 2048));
   ring.tp_retire_blk_tov = block_timeout_ms;
   if (set_option(socket_, PACKET_RX_RING, &ring, sizeof ring) != 0) return fault("PACKET_RX_RING");
-  if (!o.filter.empty()) {
+  if (o.filter_descriptor > 0) {
+    if (setsockopt(socket_, SOL_SOCKET, SO_ATTACH_BPF, &o.filter_descriptor,
+                   sizeof o.filter_descriptor) != 0)
+      return fault("SO_ATTACH_BPF");
+  } else if (!o.filter.empty()) {
     sock_fprog program = {static_cast<unsigned short>(o.filter.size()),
                           const_cast<sock_filter*>(o.filter.data())};
     if (setsockopt(socket_, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0)

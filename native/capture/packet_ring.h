@@ -19,6 +19,8 @@ struct RingOptions {
   std::vector<sock_filter> filter;
   /// The filter may be changed; else it is locked.
   bool changeable = false;
+  /// A filter of eBPF in place of `filter`, by its descriptor; 0: none.
+  int filter_descriptor = 0;
   /// Fanout group and the program that deals packets out (they start at layer 3); 0: no group.
   uint16_t fanout_group = 0;
   std::vector<sock_filter> fanout;

@@ -17,6 +17,7 @@ import {ownedSlots, parseShare} from '../metering/share.js'
 import {DartaError} from '../record/errors.js'
 import {childDestination, type ChildDestination} from './split/child-destination.js'
 import type {Destination} from './split/destination.js'
+import {compareCounts} from './split/compare-counts.js'
 import {captureDivision} from './split/divide-capture.js'
 import {selectRecords, selectStage} from './filter/read-filter.js'
 import {divideRecords} from './split/divide-records.js'
@@ -128,6 +129,11 @@ export default class Split extends DartaCommand {
       exclusive: ['read', 'parts', 'weights', 'write', 'exec', 'to', 'rotate'],
       summary: 'Only print the share I/N as a filter that any libpcap program takes.',
     }),
+    drift: Flags.boolean({
+      exclusive: ['parts', 'weights', 'write', 'exec', 'to', 'rotate', 'print-filter'],
+      summary:
+        'Only compare what nodes with capture --by packets wrote, one input each: whether they count alike.',
+    }),
     as: Flags.option({options: ['expression', 'bpf'] as const})({
       helpValue: 'expression|bpf',
       dependsOn: ['print-filter'],
@@ -137,6 +143,10 @@ export default class Split extends DartaCommand {
 
   protected async execute(): Promise<void> {
     const {flags} = await this.parse(Split)
+    if (flags.drift) {
+      await compareCounts(this, await inputNames(flags.read))
+      return
+    }
     const selector = await selectorByName(flags.by)
     const seed = flags['share-seed']
     if (flags['print-filter'] !== undefined) {

@@ -58,6 +58,21 @@ export interface NativeAddon {
   /** Packets, drops, freezes and link type of each source, one after another. */
   liveStatistics(live: LiveHandle): number[]
   liveClose(live: LiveHandle): void
+  /** Loads struct bpf_insn after struct bpf_insn as a socket filter with a map of one value; or what failed and the kernel's reasons. */
+  turnsLoad(
+    program: Uint8Array,
+    valueOctets: number,
+  ): TurnsHandle | [call: string, errno: number, log: string]
+  turnsDescriptor(turns: TurnsHandle): number
+  /** A copy of the map's value, and what fills its last page. */
+  turnsRead(turns: TurnsHandle): Uint8Array
+}
+
+declare const turnsHandle: unique symbol
+
+/** A loaded socket filter that counts, with its map; both go away with the handle. */
+export interface TurnsHandle {
+  readonly [turnsHandle]: true
 }
 
 declare const liveHandle: unique symbol
@@ -75,6 +90,8 @@ export interface NativeRing {
   readonly promiscuous: boolean
   /** struct sock_filter after struct sock_filter */
   readonly filter: Uint8Array
+  /** Of an eBPF socket filter in place of `filter`; 0: none. */
+  readonly filterDescriptor: number
   /** 0: no fanout */
   readonly fanoutGroup: number
   readonly fanout: Uint8Array

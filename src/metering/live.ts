@@ -2,6 +2,8 @@ import {DartaError} from '../record/errors.js'
 import type {BpfInstruction} from './bpf-assembler.js'
 import type {Capability} from './capabilities.js'
 import type {MeterCounters, MeterOptions, MeterOutput} from './meter.js'
+import type {Share} from './share.js'
+import type {TurnCounter} from './turn-counter.js'
 
 /** Where live packets come from, and how much of them is wanted. */
 export interface LiveSource {
@@ -18,6 +20,14 @@ export interface LiveSource {
   readonly threads: number
   /** One node's part of the link; undefined: all of it. */
   readonly share: ShareOf | undefined
+  /** Every N-th packet instead of a part by hash. */
+  readonly turn?: TurnOf
+}
+
+/** One node's packets in turn, which are counted from the first one that a filter lets pass, or from the start. */
+export interface TurnOf {
+  readonly share: Share
+  readonly begin: string | undefined
 }
 
 /** Makes the part of the filter that decides a share, for frames of a link type. */
@@ -58,6 +68,8 @@ export interface LiveCapture {
   counters(): MeterCounters
   kernel(): KernelCounters[]
   close(): void
+  /** Of each interface, where packets are taken in turn. */
+  readonly turns?: readonly TurnCounter[]
 }
 
 /** A way to capture live packets. Each file of src/metering/backends whose `kind` is `live` is one. */

@@ -33,6 +33,9 @@ export interface LiveAddon<Handle = unknown> {
   liveCounters(live: Handle): AddonCounters[]
   liveStatistics(live: Handle): number[]
   liveClose(live: Handle): void
+  turnsLoad(program: Uint8Array, valueOctets: number): unknown
+  turnsDescriptor(turns: unknown): number
+  turnsRead(turns: unknown): Uint8Array
 }
 
 export interface RingOptions {
@@ -40,6 +43,7 @@ export interface RingOptions {
   readonly ringOctets: number
   readonly promiscuous: boolean
   readonly filter: Uint8Array
+  readonly filterDescriptor: number
   readonly fanoutGroup: number
   readonly fanout: Uint8Array
 }
@@ -80,12 +84,16 @@ export function needAddon(addon: LiveAddon | undefined): LiveAddon {
 
 /** What the kernel lets through: the user's filter and the share, cut to the snap length. */
 export async function filterOf(source: LiveSource, name: string): Promise<BpfInstruction[]> {
-  // A cooked socket's filter sees the packet without any link header.
-  const seen = linkTypeOf(name) ?? RAW_IP
+  const seen = seenLinkType(name)
   const whole: BpfInstruction[] = [{code: 0x06, jt: 0, jf: 0, k: source.snapOctets}]
   const share = source.share?.program(seen, source.snapOctets) ?? whole
   if (source.filter === undefined) return share
   return bothPrograms(await compileFilter(source.filter, seen), share)
+}
+
+/** LINKTYPE_ of what a socket filter sees: without any link header where the socket is a cooked one. */
+export function seenLinkType(name: string): number {
+  return linkTypeOf(name) ?? RAW_IP
 }
 
 function linkTypeOf(name: string): number | undefined {

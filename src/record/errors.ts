@@ -8,6 +8,7 @@ export const errorCodes = {
   DARTA_CHILD: 'a child process failed or ended early',
   DARTA_COMPRESSION: 'compressed input is damaged or its codec is not available',
   DARTA_DIFFERENT: 'info --compare found records that only one side has',
+  DARTA_DRIFT: 'nodes that take packets in turn do not count alike',
   DARTA_ELEMENT_UNKNOWN: 'no Information Element has this name or number',
   DARTA_FILE_EXISTS: 'the output exists and --force was not given',
   DARTA_FILE_READ: 'an input cannot be opened or read',

@@ -8,6 +8,7 @@ import {
 import {templateRecordOctets, writeTemplateRecord} from '../../ipfix/template-record.js'
 import {typeRecordValues, typeTemplate} from '../../ipfix/type-records.js'
 import type {MeterCounters, MeterOptions, MeterOutput} from '../../metering/meter.js'
+import type {Landmark} from '../../metering/turn-counter.js'
 import {DARTA_PEN, VARIABLE} from '../../record/element.js'
 import {createTemplate, type Template} from '../../record/template.js'
 import type {Value} from '../../record/value.js'
@@ -19,6 +20,7 @@ const FLOW_KEYS_ID = 258
 const TYPES_ID = 259
 const STATISTICS_ID = 260
 const RELIABILITY_ID = 261
+const LANDMARKS_ID = 262
 
 /** RFC 7011 section 4.4. */
 const flowKeysTemplate = createTemplate(
@@ -55,6 +57,20 @@ const reliabilityTemplate = createTemplate(
   1,
 )
 
+/** Where a node that takes packets in turn was in its count. */
+const landmarksTemplate = createTemplate(
+  LANDMARKS_ID,
+  [
+    {element: ie.observationDomainId, length: 4},
+    {element: ie.interfaceName, length: VARIABLE},
+    {element: ie.dartaShare, length: VARIABLE},
+    {element: ie.observationTimeMilliseconds, length: 8},
+    {element: ie.dartaLandmarkDigest, length: 4},
+    {element: ie.dartaTurnPacketCount, length: 8},
+  ],
+  1,
+)
+
 /**
  * The Exporting Process (RFC 7011): makes Messages of a meter's buffers and of what it has to say about them. It only
  * makes octets; where they go is another's business.
@@ -65,6 +81,7 @@ export interface ExportingProcess {
    * The buffers' own octets are used.
    */
   export(outputs: readonly MeterOutput[]): Uint8Array[]
+  landmarks(landmarks: readonly Landmark[]): Uint8Array[]
   /** What is left to say at the end: Templates if there was no record at all, then the statistics. */
   finish(counters: MeterCounters): Uint8Array[]
   /** Data Records made of the meter's so far. */
@@ -91,6 +108,7 @@ export function createExportingProcess(
   let octetsSent = 0
   let records = 0
   let begun = false
+  let landmarksSaid = false
   let lastTime = 0
 
   function seal(octets: Uint8Array, count: number, exportTime: number): Uint8Array {
@@ -151,6 +169,26 @@ export function createExportingProcess(
         if (!begun) made.push(begin(exportTime))
         records += count
         made.push(seal(octets, count, exportTime))
+      }
+      return made
+    },
+    landmarks(landmarks) {
+      const time = Math.floor(Math.max(0, ...landmarks.map(({timeMs}) => timeMs)) / 1000)
+      const made = begun ? [] : [begin(time)]
+      const rows = landmarks.map((one): Value[] => [
+        observationDomainId,
+        one.interfaceName,
+        one.share,
+        Math.floor(one.timeMs),
+        one.digest,
+        one.packets,
+      ])
+      const templates = landmarksSaid ? [] : [landmarksTemplate]
+      landmarksSaid = true
+      // A record has under 64 octets: so many fit a Message.
+      for (let at = 0; at < rows.length; at += 500) {
+        const some = rows.slice(at, at + 500)
+        made.push(message([], at === 0 ? templates : [], [[landmarksTemplate, some]], time))
       }
       return made
     },

@@ -1,4 +1,5 @@
 import * as Flags from '@oclif/core/flags'
+import {readdirSync} from 'node:fs'
 import type {DartaCommand} from '../../cli/base-command.js'
 import {nearest} from '../../cli/suggest.js'
 import {parseSize} from '../../cli/values.js'
@@ -11,7 +12,6 @@ import {
   type LiveBackend,
   type LiveCapture,
   type LiveSource,
-  type ShareOf,
 } from '../../metering/live.js'
 import type {MeterCounters, MeterOptions} from '../../metering/meter.js'
 import type {MeterAddon} from '../../metering/native.js'
@@ -27,6 +27,8 @@ import type {MeterExporter} from './open-exporter.js'
 /** Octets of a frame that the meter looks at: link, IP and transport headers with room for some encapsulation. */
 const HEADER_OCTETS = 256
 const WHOLE_FRAME = 262144
+/** How often the landmarks of packets in turn are fetched; the kernel keeps those of a million packets. */
+const LANDMARKS_MS = 200
 
 export const liveFlags = {
   interface: Flags.string({
@@ -78,13 +80,20 @@ export const liveFlags = {
   by: Flags.string({
     helpValue: 'SELECTOR',
     default: 'flow',
-    summary: 'What decides the part: flow, hosts, src, dst or ports.',
+    summary:
+      'What decides the part: flow, hosts, src, dst, ports, or packets for each in its turn.',
   }),
   'share-seed': Flags.integer({
     min: 0,
     helpValue: 'N',
     default: 0,
     summary: 'Of the hash that decides the part; the same on all nodes.',
+  }),
+  begin: Flags.string({
+    dependsOn: ['share'],
+    helpValue: 'EXPR',
+    summary:
+      'With --by packets: count from the first packet that this filter lets pass, and anew from each later one.',
   }),
   user: Flags.string({
     char: 'u',
@@ -111,6 +120,7 @@ export interface LiveFlagValues {
   readonly share?: string
   readonly by: string
   readonly 'share-seed': number
+  readonly begin?: string
   readonly user?: string
   readonly group?: string
 }
@@ -142,11 +152,12 @@ export async function captureLive(
     ringOctets: flags.buffer,
     promiscuous: !flags['no-promiscuous'],
     threads: flags.threads,
-    share: await shareOf(flags),
+    ...(await shareOf(flags)),
   }
   const live = await backend.open(source, options, addon)
   try {
     dropPrivileges(addon, flags.user, flags.group)
+    if (source.turn !== undefined) cautionQueues(command, source.interfaces)
     if (backend.caution !== undefined) command.note(backend.caution(source))
     command.note(`capturing on ${flags.interface.join(', ')} by ${flags.backend}`)
     await run(command, live, await openOutput())
@@ -171,6 +182,16 @@ async function run(
   command.onFlush(() => live.flush())
   command.onStop(() => live.stop())
   command.signal.addEventListener('abort', () => live.stop(), {once: true})
+  const turns = live.turns ?? []
+  let tellTurns = Promise.resolve()
+  const sayTurns = (all: boolean): Promise<void> => {
+    const said = turns.flatMap((counter) => counter.landmarks(all))
+    if (said.length > 0) tellTurns = exporter.landmarks?.(said) ?? tellTurns
+    return tellTurns
+  }
+  // A failure of the output shows at the next write, too.
+  const timer = setInterval(() => void sayTurns(false).catch(() => {}), LANDMARKS_MS)
+  if (turns.length === 0) clearInterval(timer)
   let gone: DartaError | undefined
   const notice = (name: string, what: 'down' | 'gone'): void => {
     if (what === 'gone') command.report(goneFault(name))
@@ -185,18 +206,46 @@ async function run(
       gone = error
     }
     update()
+    clearInterval(timer)
+    await sayTurns(true)
     await exporter.end(withKernel(live.counters(), live.kernel()))
   } catch (error) {
     await exporter.abort()
     throw error
   } finally {
+    clearInterval(timer)
     update()
     kernel.update = undefined
+  }
+  for (const counter of turns) {
+    const {packets, resets} = counter.counts()
+    const since = resets > 0 ? ` since the last of ${resets} beginnings` : ''
+    command.note(`${counter.interfaceName}: ${packets} packets counted${since}`)
   }
   for (const {interface: name, freezes} of live.kernel()) {
     if (freezes > 0) command.note(`the ring of ${name} was full ${freezes} times`)
   }
   if (gone !== undefined) throw gone
+}
+
+/** Several receive queues mean several orders of packets, and each node has its own. */
+function cautionQueues(command: DartaCommand, interfaces: readonly string[]): void {
+  for (const name of interfaces) {
+    let queues = 0
+    try {
+      queues = readdirSync(`/sys/class/net/${name}/queues`).filter((q) =>
+        q.startsWith('rx-'),
+      ).length
+    } catch {
+      // `any`, or not told.
+    }
+    if (queues > 1) {
+      command.note(
+        `${name} has ${queues} receive queues, so that packets may be counted in another order than by other nodes: ` +
+          `ethtool -L ${name} combined 1`,
+      )
+    }
+  }
 }
 
 async function liveBackend(name: string): Promise<LiveBackend<LiveAddon & MeterAddon<unknown>>> {
@@ -214,24 +263,34 @@ async function liveBackend(name: string): Promise<LiveBackend<LiveAddon & MeterA
   )
 }
 
-async function shareOf(flags: LiveFlagValues): Promise<ShareOf | undefined> {
-  if (flags.share === undefined) return undefined
-  const owned = ownedSlots(parseShare(flags.share))
+async function shareOf(flags: LiveFlagValues): Promise<Pick<LiveSource, 'share' | 'turn'>> {
+  const {share: text, begin, threads} = flags
+  if (text === undefined) return {share: undefined}
+  const share = parseShare(text)
   const selector = await selectorByName(flags.by)
-  if (selector.kind !== 'hash') {
-    throw new DartaError(
-      'DARTA_USAGE',
-      `--by ${flags.by} counts packets, which the kernel's filter cannot`,
-    )
+  if (selector.kind === 'turn') {
+    if (threads > 1 || flags.backend !== 'tpacket') {
+      throw new DartaError(
+        'DARTA_USAGE',
+        `--by ${flags.by} counts in one place: --backend tpacket and one thread`,
+      )
+    }
+    return {share: undefined, turn: {share, begin}}
   }
+  if (begin !== undefined) {
+    throw new DartaError('DARTA_USAGE', '--begin says where to count from: it needs --by packets')
+  }
+  const owned = ownedSlots(share)
   return {
-    text: flags.share,
-    owns(frame, linkType) {
-      const slot = shareSlot(frame, linkType, selector, flags['share-seed'])
-      return ((owned[slot >> 3] >> (slot & 7)) & 1) === 1
+    share: {
+      text,
+      owns(frame, linkType) {
+        const slot = shareSlot(frame, linkType, selector, flags['share-seed'])
+        return ((owned[slot >> 3] >> (slot & 7)) & 1) === 1
+      },
+      program: (linkType, acceptOctets) =>
+        shareProgram(linkType, selector, flags['share-seed'], owned, acceptOctets),
     },
-    program: (linkType, acceptOctets) =>
-      shareProgram(linkType, selector, flags['share-seed'], owned, acceptOctets),
   }
 }
 

@@ -10,6 +10,7 @@ import {formatByName} from '../../cli/find-format.js'
 import type {OctetSink} from '../../io/octet-sink.js'
 import type {MeterCounters, MeterOptions, MeterOutput} from '../../metering/meter.js'
 import type {RecordBatch} from '../../record/batch.js'
+import type {Landmark} from '../../metering/turn-counter.js'
 import type {Decoder} from '../../record/format.js'
 import {Ledger} from '../../record/ledger.js'
 import {createExportingProcess, type ExportingProcess} from './exporting-process.js'
@@ -20,6 +21,8 @@ export interface MeterExporter {
   write(outputs: readonly MeterOutput[]): Promise<void>
   /** As `write`, and everything held on the way goes out too. */
   flush(outputs: readonly MeterOutput[]): Promise<void>
+  /** Says where a node was in its count when certain packets came; nothing where packets are written as they are. */
+  landmarks?(landmarks: readonly Landmark[]): Promise<void>
   /** Nothing follows: writes what is left to say and resolves when all is where it belongs. */
   end(counters: MeterCounters): Promise<void>
   /** Gives up; no half-written file stays. */
@@ -109,6 +112,7 @@ function exportMessages(
   return {
     write: (outputs) => put(messagesOf(outputs)),
     flush: (outputs) => put(messagesOf(outputs), true),
+    landmarks: (landmarks) => put(process.landmarks(landmarks)),
     async end(counters) {
       await put(process.finish(counters))
       await end()
@@ -133,6 +137,7 @@ function exportRecords(
       await put(process.export(outputs))
       await sink.flush()
     },
+    landmarks: (landmarks) => put(process.landmarks(landmarks)),
     async end(counters) {
       await put(process.finish(counters))
       const batches = select(decoder.end())

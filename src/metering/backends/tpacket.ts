@@ -11,6 +11,7 @@ import {
 } from '../native-live.js'
 import flow from '../selectors/flow.js'
 import {slotProgram} from '../share-bpf.js'
+import {loadTurns, type TurnCounter} from '../turn-counter.js'
 
 const RAW_IP = 101
 
@@ -26,8 +27,12 @@ const tpacket: LiveBackend<LiveAddon> = {
     const addon = needAddon(given)
     const rings: RingOptions[] = []
     const owner: string[] = []
+    const turns: TurnCounter[] = []
     for (const name of source.interfaces) {
-      const filter = bpfOctets(await filterOf(source, name))
+      const turn = source.turn && (await loadTurns(addon, source, source.turn, name))
+      if (turn !== undefined) turns.push(turn.counter)
+      const filter =
+        turn === undefined ? bpfOctets(await filterOf(source, name)) : new Uint8Array(0)
       const fanoutGroup = source.threads > 1 ? randomInt(1, 65535) : 0
       const fanout =
         source.threads > 1
@@ -40,12 +45,14 @@ const tpacket: LiveBackend<LiveAddon> = {
           ringOctets: source.ringOctets ?? RING_OCTETS,
           promiscuous: source.promiscuous,
           filter,
+          filterDescriptor: turn?.descriptor ?? 0,
           fanoutGroup,
           fanout,
         })
       }
     }
-    return openNative(addon, {...options, threads: source.threads}, rings, owner, openFault)
+    const live = openNative(addon, {...options, threads: source.threads}, rings, owner, openFault)
+    return turns.length === 0 ? live : {...live, turns}
   },
 }
 

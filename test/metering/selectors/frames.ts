@@ -7,6 +7,8 @@ import type {Selector} from '../../../src/metering/selector.js'
 import {root} from '../../support/needing.js'
 
 export interface SelectAddon {
+  turnsLoad(program: Uint8Array, valueOctets: number): unknown
+  turnsDescriptor(turns: unknown): number
   shareSlots(
     octets: Uint8Array,
     offsets: Uint32Array,
@@ -18,7 +20,7 @@ export interface SelectAddon {
     slots: Uint16Array,
   ): void
   runSocketFilter(
-    program: Uint8Array,
+    program: Uint8Array | number,
     octets: Uint8Array,
     offsets: Uint32Array,
     accepted: Uint8Array,
