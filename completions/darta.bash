@@ -111,7 +111,7 @@ _darta() {
         --meter) mapfile -t COMPREPLY < <(compgen -W 'auto native typescript' -- "$current"); return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --no-promiscuous --share --by --share-seed --begin -u --user -g --group -w --write -o --output --force -z --compress --emit --key --biflow --decap -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --record-filter -F --filter-file --meter -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read -D --list-interfaces -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --no-promiscuous --share --by --share-seed --begin -u --user -g --group -w --write -o --output --force -z --compress --emit --key --biflow --decap -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --record-filter -F --filter-file --meter -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
         return
       fi
       case $position in

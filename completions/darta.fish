@@ -38,6 +38,7 @@ complete -c darta -n '__fish_seen_subcommand_from analyze' -s s -l statistic -x 
 complete -c darta -n '__fish_seen_subcommand_from analyze' -l help -d 'Show help'
 complete -c darta -n __fish_use_subcommand -a capture -d 'Meter packets: make Flow Records, Packet Reports or pcap of captures'
 complete -c darta -n '__fish_seen_subcommand_from capture' -s r -l read -r -F -d 'Read the capture FILE, or standard input for -, which is the default'
+complete -c darta -n '__fish_seen_subcommand_from capture' -s D -l list-interfaces -d 'List the interfaces and backends there are, as table or with -o json, and do nothing else'
 complete -c darta -n '__fish_seen_subcommand_from capture' -s i -l interface -x -a 'any (command ls /sys/class/net)' -d 'Capture from the interface, or from all with any'
 complete -c darta -n '__fish_seen_subcommand_from capture' -s f -l filter -x -d 'Packets to take, in the language of pcap-filter(7)'
 complete -c darta -n '__fish_seen_subcommand_from capture' -l backend -x -d 'How packets are taken from the interface'

@@ -14,6 +14,7 @@ import {DartaError} from '../record/errors.js'
 import type {StageLedger} from '../record/ledger.js'
 import {ofInput} from './capture/of-input.js'
 import {meterFlags, meterOptions} from './capture/meter-options.js'
+import {interfaceList} from './capture/list-interfaces.js'
 import {captureLive, liveFlags} from './capture/live.js'
 import {openExporter, type MeterExporter} from './capture/open-exporter.js'
 import {openMeter} from './capture/open-meter.js'
@@ -74,6 +75,10 @@ export default class Capture extends DartaCommand {
 
   protected async execute(): Promise<void> {
     const {flags} = await this.parse(Capture)
+    if (flags['list-interfaces']) {
+      this.print(await interfaceList(flags.output))
+      return
+    }
     const options = meterOptions(flags)
     const {'record-filter': filter, 'filter-file': file} = flags
     const select = selectRecords({filter, file}, () => this.ledger.stage('filter', 'records'))

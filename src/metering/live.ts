@@ -81,7 +81,7 @@ export interface LiveBackend<Addon> {
   /** What users of this backend have to know, told once before it starts. */
   readonly caution?: (source: LiveSource) => string
   /** Why it cannot work on this machine; undefined if it can, as far as can be told without opening. */
-  readonly absence?: () => Promise<string | undefined>
+  readonly absence: (addon: Addon | undefined) => Promise<string | undefined>
   /**
    * Opens everything that needs privileges and starts nothing.
    *
@@ -138,6 +138,15 @@ export function sumCounters(list: readonly MeterCounters[]): MeterCounters {
     firstLostNs: least(times('firstLostNs')),
     lastLostNs: greatest(times('lastLostNs')),
   }
+}
+
+/** @throws DartaError DARTA_USAGE for a backend that cannot take packets in turn */
+export function refuseTurns({turn}: LiveSource): void {
+  if (turn === undefined) return
+  throw new DartaError(
+    'DARTA_USAGE',
+    '--by packets is counted by packet sockets: --backend tpacket',
+  )
 }
 
 /** The interface was captured and is not there any more. */

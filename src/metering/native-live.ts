@@ -73,6 +73,12 @@ const RAW_IP = 101
 export const RING_OCTETS = 64 << 20
 const [ENODEV, ENETDOWN] = [19, 100]
 
+/** Why what is Linux's own cannot be used. */
+export async function noLinux(addon: LiveAddon | undefined): Promise<string | undefined> {
+  if (process.platform !== 'linux') return 'needs Linux'
+  return addon === undefined ? 'needs the native addon: npm run build' : undefined
+}
+
 /** @throws DartaError DARTA_NATIVE_MISSING */
 export function needAddon(addon: LiveAddon | undefined): LiveAddon {
   if (addon !== undefined) return addon

@@ -154,6 +154,7 @@ needing(
     [['-i', 'none0'], 1, /cannot capture on none0: there is no such interface/, []],
     [['-i', port, '-f', 'tcp prt'], 2, /-f 'tcp prt': .*syntax error/, []],
     [['-i', port, '--threads', '2'], 2, /one thread/, []],
+    [['-i', port, '--share', '1/2', '--by', 'packets'], 2, /--backend tpacket/, []],
   ] as const) {
     const [code, stderr] = await says([...words], [...as])
     t.is(code, status, stderr)

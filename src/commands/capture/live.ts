@@ -1,5 +1,4 @@
 import * as Flags from '@oclif/core/flags'
-import {readdirSync} from 'node:fs'
 import type {DartaCommand} from '../../cli/base-command.js'
 import {nearest} from '../../cli/suggest.js'
 import {parseSize} from '../../cli/values.js'
@@ -13,6 +12,7 @@ import {
   type LiveCapture,
   type LiveSource,
 } from '../../metering/live.js'
+import {receiveQueues} from '../../metering/interfaces.js'
 import type {MeterCounters, MeterOptions} from '../../metering/meter.js'
 import type {MeterAddon} from '../../metering/native.js'
 import type {LiveAddon} from '../../metering/native-live.js'
@@ -24,6 +24,8 @@ import {DartaError} from '../../record/errors.js'
 import type {StageLedger} from '../../record/ledger.js'
 import type {MeterExporter} from './open-exporter.js'
 
+type AddonParts = LiveAddon & MeterAddon<unknown>
+
 /** Octets of a frame that the meter looks at: link, IP and transport headers with room for some encapsulation. */
 const HEADER_OCTETS = 256
 const WHOLE_FRAME = 262144
@@ -31,6 +33,12 @@ const WHOLE_FRAME = 262144
 const LANDMARKS_MS = 200
 
 export const liveFlags = {
+  'list-interfaces': Flags.boolean({
+    char: 'D',
+    exclusive: ['read', 'interface', 'write'],
+    summary:
+      'List the interfaces and backends there are, as table or with -o json, and do nothing else.',
+  }),
   interface: Flags.string({
     char: 'i',
     multiple: true,
@@ -231,14 +239,7 @@ async function run(
 /** Several receive queues mean several orders of packets, and each node has its own. */
 function cautionQueues(command: DartaCommand, interfaces: readonly string[]): void {
   for (const name of interfaces) {
-    let queues = 0
-    try {
-      queues = readdirSync(`/sys/class/net/${name}/queues`).filter((q) =>
-        q.startsWith('rx-'),
-      ).length
-    } catch {
-      // `any`, or not told.
-    }
+    const queues = receiveQueues(name) ?? 0
     if (queues > 1) {
       command.note(
         `${name} has ${queues} receive queues, so that packets may be counted in another order than by other nodes: ` +
@@ -248,18 +249,24 @@ function cautionQueues(command: DartaCommand, interfaces: readonly string[]): vo
   }
 }
 
-async function liveBackend(name: string): Promise<LiveBackend<LiveAddon & MeterAddon<unknown>>> {
-  const load = Object.hasOwn(backends, name) ? backends[name as keyof typeof backends] : undefined
-  const found = (await load?.())?.default
-  if (found !== undefined && 'kind' in found) return found
-  const live: string[] = []
-  for (const [other, loadOther] of Object.entries(backends)) {
-    if ('kind' in (await loadOther()).default) live.push(other)
+/** All ways to capture, by name. */
+export async function liveBackends(): Promise<Map<string, LiveBackend<AddonParts>>> {
+  const found = new Map<string, LiveBackend<AddonParts>>()
+  for (const [name, load] of Object.entries(backends)) {
+    const backend = (await load()).default
+    if ('kind' in backend) found.set(name, backend)
   }
-  const [near] = nearest(name, live)
+  return found
+}
+
+async function liveBackend(name: string): Promise<LiveBackend<AddonParts>> {
+  const live = await liveBackends()
+  const found = live.get(name)
+  if (found !== undefined) return found
+  const [near] = nearest(name, [...live.keys()])
   throw new DartaError(
     'DARTA_USAGE',
-    `no backend is named '${name}'; ${near === undefined ? `there are ${live.join(', ')}` : `${near}?`}`,
+    `no backend is named '${name}'; ${near === undefined ? `there are ${[...live.keys()].join(', ')}` : `${near}?`}`,
   )
 }
 

@@ -1,11 +1,18 @@
-import {readdirSync} from 'node:fs'
 import type {BpfInstruction} from '../bpf-assembler.js'
 import {missingCapabilities, type Capability} from '../capabilities.js'
-import {openFault, type LiveBackend, type LiveCapture, type LiveSource} from '../live.js'
+import {receiveQueues} from '../interfaces.js'
+import {
+  openFault,
+  refuseTurns,
+  type LiveBackend,
+  type LiveCapture,
+  type LiveSource,
+} from '../live.js'
 import type {MeterOptions} from '../meter.js'
 import {
   filterOf,
   needAddon,
+  noLinux,
   openNative,
   RING_OCTETS,
   type LiveAddon,
@@ -14,6 +21,7 @@ import {
 import {xdpProgram} from '../xdp-program.js'
 import {DartaError} from '../../record/errors.js'
 
+const ENODEV = 19
 const capabilities: readonly Capability[] = ['CAP_NET_RAW', 'CAP_BPF', 'CAP_NET_ADMIN']
 
 /**
@@ -24,6 +32,7 @@ const afXdp: LiveBackend<LiveAddon> = {
   kind: 'live',
   summary: 'Linux AF_XDP sockets: frames are taken before the kernel looks at them',
   capabilities,
+  absence: noLinux,
   caution: ({share, filter}) =>
     `af-xdp sees what arrives, not what is sent, and takes ${share === undefined && filter === undefined ? 'all of it' : 'the packets chosen'} ` +
     "away from this host's own network stack",
@@ -57,6 +66,7 @@ function openSockets(
   const owner: string[] = []
   for (const name of source.interfaces) {
     const queues = receiveQueues(name)
+    if (queues === undefined) throw openFault('', ENODEV, name)
     const instructions = program(name)
     if (source.threads > queues) {
       throw new DartaError(
@@ -81,6 +91,7 @@ function openSockets(
 }
 
 function refuse(source: LiveSource, options: MeterOptions): void {
+  refuseTurns(source)
   if (source.interfaces.includes('any')) {
     throw new DartaError('DARTA_USAGE', 'af-xdp takes from the interfaces that are named: no any')
   }
@@ -90,15 +101,6 @@ function refuse(source: LiveSource, options: MeterOptions): void {
       'DARTA_USAGE',
       'with af-xdp the directions of a Flow may come to different threads: --biflow goes with one thread',
     )
-  }
-}
-
-function receiveQueues(name: string): number {
-  try {
-    const found = readdirSync(`/sys/class/net/${name}/queues`)
-    return Math.max(1, found.filter((queue) => queue.startsWith('rx-')).length)
-  } catch {
-    throw openFault('', 19, name)
   }
 }
 

@@ -3,6 +3,7 @@ import {createRequire} from 'node:module'
 import {
   goneFault,
   openFault,
+  refuseTurns,
   type KernelCounters,
   type LiveBackend,
   type LiveCapture,
@@ -58,6 +59,7 @@ const libpcap: LiveBackend<MeterAddon<unknown>> = {
   async open(source, options, addon) {
     const cap = loadCap()
     if (cap instanceof DartaError) throw cap
+    refuseTurns(source)
     refuse(source)
     const meter =
       addon === undefined ? await scriptMeter(options) : createNativeMeter(addon, options)

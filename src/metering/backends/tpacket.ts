@@ -4,6 +4,7 @@ import {openFault, type LiveBackend} from '../live.js'
 import {
   filterOf,
   needAddon,
+  noLinux,
   openNative,
   RING_OCTETS,
   type LiveAddon,
@@ -23,6 +24,7 @@ const tpacket: LiveBackend<LiveAddon> = {
   kind: 'live',
   summary: 'Linux packet sockets with a memory-mapped ring (TPACKET_V3)',
   capabilities: ['CAP_NET_RAW'],
+  absence: noLinux,
   async open(source, options, given) {
     const addon = needAddon(given)
     const rings: RingOptions[] = []
