@@ -8,6 +8,7 @@ _darta_takes_value() {
     filter) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range --fail -c --max-count --options ' == *" $2 "* ]] ;;
     ie) [[ ' --type --range --status -o --output ' == *" $2 "* ]] ;;
     info) [[ ' -r --read --input-format -f --filter -F --filter-file -o --output ' == *" $2 "* ]] ;;
+    ipfix-export) [[ ' -r --read --input-format --rate --replay --max-message --template-refresh --reconnect --linger --stall --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer ' == *" $2 "* ]] ;;
     print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count -f --filter -F --filter-file -t --time-range --units --time --bigint ' == *" $2 "* ]] ;;
     route) [[ ' -r --read --input-format --app --key --exec --to --units --weights --seed --explain -c --count -o --output -w --write ' == *" $2 "* ]] ;;
     split) [[ ' -r --read --parts --weights --by --share-seed -w --write --exec --to -G --rotate -C --rotate-size -W --rotate-files -z --compress -f --filter -F --filter-file -o --output --print-filter --as ' == *" $2 "* ]] ;;
@@ -40,8 +41,8 @@ _darta() {
     fi
   done
   case $command in
-    '') mapfile -t COMPREPLY < <(compgen -W 'analyze capture collect doctor filter ie info print route split help --help --version' -- "$current") ;;
-    help) mapfile -t COMPREPLY < <(compgen -W 'analyze capture collect doctor filter ie info print route split' -- "$current") ;;
+    '') mapfile -t COMPREPLY < <(compgen -W 'analyze capture collect doctor filter ie info ipfix-export print route split help --help --version' -- "$current") ;;
+    help) mapfile -t COMPREPLY < <(compgen -W 'analyze capture collect doctor filter ie info ipfix-export print route split' -- "$current") ;;
     analyze)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
@@ -195,6 +196,33 @@ _darta() {
       esac
       if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --totals -f --filter -F --filter-file --templates --check --compare -o --output -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        return
+      fi
+      case $position in
+
+      esac
+      ;;
+    ipfix-export)
+      case $previous in
+        -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json ndjson' -- "$current"); return ;;
+        --rate) :; return ;;
+        --replay) :; return ;;
+        --max-message) :; return ;;
+        --template-refresh) :; return ;;
+        --reconnect) :; return ;;
+        --linger) :; return ;;
+        --stall) :; return ;;
+        --queue) :; return ;;
+        --spill) mapfile -t COMPREPLY < <(compgen -d -- "$current"); return ;;
+        --spill-size) :; return ;;
+        --tls-cert) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --tls-key) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --tls-ca) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --tls-peer) :; return ;;
+      esac
+      if [[ $current == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --rate --replay --max-message --template-refresh --reconnect --linger --stall --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
         return
       fi
       case $position in

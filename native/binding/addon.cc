@@ -12,5 +12,6 @@ NAPI_MODULE_INIT() {
   darta::register_filter(env, exports);
   darta::register_share(env, exports);
   darta::register_turns(env, exports);
+  darta::register_send(env, exports);
   return exports;
 }

@@ -155,3 +155,19 @@ export const filterFile = Flags.string({
   helpValue: 'FILE',
   summary: 'Only records that match the expression in FILE.',
 })
+
+export const rate = Flags.custom<number>({parse: async (input) => parsePositive(input)})({
+  helpValue: 'N',
+  summary: 'Send at most N records a second.',
+})
+
+/** Milliseconds; 0: never. */
+export const templateRefresh = Flags.custom<number>({
+  parse: async (input) => parseDuration(input),
+})({
+  helpValue: 'DURATION',
+  default: 600_000,
+  defaultHelp: async () => '10m',
+  summary:
+    'Send all Templates again after this time where nothing tells whether they arrived; 0: never.',
+})

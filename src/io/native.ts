@@ -58,6 +58,24 @@ export interface NativeAddon {
   /** Packets, drops, freezes and link type of each source, one after another. */
   liveStatistics(live: LiveHandle): number[]
   liveClose(live: LiveHandle): void
+  /** A connected UDP socket that never fragments; `address` is numeric. [descriptor or −1, errno] */
+  udpOpen(address: string, port: number): [descriptor: number, errno: number]
+  /** Octets that an IP packet to the peer may have, as far as the system knows. */
+  udpMtu(descriptor: number): [octets: number, errno: number]
+  /** Sends datagrams `from` to `to`; datagram i is from ends[i − 1], or 0, to ends[i]. */
+  udpSend(
+    descriptor: number,
+    octets: Uint8Array,
+    ends: Uint32Array,
+    from: number,
+    to: number,
+  ): [sent: number, errno: number]
+  udpClose(descriptor: number): void
+  /**
+   * Of a stream socket: octets that the peer's system has not acknowledged (of a Unix socket: that the peer has not read),
+   * and the window that it offers, 0 if unknown. Undefined where the system does not tell.
+   */
+  streamState(descriptor: number): [outstanding: number, window: number] | undefined
   /** Loads struct bpf_insn after struct bpf_insn as a socket filter with a map of one value; or what failed and the kernel's reasons. */
   turnsLoad(
     program: Uint8Array,

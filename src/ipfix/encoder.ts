@@ -30,6 +30,12 @@ export interface EncoderOptions {
   readonly templateRefresh?: number
   /** Gives a buffer of so many octets to build Messages in, for those who can use theirs again; what is in it does not matter. */
   readonly newBlock?: (octets: number) => Uint8Array<ArrayBuffer>
+  /** Templates that the stream which goes on here announced before: they keep their IDs and are not announced again. */
+  readonly announced?: readonly {
+    readonly observationDomainId: number
+    readonly id: number
+    readonly template: Template
+  }[]
 }
 
 export interface IpfixEncoder extends Encoder {
@@ -88,6 +94,11 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
   /** IDs given to Templates that were named, by domain and original ID, but have not come yet. */
   const reserved = new Map<string, number>()
   let nextId = MIN_DATA_SET_ID
+  for (const {observationDomainId, id, template} of options.announced ?? []) {
+    ids.set(template.layout, id)
+    outgoingDomain(observationDomainId).announced.set(id, template)
+    nextId = Math.max(nextId, id + 1)
+  }
 
   let out: Uint8Array[] = []
   /** Octets in which Messages are built one behind the other; those behind `at` are free. */
@@ -104,6 +115,15 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
   /** The Set being built; −1: none. */
   let setStart = -1
   let setId = 0
+
+  function outgoingDomain(id: number): OutgoingDomain {
+    let of = domains.get(id)
+    if (of === undefined) {
+      of = {id, sequence: 0, announced: new Map(), refreshedAt: 0}
+      domains.set(id, of)
+    }
+    return of
+  }
 
   function layoutId(layout: string, domainId: number, original: number): number {
     let id = ids.get(layout)
@@ -369,11 +389,7 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
     ledger.in += batch.count
     const {message} = batch
     const known = outgoingOf(batch.template, message.observationDomainId)
-    let of = domains.get(message.observationDomainId)
-    if (of === undefined) {
-      of = {id: message.observationDomainId, sequence: 0, announced: new Map(), refreshedAt: 0}
-      domains.set(of.id, of)
-    }
+    const of = outgoingDomain(message.observationDomainId)
     const time = message.exportTime
     if (known.types !== undefined) {
       for (let i = 0; i < batch.count; i++) {

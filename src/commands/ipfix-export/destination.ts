@@ -1,0 +1,215 @@
+import type {StageLedger} from '../../record/ledger.js'
+import type {Gate} from './gate.js'
+import {createInFlight, type InFlight} from './in-flight.js'
+import type {MessageLog, Slice} from './message-log.js'
+import {pause, type Pace, type Timeline} from './pacing.js'
+import type {Outgoing, Wire} from './wire.js'
+
+/** What all destinations share. */
+export interface Surroundings {
+  readonly log: MessageLog
+  /** Opened whenever the log grew or ended, a destination came further, or time is up. */
+  readonly gate: Gate
+  readonly timeline: Timeline
+  /** How often the time of the original runs; undefined: not followed. */
+  readonly replay: number | undefined
+  /** Milliseconds that an end of the input leaves to who cannot be reached. */
+  readonly lingerMs: number
+  /** What is not delivered waits on disk for the next time. */
+  readonly keeps: boolean
+  /** Nothing more will be appended. */
+  ended(): boolean
+  /** Aborted when all work is in vain or time is up. */
+  readonly signal: AbortSignal
+  /** A line for people. */
+  readonly note: (text: string) => void
+  /** Keeps where a destination is; a no-op without `--spill`. */
+  checkpoint(name: string, safe: number, sent: number): void
+}
+
+/** How soon a wait sees that it is in vain. */
+const LOOK_MS = 200
+
+export type State = 'connecting' | 'up' | 'down' | 'done'
+
+/** One Collector and how far it has come. */
+export abstract class Destination {
+  readonly name: string
+  readonly account: StageLedger
+  state: State = 'connecting'
+  /** When it last came further, by `performance.now()`. */
+  progressAt = performance.now()
+  /** Where the next slice is taken from. */
+  protected cursor: number
+  protected readonly inFlight: InFlight = createInFlight()
+  protected readonly around: Surroundings
+  protected readonly wire: Wire
+  protected readonly pace: Pace
+  /** Before this place there was no room to keep anything, for that reason. */
+  #floor = 0
+  #floorReason = ''
+  /** Records before this place that the wire cannot carry are accounted for. */
+  #lostUpTo = 0
+  /** When the first Message of the log was sent, where its times are followed. */
+  static #begun: number | undefined
+
+  constructor(
+    name: string,
+    account: StageLedger,
+    around: Surroundings,
+    wire: Wire,
+    pace: Pace,
+    position: number,
+  ) {
+    this.name = name
+    this.account = account
+    this.around = around
+    this.wire = wire
+    this.pace = pace
+    this.cursor = position
+  }
+
+  /** Sends until the log has ended and all is sent, or `signal` is aborted. Never throws for what the network does. */
+  abstract run(): Promise<void>
+
+  /** Tries at once instead of at its time. */
+  abstract hurry(): void
+
+  /** Brings `safe` up to date. */
+  protected abstract settle(): void
+
+  /** Room is short: what the peer's system has is taken for delivered. */
+  abstract release(): void
+
+  /** Nothing before this place is needed any more. */
+  get safe(): number {
+    this.settle()
+    return Math.max(this.inFlight.position(this.cursor), this.#floor)
+  }
+
+  /** Whether all that was appended has arrived, as far as that can be known. */
+  get finished(): boolean {
+    return this.state === 'done'
+  }
+
+  /** Records appended, which it has to get. */
+  owe(records: number): void {
+    this.account.in += records
+  }
+
+  /** Gives up what lies before `position`: there is no room to keep it. */
+  async drop(position: number, reason: string): Promise<void> {
+    this.#floor = Math.max(this.#floor, position)
+    this.#floorReason = reason
+    if (position <= this.cursor) return
+    const records = await this.around.log.count(this.cursor, position)
+    this.cursor = position
+    if (records > 0) this.account.lose(reason, records)
+  }
+
+  /**
+   * Nothing more will be sent.
+   *
+   * @param reason why what was not sent is lost; undefined: it is kept
+   * @returns records that were not sent, or may not have arrived
+   */
+  async giveUp(reason: string | undefined): Promise<number> {
+    await this.rewind()
+    const records = await this.around.log.count(this.cursor, this.around.log.end)
+    if (reason !== undefined && records > 0) this.account.lose(reason, records)
+    this.checkpoint()
+    return records
+  }
+
+  /** What failed is sent again: what was sent and is not known to have arrived. */
+  protected async rewind(): Promise<void> {
+    const {log} = this.around
+    // What there was no room to keep cannot be sent again.
+    const gone = this.inFlight.countBefore(log.start)
+    if (gone > 0) {
+      this.account.out -= gone
+      this.account.lose(this.#floorReason, gone)
+    }
+    const position = Math.max(this.inFlight.position(this.cursor), log.start)
+    this.inFlight.clear()
+    if (position >= this.cursor) return
+    const records = await log.count(position, this.cursor)
+    this.cursor = position
+    if (records === 0) return
+    this.account.out -= records
+    this.account.note('in-doubt', records)
+  }
+
+  /**
+   * The next Messages, once there are some and their time has come; undefined at the end of the log, or when `over` says
+   * so. Who makes `over` true opens the gate.
+   */
+  protected async next(over: () => boolean = () => false): Promise<Slice | undefined> {
+    const {log, gate, signal} = this.around
+    while (!signal.aborted && !over()) {
+      const changed = gate.wait()
+      const slice = await log.take(this.cursor, this.pace.octets)
+      if (slice !== undefined) return this.inTime(slice, over)
+      this.progressAt = performance.now()
+      if (this.around.ended()) return undefined
+      await changed
+    }
+    return undefined
+  }
+
+  /** Waits until the first Message of the slice is due and cuts off those that are not. */
+  private async inTime(slice: Slice, over: () => boolean): Promise<Slice | undefined> {
+    const {replay, timeline, signal} = this.around
+    if (replay === undefined) return slice
+    Destination.#begun ??= performance.now()
+    const begun = Destination.#begun
+    const due = (position: number): number => begun + timeline.due(position) / replay
+    for (;;) {
+      const wait = due(slice.start) - performance.now()
+      if (wait <= 1) break
+      await pause(Math.min(wait, LOOK_MS), signal)
+      if (signal.aborted || over()) return undefined
+      this.progressAt = performance.now()
+    }
+    const now = performance.now()
+    let last = 1
+    while (last < slice.ends.length && due(slice.start + slice.ends[last - 1]) <= now + 1) last++
+    if (last === slice.ends.length) return slice
+    const to = slice.ends[last - 1]
+    return {
+      octets: slice.octets.subarray(0, to),
+      ends: slice.ends.subarray(0, last),
+      counts: slice.counts.subarray(0, last),
+      announces: slice.announces.subarray(0, last),
+      start: slice.start,
+      end: slice.start + to,
+    }
+  }
+
+  /** Accounts for a slice that is sent, for the first time or again. */
+  protected sent(slice: Slice, {lost = []}: Outgoing): void {
+    this.account.out += sum(slice.counts)
+    for (const [reason, n] of lost) {
+      this.account.out -= n
+      if (slice.start >= this.#lostUpTo) this.account.lose(reason, n)
+    }
+    this.cursor = slice.end
+    this.#lostUpTo = Math.max(this.#lostUpTo, slice.end)
+    this.checkpoint()
+  }
+
+  protected moved(): void {
+    this.progressAt = performance.now()
+    this.around.gate.open()
+  }
+
+  protected checkpoint(): void {
+    this.around.checkpoint(this.name, this.safe, this.cursor)
+  }
+}
+
+export function sum(counts: Uint32Array): number {
+  let n = 0
+  for (const count of counts) n += count
+  return n
+}
