@@ -320,6 +320,35 @@ std::string text_property(napi_env env, napi_value object, const char* name) {
   return result;
 }
 
+/// One octet for each slot; false if it is there in another shape.
+bool owned_property(napi_env env, napi_value object, std::vector<uint8_t>& owned) {
+  napi_value value = nullptr;
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* data = nullptr;
+  if (napi_get_named_property(env, object, "shareOwned", &value) != napi_ok ||
+      napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok ||
+      type != napi_uint8_array || length != share_slots)
+    return false;
+  owned.assign(static_cast<uint8_t*>(data), static_cast<uint8_t*>(data) + length);
+  return true;
+}
+
+bool read_share(napi_env env, napi_value given, MeterShare& share) {
+  const auto value = [&](const char* name, uint64_t most) {
+    return whole(number_property(env, given, name), most);
+  };
+  share.by = static_cast<MeterShare::By>(value("shareBy", 2));
+  share.selector.addresses = static_cast<ShareAddresses>(value("shareAddresses", 2));
+  share.selector.protocol = value("shareProtocol", 1) > 0;
+  share.selector.ports = value("sharePorts", 1) > 0;
+  share.seed = static_cast<uint32_t>(value("shareSeed", UINT32_MAX));
+  share.parts = std::max<uint64_t>(value("shareParts", UINT32_MAX), 1);
+  share.first = value("shareFirst", UINT32_MAX);
+  share.last = value("shareLast", UINT32_MAX);
+  return share.by != MeterShare::By::hash || owned_property(env, given, share.owned);
+}
+
 bool read_meter_options(napi_env env, napi_value given, MeterOptions& options) {
   options.emit = static_cast<Emit>(whole(number_property(env, given, "emit"), 2));
   options.key = static_cast<uint32_t>(whole(number_property(env, given, "key"), UINT32_MAX));
@@ -336,7 +365,7 @@ bool read_meter_options(napi_env env, napi_value given, MeterOptions& options) {
   options.section_octets =
       static_cast<uint32_t>(whole(number_property(env, given, "sectionOctets"), UINT32_MAX));
   options.seed = seed_property(env, given);
-  return fields_property(env, given, "v4", options.v4) &&
+  return read_share(env, given, options.share) && fields_property(env, given, "v4", options.v4) &&
          fields_property(env, given, "v6", options.v6);
 }
 

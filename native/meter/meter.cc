@@ -65,7 +65,7 @@ std::unique_ptr<Meter> Meter::create(const MeterOptions& options, std::string& e
   if (options.emit != Emit::pcap) {
     const std::vector<FieldSpecifier>* const lists[2] = {&options.v4, &options.v6};
     for (int i = 0; i < 2; ++i) {
-      const auto bad = 
+      const auto bad =
           plan.programs[i].compile(*lists[i], options.emit == Emit::packets, options.mark);
       if (bad) {
         const FieldSpecifier& f = (*lists[i])[*bad];
@@ -161,6 +161,7 @@ struct Meter::Sink {
 
   void damage(Damage damage, uint64_t offset, uint32_t original) noexcept {
     ++meter.frames_;
+    ++meter.unread_;
     meter.lose(damage == Damage::truncated   ? Loss::truncated
                : damage == Damage::malformed ? Loss::malformed
                                              : Loss::unknown_interface,
@@ -169,6 +170,7 @@ struct Meter::Sink {
 
   void frame(const Frame& frame) {
     Meter& m = meter;
+    if (DARTA_UNLIKELY(m.options_.share.by != MeterShare::By::all) && !m.ours(frame)) return;
     ++m.frames_;
     m.move_clock(frame.time);
     if constexpr (emit == Emit::pcap) {
@@ -198,6 +200,20 @@ struct Meter::Sink {
     }
   }
 };
+
+bool Meter::ours(const Frame& frame) noexcept {
+  const MeterShare& share = options_.share;
+  bool taken = false;
+  if (share.by == MeterShare::By::hash) {
+    taken = share.owned[share_slot({frame.octets, frame.captured}, frame.link_type, share.selector,
+                                   share.seed)] != 0;
+  } else {
+    const uint64_t turn = (frames_ - unread_ + others_) % share.parts;
+    taken = turn >= share.first && turn <= share.last;
+  }
+  if (!taken) ++others_;
+  return taken;
+}
 
 inline void Meter::move_clock(int64_t time) noexcept {
   if (DARTA_LIKELY(time >= clock_)) {
@@ -843,7 +859,7 @@ void Meter::evict() {
 
 MeterCounters Meter::counters() const {
   MeterCounters c;
-  c.frames = frames_;
+  c.frames = frames_ + others_;
   c.ip_packets = ip_packets_;
   c.ip_octets = ip_octets_;
   c.input_octets = input_octets_;
@@ -862,6 +878,7 @@ MeterCounters Meter::counters() const {
     if (skipped_[i] > 0)
       c.skipped.push_back({verdict_name(static_cast<Verdict>(i)), skipped_[i], 0});
   }
+  if (others_ > 0) c.skipped.push_back({"other-share", others_, 0});
   for (const uint16_t type : seen_ethertypes_) {
     char name[24];
     std::snprintf(name, sizeof name, "ethertype-0x%04x", type);

@@ -11,11 +11,26 @@
 #include "meter/pcap_output.h"
 #include "meter/records.h"
 #include "meter/wheel.h"
+#include "select/share_hash.h"
 
 namespace darta {
 
 enum class Emit : uint8_t { flows, packets, pcap };
 enum class OnFull : uint8_t { evict, drop, fail };
+
+/// The part of the frames that is metered.
+struct MeterShare {
+  enum class By : uint8_t { all, hash, turn };
+  By by = By::all;
+  ShareSelector selector;
+  uint32_t seed = 0;
+  /// One octet for each slot: whether it is ours.
+  std::vector<uint8_t> owned;
+  /// In turn: frames `first` to `last`, from 0, of each `parts`.
+  uint64_t first = 0;
+  uint64_t last = 0;
+  uint64_t parts = 1;
+};
 
 /// As in src/metering/meter.ts; times in nanoseconds.
 struct MeterOptions {
@@ -35,6 +50,7 @@ struct MeterOptions {
   /// Frames to read; 0: no limit.
   uint64_t max_frames = 0;
   uint64_t seed = 0;
+  MeterShare share;
   /// Value of dartaShareMark in all records.
   uint8_t mark = 0;
   std::vector<FieldSpecifier> v4;
@@ -146,6 +162,8 @@ class Meter {
   template <Emit emit>
   void take_each(std::span<const Frame> frames);
   MeterStatus read(Octets octets, bool last, Progress& progress);
+  /// Whether the frame is of our share.
+  [[nodiscard]] bool ours(const Frame& frame) noexcept;
   /// `time`: −1 if it has none.
   void lose(Loss loss, uint64_t offset, uint64_t octets, int64_t time) noexcept;
   void count(Verdict verdict, const Frame& frame);
@@ -239,6 +257,10 @@ class Meter {
   bool table_full_ = false;
   bool finished_ = false;
   uint64_t frames_ = 0;
+  /// Frames of other shares; no part of frames_.
+  uint64_t others_ = 0;
+  /// Of frames_: those that are in no turn, because they could not be read.
+  uint64_t unread_ = 0;
   /// Frames at which reading stops.
   uint64_t frame_limit_ = UINT64_MAX;
   uint64_t input_octets_ = 0;

@@ -9,7 +9,9 @@ import {mappableOctets} from '../io/map-candidate.js'
 import {openInput} from '../io/open-input.js'
 import type {CaptureInput} from '../metering/backend.js'
 import file from '../metering/backends/file.js'
-import type {Meter, MeterCounters, MeterOutput} from '../metering/meter.js'
+import type {Meter, MeterCounters, MeterOutput, MeterShare} from '../metering/meter.js'
+import {selectorByName} from '../metering/selector-by-name.js'
+import {parseShare} from '../metering/share.js'
 import {DartaError} from '../record/errors.js'
 import type {StageLedger} from '../record/ledger.js'
 import {ofInput} from './capture/of-input.js'
@@ -97,7 +99,8 @@ export default class Capture extends DartaCommand {
       return
     }
     const names = await inputNames(flags.read)
-    const meter = await openMeter(this, flags.meter, options)
+    const share = await meterShare(flags)
+    const meter = await openMeter(this, flags.meter, {...options, ...(share && {share})})
     try {
       const account = this.ledger.stage('meter', 'packets')
       const exporter = await openExporter(this, options, flags, flags.odid, select)
@@ -239,6 +242,17 @@ function enter(account: StageLedger, counters: MeterCounters): void {
   for (const [kind, n] of counters.skipped) account.skipped.set(kind, n)
   for (const [reason, n] of counters.lost) account.lost.set(reason, n)
   for (const [reason, offset] of counters.firstOffset) account.firstOffset.set(reason, offset)
+}
+
+/** The share of the frames of a capture that is metered, divided as nodes divide a live link. */
+async function meterShare(flags: {
+  readonly share?: string
+  readonly by: string
+  readonly 'share-seed': number
+}): Promise<MeterShare | undefined> {
+  if (flags.share === undefined) return undefined
+  const selector = await selectorByName(flags.by)
+  return {share: parseShare(flags.share), selector, seed: flags['share-seed']}
 }
 
 function parseDomain(input: string): number {

@@ -146,6 +146,19 @@ export interface NativeMeterOptions {
   /** 0 evict, 1 drop, 2 fail */
   readonly onFull: number
   readonly sectionOctets: number
+  /** Of the frames that are metered: 1 by hash, 2 in turn; absent or 0: all. */
+  readonly shareBy?: number
+  /** 0 both, 1 source, 2 destination */
+  readonly shareAddresses?: number
+  readonly shareProtocol?: number
+  readonly sharePorts?: number
+  readonly shareSeed?: number
+  /** One octet for each slot: whether it is ours. */
+  readonly shareOwned?: Uint8Array
+  /** Turns that are ours, from 0, of each `shareParts`. */
+  readonly shareFirst?: number
+  readonly shareLast?: number
+  readonly shareParts?: number
   readonly seed: number | undefined
   /** Enterprise number, element number and length of each field. */
   readonly v4: Uint32Array

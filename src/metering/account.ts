@@ -7,6 +7,8 @@ export interface FrameAccount {
   /** Greatest packet time so far. */
   readonly clock: Readonly<Time>
   frames(): number
+  /** A frame of another share, which nobody here meters. */
+  leave(): void
   /** A frame was read from the capture; now one of the others has to follow. */
   begin(frame: Frame): void
   meter(octets: number): void
@@ -39,6 +41,7 @@ export function createFrameAccount(): FrameAccount {
   const all = createSpan()
   const losses = createSpan()
   let frames = 0
+  let others = 0
   let ipPackets = 0
   let ipOctets = 0
   let lostOctets = 0
@@ -55,6 +58,9 @@ export function createFrameAccount(): FrameAccount {
   return {
     clock,
     frames: () => frames,
+    leave() {
+      others++
+    },
     begin({time}) {
       frames++
       all.add(time)
@@ -76,10 +82,10 @@ export function createFrameAccount(): FrameAccount {
       countLoss(reason, offset, octets)
     },
     counters: () => ({
-      frames,
+      frames: frames + others,
       ipPackets,
       ipOctets,
-      skipped: new Map(skipped),
+      skipped: new Map([...skipped, ...(others > 0 ? [['other-share', others] as const] : [])]),
       lost: new Map(lost),
       firstOffset: new Map(firstOffset),
       lostOctets,

@@ -1,4 +1,6 @@
 import type {InformationElement} from '../record/element.js'
+import type {Selector} from './selector.js'
+import type {Share} from './share.js'
 
 /** What a Metering Process makes of packets. */
 export type Emit = 'flows' | 'packets' | 'pcap'
@@ -46,8 +48,18 @@ export interface MeterOptions {
   readonly sectionOctets: number
   /** Frames to read, then the meter takes no more (`full`); 0: no limit. */
   readonly maxFrames: number
+  /** The part of the frames that is metered; all unless given. `maxFrames` counts these alone. */
+  readonly share?: MeterShare
   /** Fields of the records by IP version, in order. For packets both are the same one template (index 0). */
   readonly fields: {readonly v4: readonly MeterField[]; readonly v6: readonly MeterField[]}
+}
+
+/** As nodes divide a live link between them. */
+export interface MeterShare {
+  readonly share: Share
+  readonly selector: Selector
+  /** Of the hash, 0..2^32−1 */
+  readonly seed: number
 }
 
 export interface MeterField {

@@ -7,7 +7,10 @@ import type {
   MeterField,
   MeterOptions,
   MeterOutput,
+  MeterShare,
 } from './meter.js'
+import {partOf} from './share.js'
+import {SLOTS} from './share-hash.js'
 
 /** The part of the native addon that meters; src/io/native.ts tells what its functions do. */
 export interface MeterAddon<Handle> {
@@ -24,14 +27,33 @@ export interface MeterAddon<Handle> {
   meterClose(meter: Handle): void
 }
 
-export type AddonOptions = Omit<MeterOptions, 'emit' | 'key' | 'onFull' | 'fields' | 'seed'> & {
-  readonly emit: number
-  readonly key: number
-  readonly onFull: number
-  readonly seed: number | undefined
-  readonly v4: Uint32Array
-  readonly v6: Uint32Array
+/** MeterShare in numbers; parts count from 0. */
+export interface AddonShare {
+  /** 1 by hash, 2 in turn */
+  readonly shareBy: number
+  readonly shareAddresses: number
+  readonly shareProtocol: number
+  readonly sharePorts: number
+  readonly shareSeed: number
+  /** One octet for each slot. */
+  readonly shareOwned: Uint8Array
+  readonly shareFirst: number
+  readonly shareLast: number
+  readonly shareParts: number
 }
+
+export type AddonOptions = Omit<
+  MeterOptions,
+  'emit' | 'key' | 'onFull' | 'fields' | 'seed' | 'share'
+> &
+  Partial<AddonShare> & {
+    readonly emit: number
+    readonly key: number
+    readonly onFull: number
+    readonly seed: number | undefined
+    readonly v4: Uint32Array
+    readonly v6: Uint32Array
+  }
 
 export type AddonCounters = Omit<MeterCounters, 'skipped' | 'lost' | 'firstOffset'> & {
   readonly skipped: readonly (string | number)[]
@@ -167,15 +189,33 @@ function create<Handle>(addon: MeterAddon<Handle>, options: MeterOptions): Handl
 
 /** Options in numbers, as the addon takes them. */
 export function addonOptions(options: MeterOptions): AddonOptions {
-  const {emit, key, onFull, fields, seed, ...rest} = options
+  const {emit, key, onFull, fields, seed, share, ...rest} = options
   return {
     ...rest,
+    ...(share !== undefined && shareNumbers(share)),
     emit: emits.indexOf(emit),
     key: key.reduce((bits, part) => bits | (1 << keyParts.indexOf(part)), 0),
     onFull: policies.indexOf(onFull),
     seed,
     v4: numbersOf(fields.v4),
     v6: numbersOf(fields.v6),
+  }
+}
+
+function shareNumbers({share, selector, seed}: MeterShare): AddonShare {
+  const {first, last, parts} = share
+  return {
+    shareBy: selector.kind === 'turn' ? 2 : 1,
+    shareAddresses: {both: 0, src: 1, dst: 2}[selector.addresses],
+    shareProtocol: Number(selector.protocol),
+    sharePorts: Number(selector.ports),
+    shareSeed: seed,
+    shareOwned: Uint8Array.from({length: SLOTS}, (_, slot) =>
+      Number(partOf(slot, parts) >= first && partOf(slot, parts) <= last),
+    ),
+    shareFirst: first - 1,
+    shareLast: last - 1,
+    shareParts: parts,
   }
 }
 

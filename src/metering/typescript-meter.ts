@@ -1,10 +1,16 @@
 import {DartaError} from '../record/errors.js'
 import {createFrameAccount} from './account.js'
-import {createCaptureReader, type CaptureReader, type CaptureSink} from './capture-file.js'
+import {
+  createCaptureReader,
+  type CaptureReader,
+  type CaptureSink,
+  type Frame,
+} from './capture-file.js'
 import {emitFlows, emitPackets, emitPcap, type Emitter} from './emitters.js'
 import {createFlowWriter} from './flow-record.js'
 import {createFlowTable, type FlowTable} from './flow-table.js'
-import type {Meter, MeterOptions} from './meter.js'
+import {createDivider} from './divider.js'
+import type {Meter, MeterOptions, MeterShare} from './meter.js'
 import {createRecordOutput} from './output.js'
 import {createPcapOutput} from './pcap-output.js'
 
@@ -28,8 +34,13 @@ export function createTypescriptMeter(options: MeterOptions): Meter {
 
   const isFull = (): boolean => maxFrames > 0 && account.frames() >= maxFrames
   const emitter = createEmitter()
+  const isOurs = options.share === undefined ? () => true : shareTest(options.share)
   const sink: CaptureSink = {
     frame(frame) {
+      if (!isOurs(frame)) {
+        account.leave()
+        return
+      }
       account.begin(frame)
       emitter.frame(frame)
     },
@@ -102,5 +113,15 @@ export function createTypescriptMeter(options: MeterOptions): Meter {
     close() {
       table?.clear()
     },
+  }
+}
+
+/** Whether a frame is of the share; asked of every frame in order. */
+function shareTest({share, selector, seed}: MeterShare): (frame: Frame) => boolean {
+  const {parts} = share
+  const divider = createDivider(Array<number>(parts).fill(1), selector, seed)
+  return ({octets, start, end, linkType}) => {
+    const part = divider.frame(octets.subarray(start, end), linkType) + 1
+    return part >= share.first && part <= share.last
   }
 }

@@ -80,7 +80,6 @@ export const liveFlags = {
     summary: 'Leave the interface as it is; else it takes all frames, whoever they are for.',
   }),
   share: Flags.string({
-    dependsOn: ['interface'],
     helpValue: 'I/N',
     summary:
       'Take part I of N equal parts of the traffic, or parts I-J; nodes with the other parts take the rest.',
@@ -98,7 +97,7 @@ export const liveFlags = {
     summary: 'Of the hash that decides the part; the same on all nodes.',
   }),
   begin: Flags.string({
-    dependsOn: ['share'],
+    dependsOn: ['share', 'interface'],
     helpValue: 'EXPR',
     summary:
       'With --by packets: count from the first packet that this filter lets pass, and anew from each later one.',

@@ -1,14 +1,12 @@
 import test, {type ExecutionContext} from 'ava'
 import {execFileSync} from 'node:child_process'
-import {readdirSync, statSync} from 'node:fs'
 import {join} from 'node:path'
 import {splitWords} from '../../../src/cli/words.js'
 import {framesOf} from '../../support/captures.js'
 import {bin, darta, folder, type Ended} from '../../support/darta.js'
-import {needing, root, shared, tools} from '../../support/needing.js'
+import {needing, root, tools} from '../../support/needing.js'
 
 const lab = `${root}test/fixtures/lab.pcap`
-const captures = `${root}../shared/fixtures/captures/`
 
 async function split(t: ExecutionContext, ...words: string[]): Promise<Ended> {
   const ended = await darta(t, ['split', ...words])
@@ -37,26 +35,6 @@ test('packets in turn differ by one at most, and follow one another', async (t) 
   t.true(Math.max(...sizes) - Math.min(...sizes) <= 1, sizes.join())
   t.is(framesOf(join(at, '1.pcap'))[1], framesOf(lab)[7])
 })
-
-needing(shared('fixtures/captures'))(
-  'captures of all link types are divided without losing or doubling a frame',
-  async (t) => {
-    for (const name of readdirSync(captures)) {
-      if (statSync(captures + name).size > 12_000) continue
-      let whole: string[]
-      try {
-        whole = framesOf(captures + name)
-      } catch {
-        continue // it is damaged, which other tests look at
-      }
-      const at = folder(t)
-      const words = ['--parts', '5', '-w', join(at, '%d.pcap')]
-      const {stderr} = await split(t, '-r', captures + name, ...words)
-      if (stderr.includes('link-type-differs')) continue
-      t.deepEqual(partFrames(at, 5).flat().sort(), whole.sort(), name)
-    }
-  },
-)
 
 needing(tools('tcpdump'))(
   'a share printed as filter gives tcpdump the frames of that part, as expression',
