@@ -120,7 +120,10 @@ needing(tools('tshark'))(
     const lines = async (line: string): Promise<string[]> => {
       const {code, stdout, stderr} = await bash(t, line)
       t.is(code, 0, stderr)
-      return stdout.toString().split('\n')
+      return stdout
+        .toString()
+        .split('\n')
+        .filter((text) => text !== '')
     }
     const parts = await Promise.all(
       [1, 2].map((part) =>
