@@ -150,7 +150,9 @@ export default class IpfixExport extends DartaCommand {
             ),
       )
       if (cursor !== undefined) {
-        account.in += await log.count(cursor.safe, log.end)
+        const left = await log.count(cursor.safe, log.end)
+        account.in += left
+        if (left > 0) this.note(`${endpoint.name}: ${left} records from before go first`)
         const doubtful = await log.count(cursor.safe, Math.min(cursor.sent, log.end))
         if (doubtful > 0) account.note('in-doubt', doubtful)
       }
@@ -207,9 +209,7 @@ export default class IpfixExport extends DartaCommand {
       if (error === undefined) this.note(`${path}: there is room again`)
       else this.note(error.message)
     })
-    let records = 0
     const log = await openSpilledLog(folder, (chunk) => {
-      records += chunk.records
       enterTimes(timeline, chunk.octets, chunk.start)
     })
     const cursors = new Map(folder.cursors.map((cursor) => [cursor.name, cursor]))
@@ -221,7 +221,6 @@ export default class IpfixExport extends DartaCommand {
         `${path} holds records for ${name}: name it as a destination too, or remove the folder`,
       )
     }
-    if (records > 0) this.note(`${path} holds ${records} records from before`)
     return {
       log,
       cursors,

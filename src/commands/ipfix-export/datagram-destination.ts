@@ -138,7 +138,7 @@ export class DatagramDestination extends Destination {
     this.account.note('refused')
     if (why !== this.#complaint) this.around.note(`${this.name}: cannot send: ${why}`)
     this.#complaint = why
-    this.moved()
+    this.around.gate.open()
   }
 
   #scheduleRefreshes(early: boolean): void {

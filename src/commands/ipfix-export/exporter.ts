@@ -179,8 +179,10 @@ export class Exporter {
         if (stoppedAt !== undefined && now - stoppedAt > STOP_MS) return
         const open = destinations.filter(({finished}) => !finished)
         const hopeless = open.every(({state, progressAt}) => {
+          // The first attempt comes to an end by itself.
+          if (state === 'connecting') return false
           if (state === 'up') return now - progressAt > Math.max(lingerMs, stallMs)
-          return now - begun > lingerMs
+          return now - Math.max(begun, progressAt) > lingerMs
         })
         if (hopeless || quit.signal.aborted) return
         await changed

@@ -88,7 +88,7 @@ export class StreamDestination extends Destination {
       hurried = true
       gate.open()
     }
-    const timer = setTimeout(() => gate.open(), ms)
+    const timer = setTimeout(() => gate.open(), Math.max(ms, 0))
     for (;;) {
       const left = end - performance.now()
       if (left <= 0 || hurried || signal.aborted) break
@@ -115,14 +115,14 @@ export class StreamDestination extends Destination {
       return connection
     } catch (error) {
       this.state = 'down'
-      this.moved()
+      this.around.gate.open()
       if (signal.aborted) return undefined
       this.account.note('refused')
       const {message} = error as Error
       // The same each time says nothing new.
       if (message !== this.#complaint) {
-        const seconds = Math.round(this.#options.reconnectMs / 100) / 10
-        note(`${this.name}: cannot connect: ${message}; tries again every ${seconds} s`)
+        const every = `${this.#options.reconnectMs / 1000} s`
+        note(`${this.name}: cannot connect: ${message}; tries again every ${every}`)
       }
       this.#complaint = message
       return undefined

@@ -1,0 +1,223 @@
+import {readFileSync} from 'node:fs'
+import {createServer} from 'node:tls'
+import {once} from 'node:events'
+import type {AddressInfo} from 'node:net'
+import type {ExecutionContext} from 'ava'
+import {authority, noCertificates, type Authority, type Identity} from '../support/certificates.js'
+import {darta, folder, start, type Ended} from '../support/darta.js'
+import {numberedRecords} from '../support/numbered.js'
+import {needing} from '../support/needing.js'
+
+const withOpenssl = needing(noCertificates)
+
+interface Server {
+  readonly port: number
+  /** Ends it; what it said and what it got, mixed. */
+  stop(): Promise<Buffer>
+}
+
+/** OpenSSL as the Collector: it demands a certificate of ours, and writes what it gets to standard output. */
+async function openssl(
+  t: ExecutionContext,
+  {cert, key}: Identity,
+  ca: string,
+  ...more: string[]
+): Promise<Server> {
+  const running = start(t, 'openssl', [
+    ...['s_server', '-accept', '127.0.0.1:0', '-cert', cert, '-key', key],
+    ...['-Verify', '1', '-verify_return_error', '-CAfile', ca, ...more],
+  ])
+  let words = ''
+  const port = await new Promise<number>((resolve) => {
+    running.child.stdout.on('data', (chunk: Buffer) => {
+      words += chunk.toString('latin1')
+      const found = /ACCEPT \S+:(\d+)/.exec(words)
+      if (found !== null) resolve(Number(found[1]))
+    })
+  })
+  return {
+    port,
+    async stop() {
+      running.child.kill('SIGTERM')
+      const {stdout, stderr} = await running.ended
+      return Buffer.concat([stdout, Buffer.from(stderr)])
+    },
+  }
+}
+
+function credentials({cert, key}: Identity, ca: string): string[] {
+  return ['--tls-cert', cert, '--tls-key', key, '--tls-ca', ca]
+}
+
+/** Sends ten records there and does not wait for better times. */
+function sendTo(t: ExecutionContext, to: string, ...args: string[]): Promise<Ended> {
+  return darta(t, ['ipfix-export', '--linger', '0', to, ...args], numberedRecords(10))
+}
+
+/** Source and destination address of each record. */
+const addresses = Buffer.from('c0000201c6336402', 'hex')
+
+/** What both sides have; made once for each test. */
+function setting(t: ExecutionContext): {ca: Authority; server: Identity; client: Identity} {
+  const ca = authority(folder(t))
+  return {ca, server: ca.issue('127.0.0.1'), client: ca.issue('exporter.example')}
+}
+
+withOpenssl('records reach a peer that both sides have verified', async (t) => {
+  const {ca, server, client} = setting(t)
+  const peer = await openssl(t, server, ca.ca)
+  const {code, stderr} = await sendTo(
+    t,
+    `tls://127.0.0.1:${peer.port}`,
+    ...credentials(client, ca.ca),
+  )
+  t.is(code, 0, stderr)
+  const got = await peer.stop()
+  t.true(got.includes(addresses))
+  t.true(got.includes('CN = exporter.example'))
+})
+
+withOpenssl('--tls-peer says under which name the peer is expected', async (t) => {
+  const {ca, client} = setting(t)
+  const peer = await openssl(t, ca.issue('collector.example'), ca.ca)
+  const args = [...credentials(client, ca.ca), '--tls-peer', 'collector.example']
+  const {code, stderr} = await sendTo(t, `tls://127.0.0.1:${peer.port}`, ...args)
+  t.is(code, 0, stderr)
+  t.true((await peer.stop()).includes(addresses))
+})
+
+type Case = readonly [
+  what: string,
+  make: (place: string) => {server: Identity; trusts: string; client: Identity; ca: string},
+  more: readonly string[],
+  /** What the exporter says. */
+  words: RegExp,
+  /** What the peer says, where its handshake fails too. */
+  peerWords: RegExp,
+]
+
+const refusals: Case[] = [
+  [
+    'whose certificate bears another name',
+    (place) => {
+      const ca = authority(place)
+      const client = ca.issue('exporter.example')
+      return {server: ca.issue('other.example'), trusts: ca.ca, client, ca: ca.ca}
+    },
+    [],
+    /cannot connect: its certificate is for DNS:other\.example, not 127\.0\.0\.1/,
+    /./,
+  ],
+  [
+    'of an unknown authority',
+    (place) => {
+      const ca = authority(place)
+      const other = authority(place, 'other')
+      const client = ca.issue('exporter.example')
+      return {server: other.issue('127.0.0.1'), trusts: ca.ca, client, ca: ca.ca}
+    },
+    [],
+    /cannot connect: its certificate is from an unknown authority/,
+    // Node looks at the certificate when the handshake is done, and closes.
+    /unexpected eof/,
+  ],
+  [
+    'whose certificate has expired',
+    (place) => {
+      const ca = authority(place)
+      const client = ca.issue('exporter.example')
+      return {server: ca.issue('127.0.0.1', -1), trusts: ca.ca, client, ca: ca.ca}
+    },
+    [],
+    /cannot connect: its certificate has expired/,
+    /unexpected eof/,
+  ],
+  [
+    'that speaks nothing newer than TLS 1.1',
+    (place) => {
+      const ca = authority(place)
+      const client = ca.issue('exporter.example')
+      return {server: ca.issue('127.0.0.1'), trusts: ca.ca, client, ca: ca.ca}
+    },
+    ['-tls1_1', '-cipher', 'DEFAULT@SECLEVEL=0'],
+    /cannot connect: TLS: .*(version|protocol)/,
+    /version|protocol/,
+  ],
+  [
+    'that refuses our authority',
+    (place) => {
+      const ca = authority(place)
+      const other = authority(place, 'other')
+      const client = other.issue('exporter.example')
+      return {server: ca.issue('127.0.0.1'), trusts: ca.ca, client, ca: ca.ca}
+    },
+    [],
+    /cannot connect: it refused us: TLS: .*unknown ca/,
+    /unable to (get local issuer|verify)|certificate verify failed/,
+  ],
+  [
+    'that finds our certificate expired',
+    (place) => {
+      const ca = authority(place)
+      const client = ca.issue('exporter.example', -1)
+      return {server: ca.issue('127.0.0.1'), trusts: ca.ca, client, ca: ca.ca}
+    },
+    [],
+    /cannot connect: it refused us: TLS: .*expired/,
+    /certificate has expired/,
+  ],
+]
+
+for (const [what, make, more, words, peerWords] of refusals) {
+  withOpenssl(`no record goes to a peer ${what}`, async (t) => {
+    const {server, trusts, client, ca} = make(folder(t))
+    const peer = await openssl(t, server, trusts, ...more)
+    const {code, stderr} = await sendTo(
+      t,
+      `tls://127.0.0.1:${peer.port}`,
+      ...credentials(client, ca),
+    )
+    t.is(code, 1)
+    t.regex(stderr, words)
+    t.regex(stderr, /10 records in, 0 out, lost 10 \(undelivered 10\)/)
+    const got = await peer.stop()
+    t.false(got.includes(addresses))
+    t.regex(got.toString('latin1'), peerWords)
+  })
+}
+
+withOpenssl('secrets are in nothing that is said', async (t) => {
+  const {ca, server, client} = setting(t)
+  const peer = await openssl(t, server, ca.ca)
+  const to = `tls://127.0.0.1:${peer.port}`
+  const {stderr} = await sendTo(t, to, ...credentials(client, ca.ca), '-vv', '--json')
+  const secret = readFileSync(client.key, 'utf8').split('\n')[1]
+  t.true(secret.length > 40)
+  t.false(stderr.includes(secret))
+})
+
+withOpenssl(
+  'a peer that closes after the handshake, as a Node program that refuses us does, gets no record',
+  async (t) => {
+    const {ca, server, client} = setting(t)
+    const got: Buffer[] = []
+    const options = {cert: readFileSync(server.cert), key: readFileSync(server.key)}
+    const peer = createServer(
+      {...options, requestCert: true, rejectUnauthorized: false},
+      (socket) => {
+        socket.on('data', (chunk: Buffer) => got.push(chunk))
+        socket.on('error', () => {})
+        // It looked at our certificate and did not like it.
+        socket.destroy()
+      },
+    )
+    peer.listen(0, '127.0.0.1')
+    await once(peer, 'listening')
+    t.teardown(() => peer.close())
+    const to = `tls://127.0.0.1:${(peer.address() as AddressInfo).port}`
+    const {code, stderr} = await sendTo(t, to, ...credentials(client, ca.ca))
+    t.is(code, 1)
+    t.regex(stderr, /it refused us/)
+    t.is(Buffer.concat(got).length, 0)
+  },
+)
