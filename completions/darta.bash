@@ -3,7 +3,7 @@ _darta_takes_value() {
   case $1 in
     analyze) [[ ' -r --read --input-format -w --write -o --output -z --compress --window --slide --lateness --max-memory -f --filter -F --filter-file -t --time-range --units --by --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 -k --top -s --statistic ' == *" $2 "* ]] ;;
     capture) [[ ' -r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --share --by --share-seed --begin -u --user -g --group -w --write -o --output -z --compress --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --record-filter -F --filter-file --meter ' == *" $2 "* ]] ;;
-    collect) [[ ' -r --read --decode-as --template-lifetime -w --write -o --output -z --compress -c --count ' == *" $2 "* ]] ;;
+    collect) [[ ' -r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --template-lifetime --max-sessions --max-new -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output -z --compress -c --count ' == *" $2 "* ]] ;;
     doctor) [[ ' -o --output ' == *" $2 "* ]] ;;
     filter) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range --fail -c --max-count --options ' == *" $2 "* ]] ;;
     ie) [[ ' --type --range --status -o --output ' == *" $2 "* ]] ;;
@@ -122,15 +122,31 @@ _darta() {
     collect)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -b|--bind) :; return ;;
+        -p|--port) :; return ;;
+        -B|--buffer) :; return ;;
+        --allow) :; return ;;
+        --tls-cert) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --tls-key) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --tls-ca) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --tls-peer) :; return ;;
         --decode-as) :; return ;;
         --template-lifetime) :; return ;;
+        --max-sessions) :; return ;;
+        --max-new) :; return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -G|--rotate|--rotate) :; return ;;
+        -C|--rotate-size) :; return ;;
+        -W|--files) :; return ;;
+        -S|--layout) :; return ;;
+        -x|--exec) :; return ;;
+        -I|--ident) :; return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
         -c|--count) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --decode-as --template-lifetime --ignore-ports --no-origin -w --write -o --output --force -z --compress -l --line-buffered -c --count -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --template-lifetime --ignore-ports --max-sessions --max-new --no-origin --no-losses -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output --force -z --compress -l --line-buffered -c --count -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
         return
       fi
       case $position in

@@ -13,5 +13,6 @@ NAPI_MODULE_INIT() {
   darta::register_share(env, exports);
   darta::register_turns(env, exports);
   darta::register_send(env, exports);
+  darta::register_receive(env, exports);
   return exports;
 }

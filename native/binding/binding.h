@@ -14,4 +14,5 @@ void register_filter(napi_env env, napi_value exports);
 void register_share(napi_env env, napi_value exports);
 void register_turns(napi_env env, napi_value exports);
 void register_send(napi_env env, napi_value exports);
+void register_receive(napi_env env, napi_value exports);
 }  // namespace darta

@@ -1,34 +1,82 @@
 import * as Flags from '@oclif/core/flags'
-import {DartaCommand} from '../cli/base-command.js'
+import {DartaCommand, InputMissing} from '../cli/base-command.js'
 import * as common from '../cli/flags.js'
 import {limitRecords} from '../cli/limit-records.js'
 import {inputNames, SharedLedger} from '../cli/record-input.js'
-import {openRecordSink} from '../cli/record-output.js'
+import {openRecordSink, type RecordSink} from '../cli/record-output.js'
+import type {Rotation} from '../cli/rotation.js'
 import {runPipeline} from '../cli/run-pipeline.js'
+import {isTerminal} from '../cli/terminal.js'
+import {tlsCredentials, tlsFlags} from '../cli/tls-flags.js'
+import {parseCount, parseDuration, parseSize} from '../cli/values.js'
+import {hostAndPort, parseEndpoint, type Endpoint} from '../io/endpoint.js'
+import {loadNative} from '../io/native.js'
 import {createCollectingProcess, type CollectingProcess} from '../ipfix/session.js'
 import {createTemplatePool} from '../ipfix/template-store.js'
-import {createCollector} from '../mediation/collector.js'
-import {createOrigin} from '../mediation/origin.js'
-import type {RecordStage} from '../record/batch.js'
+import {createCollector, type Collector} from '../mediation/collector.js'
+import {lossRecords, socketRecords, type Losses} from '../mediation/loss-records.js'
+import {createOrigin, type AppendTail} from '../mediation/origin.js'
+import type {RecordBatch, RecordStage, RecordStream} from '../record/batch.js'
+import {DartaError} from '../record/errors.js'
+import {readAllowList} from './collect/allow-list.js'
+import {createHook} from './collect/hook.js'
+import {listen, MAX_GONE, type Listeners} from './collect/listen.js'
 import {decodings, openProtocols} from './collect/protocols.js'
 import {readFiles} from './collect/read-files.js'
+import {openRotatingSink, parseLayout} from './collect/rotating-sink.js'
 import {sampledHeaderReader} from './collect/sampled-header.js'
+
+const size = Flags.custom<number>({parse: async (input) => parseSize(input)})
+const duration = Flags.custom<number>({parse: async (input) => parseDuration(input)})
+const count = Flags.custom<number>({parse: async (input) => parseCount(input)})
 
 export default class Collect extends DartaCommand {
   static override summary = 'Collect flow records of NetFlow, IPFIX and sFlow; all become IPFIX.'
   static override description =
-    'Reads NetFlow 1, 5, 7 and 9, IPFIX with PSAMP, and sFlow 5: datagrams and TCP streams in captures, IPFIX files, and files of one ' +
-    'datagram each. No field is lost: what has no element of IANA gets one of its own, described in the output (RFC 5610). ' +
+    'Listens on any number of endpoints, or reads captures, IPFIX files and files of one datagram each: NetFlow 1, 5, 7 and 9, IPFIX with PSAMP, and ' +
+    'sFlow 5. No field is lost: what has no element of IANA gets one of its own, described in the output (RFC 5610). ' +
     "Each record keeps when it came, the Exporter's address and its Observation Domain.\n\n" +
     'What never came is counted by the rules of each protocol: records by the numbers of IPFIX and NetFlow 5, packets by those of NetFlow 9 ' +
-    'and sFlow. Data that comes before its Template waits for it.'
+    'and sFlow; what the kernel dropped is asked of the kernel. Data that comes before its Template waits for it.'
   static override examples = [
-    '<%= config.bin %> collect -r exports.pcap | <%= config.bin %> print',
-    '<%= config.bin %> collect -r exports.pcap --decode-as 9999=netflow9 -w exports.ipfix',
-    '<%= config.bin %> collect -r one.ipfix -r two.ipfix -o ndjson',
+    "<%= config.bin %> collect udp://*:2055 udp://*:6343 tcp://*:4739 -w 'flows/%Y%m%d-%H%M.ipfix' -G 5m",
+    '<%= config.bin %> collect -p 2055 | <%= config.bin %> print',
+    '<%= config.bin %> collect tls://collector.example.net --tls-cert c.pem --tls-key k.pem --tls-ca ca.pem -w flows.ipfix',
+    '<%= config.bin %> collect -r exports.pcap --decode-as 9999=netflow9 -o ndjson',
   ]
+  static override strict = false
+  static override usage = '<%= command.id %> [ENDPOINT…] [FLAGS]'
   static override flags = {
     read: common.read,
+    bind: Flags.string({
+      char: 'b',
+      helpValue: 'ADDR',
+      dependsOn: ['port'],
+      summary: 'Address for --port; every address unless said.',
+    }),
+    port: Flags.integer({
+      char: 'p',
+      min: 0,
+      max: 65535,
+      multiple: true,
+      helpValue: 'PORT',
+      summary: 'Listen on this UDP port, the same as udp://ADDR:PORT. May be repeated.',
+    }),
+    buffer: size({
+      char: 'B',
+      helpValue: 'SIZE',
+      default: 32 << 20,
+      defaultHelp: async () => '32Mi',
+      summary: 'Kernel buffer of each UDP socket; the kernel may give less.',
+    }),
+    allow: Flags.string({
+      multiple: true,
+      multipleNonGreedy: true,
+      helpValue: 'CIDR,…',
+      summary:
+        'Take only what these addresses and prefixes send, or those in @FILE, one a line. SIGHUP reads it again.',
+    }),
+    ...tlsFlags,
     'decode-as': Flags.string({
       multiple: true,
       multipleNonGreedy: true,
@@ -36,19 +84,71 @@ export default class Collect extends DartaCommand {
       summary:
         'Take what is sent to or from this UDP port for netflow1, netflow5, netflow7, netflow9, ipfix or sflow.',
     }),
-    'template-lifetime': {
-      ...common.idleTimeout,
+    'template-lifetime': duration({
+      helpValue: 'DURATION',
       summary:
         'Forget Templates that an Exporter has not sent again for so long over UDP; never unless said.',
-    },
+    }),
     'ignore-ports': Flags.boolean({
       summary:
         'Let Templates that come from one port of an address hold for what comes from its other ports, against RFC 7011.',
     }),
+    'max-sessions': count({
+      helpValue: 'N',
+      default: 65536,
+      summary: 'Exporters that are remembered at once, and connections.',
+    }),
+    'max-new': count({
+      helpValue: 'N',
+      default: 10000,
+      summary: 'New Exporters in a second; datagrams of more are lost, and counted.',
+    }),
     'no-origin': Flags.boolean({
       summary: 'Do not put time of receipt, Exporter and what headers said into the records.',
     }),
-    write: common.write,
+    'no-losses': Flags.boolean({
+      summary: 'Do not put records of what is missing at the end of the output.',
+    }),
+    write: {...common.write, summary: 'Write FILE; with -G, -C or -S a pattern of many.'},
+    rotate: duration({
+      char: 'G',
+      aliases: ['rotate'],
+      helpValue: 'DURATION',
+      dependsOn: ['write'],
+      summary: 'Begin a new file every so often, by the clock; -w then has letters of strftime(3).',
+    }),
+    'rotate-size': size({
+      char: 'C',
+      helpValue: 'SIZE',
+      dependsOn: ['write'],
+      summary: 'Begin a new file when one has so many octets, before compression.',
+    }),
+    files: Flags.integer({
+      char: 'W',
+      min: 1,
+      helpValue: 'N',
+      dependsOn: ['rotate-size'],
+      summary: 'Keep N files of -C: the first is written anew after the last one.',
+    }),
+    layout: Flags.string({
+      char: 'S',
+      helpValue: 'LAYOUT',
+      dependsOn: ['rotate'],
+      summary: 'Folders for files, of strftime(3) letters as %Y/%m/%d, or a number of nfcapd(1).',
+    }),
+    exec: Flags.string({
+      char: 'x',
+      helpValue: 'CMD',
+      dependsOn: ['write'],
+      summary:
+        'Run this for each file that is whole: %f is the file, %d its folder, %t and %u the start of its period, %i the --ident.',
+    }),
+    ident: Flags.string({
+      char: 'I',
+      helpValue: 'NAME',
+      default: 'none',
+      summary: 'Name of this collector, for -x.',
+    }),
     output: common.output,
     force: common.force,
     compress: common.compress,
@@ -57,34 +157,193 @@ export default class Collect extends DartaCommand {
   }
 
   protected async execute(): Promise<void> {
-    const {flags} = await this.parse(Collect)
+    const {flags, raw} = await this.parse(Collect)
+    const endpoints = endpointsOf(this.operands(raw), flags.port ?? [], flags.bind)
+    if (endpoints.length > 0 && flags.read !== undefined) {
+      throw new DartaError('DARTA_USAGE', 'either listen or read files with -r, not both')
+    }
+    if (endpoints.length === 0 && flags.read === undefined && isTerminal(0)) {
+      throw new InputMissing('give endpoints like udp://*:2055 to listen on, or files with -r')
+    }
+    const live = endpoints.length > 0
+    const credentials = await tlsCredentials(flags, endpoints)
     const protocols = await openProtocols()
     const decodeAs = decodings(flags['decode-as'] ?? [], protocols)
-    const files = await inputNames(flags.read)
+    const files = live ? [] : await inputNames(flags.read)
+    const allowed = flags.allow === undefined ? undefined : readAllowList(flags.allow)
+    const allows = (address: Uint8Array): boolean => allowed?.allows(address) ?? true
     const ledger = new SharedLedger(this.ledger)
-    const templateLifetime = Math.ceil((flags['template-lifetime'] ?? 0) / 1000)
     const pool = createTemplatePool()
+    const ignorePorts = flags['ignore-ports']
+    const gone: Losses[] = []
     const collector = createCollector({
       protocols,
-      context: {ledger, pool, templateLifetime, readHeader: sampledHeaderReader()},
+      context: {
+        ledger,
+        pool,
+        templateLifetime: Math.ceil((flags['template-lifetime'] ?? 0) / 1000),
+        readHeader: sampledHeaderReader(),
+      },
       account: () => ledger.stage('datagrams', 'packets'),
-      maxSessions: 65536,
+      maxSessions: flags['max-sessions'],
+      maxNewPerSecond: live ? flags['max-new'] : undefined,
+      allows,
+      closing: (_, exporter, protocol, session) => {
+        const losses = [...session.losses()]
+        if (gone.length < MAX_GONE) gone.push({exporter, protocol, losses})
+      },
     })
     let streaming: CollectingProcess | undefined
     const streams = (): CollectingProcess =>
       (streaming ??= createCollectingProcess({ledger, reliable: true, pool}))
-    const sink = await openRecordSink(this, {...flags, lineBuffered: flags['line-buffered']})
-    const stages: RecordStage[] = []
-    if (!flags['no-origin']) stages.push(addOrigin)
-    if (flags.count !== undefined) stages.push(limitRecords(flags.count))
-    const ignorePorts = flags['ignore-ports']
-    const source = readFiles(this, files, {collector, streams, ledger, decodeAs, ignorePorts})
-    await runPipeline(this, source, stages, sink)
-    collector.end()
+    const listeners = live
+      ? await listen(this, {
+          endpoints,
+          collector,
+          streams,
+          ledger,
+          credentials,
+          bufferOctets: flags.buffer,
+          ignorePorts,
+          decodeAs,
+          gone,
+          maxConnections: flags['max-sessions'],
+          allows,
+        })
+      : undefined
+    try {
+      const clock = {exportTime: 0}
+      const last = (): RecordBatch[] =>
+        flags['no-losses'] ? [] : lastRecords(collector, listeners, gone, clock)
+      const sink = await this.#openSink(flags, last)
+      const stages: RecordStage[] = [noteTime(clock)]
+      if (!flags['no-origin']) stages.push(addOrigin)
+      if (flags.count !== undefined) stages.push(limitRecords(flags.count))
+      this.onHangUp(() => {
+        this.#reload(allowed, collector)
+        void sink.flush().catch(() => {})
+      })
+      const source =
+        listeners?.records ??
+        readFiles(this, files, {collector, streams, ledger, decodeAs, ignorePorts, gone})
+      await runPipeline(this, source, stages, sink)
+    } finally {
+      listeners?.close()
+      collector.end()
+    }
+  }
+
+  #reload(allowed: ReturnType<typeof readAllowList> | undefined, collector: Collector): void {
+    if (allowed === undefined) return
+    try {
+      allowed.reload()
+      collector.reconsider()
+      this.detail('read --allow again')
+    } catch (error) {
+      // The list stays as it was.
+      this.note(error instanceof Error ? error.message : String(error))
+    }
+  }
+
+  async #openSink(flags: SinkFlags, last: () => readonly RecordBatch[]): Promise<RecordSink> {
+    const rotation: Rotation = {
+      periodMs: flags.rotate,
+      octets: flags['rotate-size'],
+      files: flags.files,
+    }
+    const lineBuffered = flags['line-buffered']
+    const rotates = flags.rotate !== undefined || flags['rotate-size'] !== undefined
+    if (flags.write === undefined || (!rotates && flags.exec === undefined)) {
+      const sink = await openRecordSink(this, {...flags, lineBuffered})
+      return {
+        format: sink.format,
+        write: (batches) => sink.write(batches),
+        flush: () => sink.flush(),
+        abort: () => sink.abort(),
+        async end() {
+          const batches = last()
+          if (batches.length > 0) await sink.write(batches)
+          await sink.end()
+        },
+      }
+    }
+    return openRotatingSink(this, {
+      pattern: flags.write,
+      rotation,
+      layout: flags.layout === undefined ? undefined : parseLayout(flags.layout),
+      output: flags.output,
+      force: flags.force,
+      compress: flags.compress,
+      lineBuffered,
+      hook: flags.exec === undefined ? undefined : createHook(this, flags.exec, flags.ident),
+      ledger: new SharedLedger(this.ledger),
+      last,
+      live: flags.read === undefined,
+    })
   }
 }
 
-async function* addOrigin(source: Parameters<RecordStage>[0]): ReturnType<RecordStage> {
-  const origin = createOrigin()
+interface SinkFlags {
+  readonly read?: string[]
+  readonly write?: string
+  readonly rotate?: number
+  readonly 'rotate-size'?: number
+  readonly files?: number
+  readonly layout?: string
+  readonly exec?: string
+  readonly ident: string
+  readonly output?: string
+  readonly force: boolean
+  readonly compress?: Parameters<typeof openRecordSink>[1]['compress']
+  readonly 'line-buffered': boolean
+}
+
+function endpointsOf(words: readonly string[], ports: readonly number[], bind = '*'): Endpoint[] {
+  return [
+    ...words.map((word) => parseEndpoint(word, {role: 'listen'})),
+    ...ports.map((port) =>
+      parseEndpoint(`udp://${hostAndPort(bind, port)}`, {role: 'listen', transports: ['udp']}),
+    ),
+  ]
+}
+
+/** What sessions and sockets have to say of losses; domain 0, at the time of the last Message. */
+function lastRecords(
+  collector: Collector,
+  listeners: Listeners | undefined,
+  gone: Losses[],
+  {exportTime}: {readonly exportTime: number},
+): RecordBatch[] {
+  const streams = [...(listeners?.streamReports() ?? [])].map(({connection, stream}) => ({
+    exporter: connection,
+    protocol: 'ipfix',
+    losses: stream.losses(),
+  }))
+  return [
+    ...lossRecords([...collector.reports(), ...streams, ...gone.splice(0)], exportTime),
+    ...socketRecords(listeners?.socketCounters() ?? [], exportTime),
+  ]
+}
+
+/** Remembers the time of the last Message: the same input gives the same output. */
+function noteTime(clock: {exportTime: number}): RecordStage {
+  return async function* (source: RecordStream) {
+    for await (const batches of source) {
+      for (const {message} of batches) {
+        if (message.exportTime > clock.exportTime) clock.exportTime = message.exportTime
+      }
+      yield batches
+    }
+  }
+}
+
+/** By the addon where there is one. */
+function appendTail(): AppendTail | undefined {
+  const addon = loadNative()
+  return addon && ((...args) => addon.appendTail(...args))
+}
+
+async function* addOrigin(source: RecordStream): RecordStream {
+  const origin = createOrigin(appendTail())
   for await (const batches of source) yield origin.add(batches)
 }

@@ -38,6 +38,28 @@ export interface NativeAddon {
   meterBeginning(meter: MeterHandle): [octets: number, magic: number]
   meterCounters(meter: MeterHandle): NativeMeterCounters
   meterClose(meter: MeterHandle): void
+  /** UDP sockets; or what failed and for which one. */
+  receiverOpen(
+    sockets: readonly NativeSocket[],
+  ): ReceiverHandle | [call: string, errno: number, socket: number]
+  /** Starts the thread; `wake` is called when there is something to take, and at the end. */
+  receiverStart(receiver: ReceiverHandle, wake: () => void): void
+  /** [ended 0 or 1, octets, datagrams, baseMs, octets, …]; see `DatagramBlock`. */
+  receiverTake(receiver: ReceiverHandle): unknown[]
+  receiverStop(receiver: ReceiverHandle): void
+  /** Port, octets of the buffer, received and dropped datagrams of each socket, one after another. */
+  receiverStatistics(receiver: ReceiverHandle): number[]
+  receiverClose(receiver: ReceiverHandle): void
+  /** Copies `count` records of `size` octets from `start` on to `to`, each with `tail` behind it. */
+  appendTail(
+    octets: Uint8Array,
+    start: number,
+    size: number,
+    count: number,
+    tail: Uint8Array,
+    out: Uint8Array,
+    to: number,
+  ): void
   /** 0, or the errno of what failed. */
   dropCapabilities(): number
   /** Live capture: options with `threads`, and what frames come from; or what failed and where. */
@@ -91,6 +113,22 @@ declare const turnsHandle: unique symbol
 /** A loaded socket filter that counts, with its map; both go away with the handle. */
 export interface TurnsHandle {
   readonly [turnsHandle]: true
+}
+
+declare const receiverHandle: unique symbol
+
+/** UDP sockets that a thread reads; only its own functions can use it. */
+export interface ReceiverHandle {
+  readonly [receiverHandle]: true
+}
+
+export interface NativeSocket {
+  /** In numbers; empty where `descriptor` is given. */
+  readonly address: string
+  readonly port: number
+  readonly bufferOctets: number
+  /** Of a socket that is bound already; −1: none. */
+  readonly descriptor: number
 }
 
 declare const liveHandle: unique symbol

@@ -23,28 +23,40 @@ export interface CollectorOptions {
   readonly account: () => StageLedger
   /** Exporters, by address and port, that are remembered at once; the one that was silent for longest goes first. */
   readonly maxSessions: number
+  /** New ones in a second of their time of receipt; datagrams of others are lost. Default: any number. */
+  readonly maxNewPerSecond?: number
   /** Whether this address may send; undefined: any may. Asked once for each Exporter. */
   allows?(address: Uint8Array): boolean
   /** An Exporter was seen for the first time, or again after it was forgotten. */
-  opened?(exporter: Exporter, protocol: string, session: ProtocolSession): void
+  opened?(key: string, exporter: Exporter, protocol: string, session: ProtocolSession): void
+  /** What becomes of its Templates is up to others. */
+  closing?(key: string, exporter: Exporter, protocol: string, session: ProtocolSession): void
 }
 
 /** What one Exporter has sent by one protocol, for reports. */
 export interface SessionReport {
+  readonly key: string
   readonly exporter: Exporter
   readonly protocol: string
   readonly losses: Iterable<DomainLosses>
   readonly templates: Iterable<KnownTemplate>
 }
 
-interface Open {
-  readonly exporter: Exporter
-  /** The address may not send: nothing is kept of it but this. */
-  readonly refused: boolean
-  readonly sessions: Map<string, ProtocolSession>
-  /** Of the last datagram. */
-  protocol: NamedProtocol | undefined
-  session: ProtocolSession | undefined
+/** Where datagrams of one Transport Session go. */
+export interface Source {
+  /** It was forgotten; ask the collector for it again. */
+  readonly gone: boolean
+  /**
+   * @param forced the protocol, where the user names it
+   * @param offset octet of the datagram in its input
+   */
+  datagram(
+    octets: Uint8Array,
+    receivedMs: number | undefined,
+    offset: number,
+    out: RecordBatch[],
+    forced?: NamedProtocol,
+  ): void
 }
 
 /** Takes datagrams of any Exporter in any protocol. */
@@ -52,18 +64,8 @@ export interface Collector {
   /**
    * @param key tells Transport Sessions apart: addresses and ports of both sides
    * @param exporter is asked for when the session is new
-   * @param forced the protocol, where the user names it
-   * @param offset octet of the datagram in its input
    */
-  datagram(
-    key: string,
-    exporter: () => Exporter,
-    octets: Uint8Array,
-    receivedMs: number | undefined,
-    offset: number,
-    out: RecordBatch[],
-    forced?: NamedProtocol,
-  ): void
+  source(key: string, exporter: () => Exporter): Source
   /** Whether these octets begin as a datagram of some protocol does. */
   detect(octets: Uint8Array): NamedProtocol | undefined
   reports(): Iterable<SessionReport>
@@ -74,83 +76,131 @@ export interface Collector {
 
 /** A protocol's accounts are opened when it first comes. */
 export function createCollector(options: CollectorOptions): Collector {
-  const {maxSessions} = options
+  const {maxSessions, maxNewPerSecond = Infinity} = options
   let account: StageLedger | undefined
   const processes = new Map<string, ReturnType<ExportProtocol['open']>>()
   const open: LruQueue<Open> = createQueueOf(maxSessions, (gone) => {
     account?.note('session-evicted')
-    for (const session of gone.sessions.values()) session.end()
+    gone.close()
   })
+  let second = 0
+  let newInSecond = 0
 
   function detect(octets: Uint8Array): NamedProtocol | undefined {
     return options.protocols.find(({protocol}) => protocol.detects(octets))
   }
 
-  function begin(exporter: Exporter): Open {
-    const {address} = exporter
-    const refused = address !== undefined && options.allows?.(address) === false
-    return {exporter, refused, sessions: new Map(), protocol: undefined, session: undefined}
-  }
-
-  function sessionOf(one: Open, named: NamedProtocol): ProtocolSession {
-    let session = one.sessions.get(named.name)
-    if (session === undefined) {
-      let process = processes.get(named.name)
-      if (process === undefined) {
-        process = named.protocol.open(options.context)
-        processes.set(named.name, process)
-      }
-      session = process.session(one.exporter)
-      one.sessions.set(named.name, session)
-      options.opened?.(one.exporter, named.name, session)
+  function tooMany(receivedMs: number | undefined): boolean {
+    const now = Math.floor((receivedMs ?? 0) / 1000)
+    if (now !== second) {
+      second = now
+      newInSecond = 0
     }
-    return session
+    return receivedMs !== undefined && newInSecond >= maxNewPerSecond
   }
 
-  return {
-    datagram(key, exporter, octets, receivedMs, offset, out, forced) {
+  /** A class, because there may be 65,536 of them. */
+  class Open implements Source {
+    readonly key: string
+    readonly exporter: Exporter
+    gone = false
+    /** The address may not send, nothing is kept of it; undefined: nobody has been asked. */
+    refused: boolean | undefined = undefined
+    readonly sessions = new Map<string, ProtocolSession>()
+    /** Of the last datagram. */
+    protocol: ExportProtocol | undefined = undefined
+    session: ProtocolSession | undefined = undefined
+
+    constructor(key: string, exporter: Exporter) {
+      this.key = key
+      this.exporter = exporter
+    }
+
+    datagram(
+      octets: Uint8Array,
+      receivedMs: number | undefined,
+      offset: number,
+      out: RecordBatch[],
+      forced?: NamedProtocol,
+    ): void {
       account ??= options.account()
       account.in++
-      let one = open.get(key)
-      if (one === undefined) {
-        one = begin(exporter())
-        // What is refused takes no room from those who are not.
-        if (!one.refused) open.set(key, one)
-      }
-      if (one.refused) {
-        account.skip('not-allowed')
-        return
-      }
-      if (one.session === undefined || !one.protocol!.protocol.detects(octets)) {
+      if (this.session === undefined || !this.protocol!.detects(octets)) {
+        const {address} = this.exporter
+        this.refused ??= address !== undefined && options.allows?.(address) === false
+        if (this.refused) {
+          account.skip('not-allowed')
+          return
+        }
         const named = forced ?? detect(octets)
         if (named === undefined || !named.protocol.detects(octets)) {
           account.lose('unknown-protocol', 1, offset)
           return
         }
-        one.protocol = named
-        one.session = sessionOf(one, named)
+        if (!this.sessions.has(named.name)) {
+          if (tooMany(receivedMs)) {
+            account.lose('new-session-rate', 1, offset)
+            return
+          }
+          newInSecond++
+        }
+        this.protocol = named.protocol
+        this.session = this.sessionOf(named)
+        if (open.get(this.key) !== this) open.set(this.key, this)
+        this.gone = false
       }
       account.out++
-      one.session.datagram(octets, receivedMs, offset, out)
-    },
+      this.session.datagram(octets, receivedMs, offset, out)
+    }
+
+    sessionOf(named: NamedProtocol): ProtocolSession {
+      let session = this.sessions.get(named.name)
+      if (session === undefined) {
+        let process = processes.get(named.name)
+        if (process === undefined) {
+          process = named.protocol.open(options.context)
+          processes.set(named.name, process)
+        }
+        session = process.session(this.exporter)
+        this.sessions.set(named.name, session)
+        options.opened?.(this.key, this.exporter, named.name, session)
+      }
+      return session
+    }
+
+    close(): void {
+      for (const [protocol, session] of this.sessions) {
+        options.closing?.(this.key, this.exporter, protocol, session)
+        session.end()
+      }
+      this.sessions.clear()
+      this.session = undefined
+      this.gone = true
+    }
+  }
+
+  return {
+    // What sends nothing that is known, or may not, takes no room from those who do.
+    source: (key, exporter) => open.get(key) ?? new Open(key, exporter()),
     detect,
     *reports() {
-      for (const {exporter, sessions} of open.values()) {
+      for (const {key, exporter, sessions} of open.values()) {
         for (const [protocol, session] of sessions) {
-          yield {exporter, protocol, losses: session.losses(), templates: session.templates()}
+          yield {key, exporter, protocol, losses: session.losses(), templates: session.templates()}
         }
       }
     },
     reconsider() {
       for (const [key, one] of open.entries()) {
+        one.refused = undefined
         const {address} = one.exporter
         if (address === undefined || options.allows?.(address) !== false) continue
-        for (const session of one.sessions.values()) session.end()
+        one.close()
         open.delete(key)
       }
     },
     end() {
-      for (const {sessions} of open.values()) for (const session of sessions.values()) session.end()
+      for (const one of open.values()) one.close()
     },
   }
 }

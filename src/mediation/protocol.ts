@@ -22,6 +22,7 @@ export interface Exporter {
   readonly name: string
   /** 4 or 16 octets; undefined where it is not known. */
   readonly address: Uint8Array | undefined
+  readonly port?: number
 }
 
 /** What one Exporter's Observation Domain, engine or agent has sent and what of it is missing. */

@@ -79,7 +79,7 @@ export async function collectFiles(
   const stamp = createOrigin()
   const batches: RecordBatch[] = []
   const paths = files.map((file) => join(fixtures, file))
-  const reading = {collector, streams, ledger, decodeAs: new Map(), ignorePorts}
+  const reading = {collector, streams, ledger, decodeAs: new Map(), ignorePorts, gone: []}
   for await (const some of readFiles(reader, paths, reading)) {
     batches.push(...(origin ? stamp.add(some) : some))
   }

@@ -4,7 +4,9 @@ import {openInput, type OpenInput} from '../../io/open-input.js'
 import type {Ending} from '../../io/read-descriptor.js'
 import type {CollectingProcess} from '../../ipfix/session.js'
 import type {Collector, NamedProtocol} from '../../mediation/collector.js'
+import type {Exporter} from '../../mediation/protocol.js'
 import {createIpfixStream, type IpfixStream} from '../../mediation/ipfix-stream.js'
+import type {Losses} from '../../mediation/loss-records.js'
 import type {RecordBatch, RecordStream} from '../../record/batch.js'
 import {DartaError} from '../../record/errors.js'
 import type {Ledger} from '../../record/ledger.js'
@@ -31,6 +33,8 @@ export interface FileReading {
   readonly decodeAs: ReadonlyMap<number, NamedProtocol>
   /** Whether all that comes from one address by UDP is one session, whatever its ports. */
   readonly ignorePorts: boolean
+  /** Takes in what sessions that are over have told. */
+  readonly gone: Losses[]
 }
 
 /**
@@ -82,12 +86,14 @@ async function* readFile(
     if (protocol === undefined) throw unknown(input.name, octets)
     const out: RecordBatch[] = []
     const exporter = {name: input.name, address: undefined}
-    reading.collector.datagram('files', () => exporter, octets.slice(), undefined, offset, out)
+    const source = reading.collector.source('files', () => exporter)
+    source.datagram(octets.slice(), undefined, offset, out)
     if (out.length > 0) yield out
     return octets.length
   }
   if (kind !== 'ipfix') throw unknown(input.name, octets)
-  const stream = createIpfixStream(reading.streams(), {name: input.name, address: undefined})
+  const exporter = {name: input.name, address: undefined}
+  const stream = createIpfixStream(reading.streams(), exporter)
   for (let chunk: Uint8Array | undefined = octets; chunk !== undefined;) {
     const out: RecordBatch[] = []
     stream.push(chunk, undefined, out)
@@ -95,6 +101,7 @@ async function* readFile(
     chunk = await begin.next()
   }
   const out: RecordBatch[] = []
+  reading.gone.push({exporter, protocol: 'ipfix', losses: [...stream.losses()]})
   stream.end(out)
   if (out.length > 0) yield out
   return 0
@@ -151,12 +158,12 @@ function unknown(name: string, octets: Uint8Array): DartaError {
 async function* readCapture(
   command: FileReader,
   input: OpenInput,
-  {collector, streams, ledger, decodeAs, ignorePorts}: FileReading,
+  {collector, streams, ledger, decodeAs, ignorePorts, gone}: FileReading,
 ): RecordStream {
   const account = ledger.stage('capture', 'packets')
   let out: RecordBatch[] = []
   const known = new Set<string>()
-  const open = new Map<string, IpfixStream | undefined>()
+  const open = new Map<string, {stream: IpfixStream; exporter: Exporter} | undefined>()
 
   function datagram(payload: Payload): void {
     const {octets, sourcePort, destinationPort, timeMs, offset} = payload
@@ -172,29 +179,33 @@ async function* readCapture(
       }
       known.add(key)
     }
-    const exporter = (): {name: string; address: Uint8Array} => ({
-      name: endpointText(payload.source, sourcePort),
-      address: payload.source,
-    })
+    const exporter = (): Exporter => exporterOf(payload)
     const session = ignorePorts ? addressText(payload.source) : key
-    collector.datagram(session, exporter, octets, timeMs, offset, out, forced)
+    collector.source(session, exporter).datagram(octets, timeMs, offset, out, forced)
   }
 
   function stream(payload: Payload): void {
     const key = keyOf(payload)
     if (!open.has(key)) {
-      const {octets, source, sourcePort} = payload
+      const {octets} = payload
       const isIpfix = octets.length >= 4 && octets[0] === 0 && octets[1] === 10
-      const exporter = {name: endpointText(source, sourcePort), address: source}
-      open.set(key, isIpfix ? createIpfixStream(streams(), exporter) : undefined)
+      const exporter = exporterOf(payload)
+      const stream = isIpfix ? createIpfixStream(streams(), exporter) : undefined
+      open.set(key, stream && {stream, exporter})
     }
     const one = open.get(key)
     if (one === undefined) {
       account.out--
       account.skip('other-connection')
     } else {
-      one.push(payload.octets, payload.timeMs, out)
+      one.stream.push(payload.octets, payload.timeMs, out)
     }
+  }
+
+  function close(one: {stream: IpfixStream; exporter: Exporter} | undefined): void {
+    if (one === undefined) return
+    gone.push({exporter: one.exporter, protocol: 'ipfix', losses: [...one.stream.losses()]})
+    one.stream.end(out)
   }
 
   const reader = createPayloadReader(
@@ -203,7 +214,7 @@ async function* readCapture(
       stream,
       streamEnd(payload) {
         const key = keyOf(payload)
-        open.get(key)?.end(out)
+        close(open.get(key))
         open.delete(key)
       },
     },
@@ -223,8 +234,12 @@ async function* readCapture(
     out = []
   }
   reader.finish()
-  for (const one of open.values()) one?.end(out)
+  for (const one of open.values()) close(one)
   if (out.length > 0) yield out
+}
+
+function exporterOf({source, sourcePort}: Payload): Exporter {
+  return {name: endpointText(source, sourcePort), address: source, port: sourcePort}
 }
 
 function isUsual({protocol}: NamedProtocol, port: number): boolean {

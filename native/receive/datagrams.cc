@@ -1,0 +1,345 @@
+#include "receive/datagrams.h"
+
+#include <arpa/inet.h>
+#include <linux/sock_diag.h>
+#include <netdb.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+
+namespace darta {
+namespace {
+
+/// A slot takes what a path of 1,500 octets carries; what is longer goes on in a room beside it.
+constexpr size_t slot_octets = 2048;
+constexpr size_t block_slots = 512;
+constexpr size_t longest_octets = 65535;
+/// Datagrams that one call takes.
+constexpr size_t batch = 64;
+/// A block with fewer is copied, so that a few octets do not keep a large block alive.
+constexpr size_t copied_below = 32;
+/// From so many at once on it pays to wait for more.
+constexpr size_t busy_from = 16;
+constexpr int idle_ms = 200;
+constexpr auto pause = std::chrono::microseconds(1000);
+constexpr double longest_wait_ms = 5;
+
+double now_ms() noexcept {
+  timespec t{};
+  clock_gettime(CLOCK_REALTIME, &t);
+  return static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_nsec / 1000000);
+}
+
+/// FNV-1a over the sender and the socket.
+uint32_t hash_of(const uint8_t* address, size_t octets, uint32_t port, uint32_t socket) noexcept {
+  uint32_t hash = 2166136261u ^ (socket << 16) ^ port;
+  for (size_t i = 0; i < octets; ++i) hash = (hash ^ address[i]) * 16777619u;
+  return (hash ^ port) * 16777619u;
+}
+
+int bind_socket(const SocketOptions& options, const char*& call) noexcept {
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_DGRAM;
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE;
+  addrinfo* found = nullptr;
+  const std::string port = std::to_string(options.port);
+  call = "getaddrinfo";
+  if (getaddrinfo(options.address.c_str(), port.c_str(), &hints, &found) != 0) {
+    errno = EINVAL;
+    return -1;
+  }
+  call = "socket";
+  const int descriptor = socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (descriptor >= 0) {
+    call = "bind";
+    if (bind(descriptor, found->ai_addr, found->ai_addrlen) != 0) {
+      const int error = errno;
+      close(descriptor);
+      freeaddrinfo(found);
+      errno = error;
+      return -1;
+    }
+  }
+  freeaddrinfo(found);
+  return descriptor;
+}
+
+/// What the kernel counts as dropped by this socket; 0 where it does not tell.
+uint32_t kernel_drops(int descriptor) noexcept {
+  uint32_t memory[SK_MEMINFO_VARS] = {};
+  socklen_t size = sizeof memory;
+  if (getsockopt(descriptor, SOL_SOCKET, SO_MEMINFO, memory, &size) != 0 ||
+      size <= SK_MEMINFO_DROPS * sizeof memory[0])
+    return 0;
+  return memory[SK_MEMINFO_DROPS];
+}
+
+}  // namespace
+
+/// The block being filled, and what recvmmsg(2) wants to know.
+struct DatagramReceiver::Filling {
+  DatagramBlock block;
+  /// Octets of slots that are used.
+  size_t slots = 0;
+  double first_ms = 0;
+  std::vector<uint8_t> beside = std::vector<uint8_t>(batch * longest_octets);
+  mmsghdr messages[batch];
+  iovec vectors[batch][2];
+  sockaddr_storage senders[batch];
+};
+
+std::unique_ptr<DatagramReceiver> DatagramReceiver::open(const std::vector<SocketOptions>& sockets,
+                                                         SocketFault& fault) {
+  std::unique_ptr<DatagramReceiver> receiver(new DatagramReceiver);
+  for (size_t i = 0; i < sockets.size(); ++i) {
+    const SocketOptions& options = sockets[i];
+    auto one = std::make_unique<Socket>();
+    const char* call = "descriptor";
+    one->descriptor = options.descriptor >= 0 ? options.descriptor : bind_socket(options, call);
+    if (one->descriptor < 0) {
+      fault = {call, errno, i};
+      return nullptr;
+    }
+    const int size = static_cast<int>(std::min(options.buffer_octets, size_t{1} << 30));
+    // The first needs CAP_NET_ADMIN, the second is cut to net.core.rmem_max.
+    if (setsockopt(one->descriptor, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
+      setsockopt(one->descriptor, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    one->dropped_before = kernel_drops(one->descriptor);
+    receiver->sockets_.push_back(std::move(one));
+  }
+  receiver->wake_descriptor_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (receiver->wake_descriptor_ < 0) {
+    fault = {"eventfd", errno, 0};
+    return nullptr;
+  }
+  return receiver;
+}
+
+DatagramReceiver::~DatagramReceiver() {
+  stop();
+  {
+    // Whoever waits for room waits no longer.
+    const std::lock_guard lock(mutex_);
+    for (const DatagramBlock& block : queue_) std::free(block.octets);
+    queue_.clear();
+    queued_octets_ = 0;
+  }
+  room_.notify_all();
+  if (thread_.joinable()) thread_.join();
+  for (const DatagramBlock& block : queue_) std::free(block.octets);
+  for (const auto& socket : sockets_) close(socket->descriptor);
+  if (wake_descriptor_ >= 0) close(wake_descriptor_);
+}
+
+uint16_t DatagramReceiver::port(size_t socket) const noexcept {
+  sockaddr_storage name{};
+  socklen_t size = sizeof name;
+  if (getsockname(sockets_[socket]->descriptor, reinterpret_cast<sockaddr*>(&name), &size) != 0)
+    return 0;
+  // The port is at the same place in both families.
+  return ntohs(reinterpret_cast<const sockaddr_in*>(&name)->sin_port);
+}
+
+size_t DatagramReceiver::buffer_octets(size_t socket) const noexcept {
+  int octets = 0;
+  socklen_t size = sizeof octets;
+  getsockopt(sockets_[socket]->descriptor, SOL_SOCKET, SO_RCVBUF, &octets, &size);
+  // The kernel counts its own records in, and doubles what was asked for to that end.
+  return static_cast<size_t>(octets) / 2;
+}
+
+void DatagramReceiver::start(std::function<void()> ready) {
+  ready_ = std::move(ready);
+  thread_ = std::thread([this] { run(); });
+}
+
+void DatagramReceiver::stop() noexcept {
+  stopping_.store(true);
+  const uint64_t one = 1;
+  if (wake_descriptor_ >= 0 && write(wake_descriptor_, &one, sizeof one) < 0) return;
+}
+
+std::vector<DatagramBlock> DatagramReceiver::take() {
+  std::vector<DatagramBlock> blocks;
+  {
+    const std::lock_guard lock(mutex_);
+    blocks.swap(queue_);
+    queued_octets_ = 0;
+  }
+  room_.notify_all();
+  return blocks;
+}
+
+SocketStatistics DatagramReceiver::statistics(size_t index) const noexcept {
+  const Socket& socket = *sockets_[index];
+  // 32 bits that wrap: a difference of fewer than 2^32 is right all the same.
+  return {socket.received.load(), kernel_drops(socket.descriptor) - socket.dropped_before};
+}
+
+size_t DatagramReceiver::drain(size_t index, Filling& filling) {
+  Socket& socket = *sockets_[index];
+  DatagramBlock& block = filling.block;
+  if (block.octets == nullptr) {
+    block.octets = static_cast<uint8_t*>(std::malloc(block_slots * slot_octets));
+    if (block.octets == nullptr) return 0;
+    block.size = block_slots * slot_octets;
+    block.datagrams.clear();
+    filling.slots = 0;
+  }
+  const size_t room = std::min(batch, block_slots - filling.slots);
+  for (size_t i = 0; i < room; ++i) {
+    filling.vectors[i][0] = {block.octets + (filling.slots + i) * slot_octets, slot_octets};
+    filling.vectors[i][1] = {filling.beside.data() + i * longest_octets,
+                             longest_octets - slot_octets};
+    msghdr& header = filling.messages[i].msg_hdr;
+    std::memset(&header, 0, sizeof header);
+    header.msg_name = &filling.senders[i];
+    header.msg_namelen = sizeof filling.senders[i];
+    header.msg_iov = filling.vectors[i];
+    header.msg_iovlen = 2;
+  }
+  int taken;
+  do {
+    taken = recvmmsg(socket.descriptor, filling.messages, static_cast<unsigned>(room), MSG_DONTWAIT,
+                     nullptr);
+  } while (taken < 0 && errno == EINTR);
+  if (taken <= 0) return 0;
+  const double time = now_ms();
+  if (block.datagrams.empty()) {
+    block.base_ms = time;
+    filling.first_ms = time;
+  }
+  const double after = time > block.base_ms ? time - block.base_ms : 0;
+  for (int i = 0; i < taken; ++i) {
+    DatagramInfo info{};
+    info.offset = static_cast<uint32_t>((filling.slots + static_cast<size_t>(i)) * slot_octets);
+    info.length = filling.messages[i].msg_len;
+    info.socket = static_cast<uint32_t>(index);
+    info.after_ms = static_cast<uint32_t>(after);
+    const sockaddr_storage& sender = filling.senders[i];
+    if (sender.ss_family == AF_INET) {
+      const auto& in = reinterpret_cast<const sockaddr_in&>(sender);
+      info.address_octets = 4;
+      info.port = ntohs(in.sin_port);
+      std::memcpy(info.address, &in.sin_addr, 4);
+    } else if (sender.ss_family == AF_INET6) {
+      const auto& in = reinterpret_cast<const sockaddr_in6&>(sender);
+      info.port = ntohs(in.sin6_port);
+      if (IN6_IS_ADDR_V4MAPPED(&in.sin6_addr)) {
+        info.address_octets = 4;
+        std::memcpy(info.address, in.sin6_addr.s6_addr + 12, 4);
+      } else {
+        info.address_octets = 16;
+        std::memcpy(info.address, &in.sin6_addr, 16);
+      }
+    }
+    info.hash = hash_of(info.address, info.address_octets, info.port, info.socket);
+    if (info.length > slot_octets) {
+      // Behind the slots there is room made for the whole of it.
+      auto* const larger =
+          static_cast<uint8_t*>(std::realloc(block.octets, block.size + info.length));
+      if (larger == nullptr) {
+        info.length = slot_octets;
+      } else {
+        block.octets = larger;
+        std::memcpy(larger + block.size, larger + info.offset, slot_octets);
+        std::memcpy(larger + block.size + slot_octets, filling.vectors[i][1].iov_base,
+                    info.length - slot_octets);
+        info.offset = static_cast<uint32_t>(block.size);
+        block.size += info.length;
+      }
+    }
+    block.datagrams.push_back(info);
+  }
+  filling.slots += static_cast<size_t>(taken);
+  socket.received.fetch_add(static_cast<uint64_t>(taken));
+  return static_cast<size_t>(taken);
+}
+
+void DatagramReceiver::hand_over(Filling& filling) {
+  DatagramBlock& block = filling.block;
+  if (block.datagrams.empty()) return;
+  if (block.datagrams.size() < copied_below) {
+    size_t size = 0;
+    for (const DatagramInfo& info : block.datagrams) size += info.length;
+    DatagramBlock small;
+    small.octets = static_cast<uint8_t*>(std::malloc(size > 0 ? size : 1));
+    if (small.octets != nullptr) {
+      small.base_ms = block.base_ms;
+      for (DatagramInfo info : block.datagrams) {
+        std::memcpy(small.octets + small.size, block.octets + info.offset, info.length);
+        info.offset = static_cast<uint32_t>(small.size);
+        small.size += info.length;
+        small.datagrams.push_back(info);
+      }
+      // The large one serves again; what was beside its slots is gone with the datagrams.
+      block.size = block_slots * slot_octets;
+      block.datagrams.clear();
+      filling.slots = 0;
+      std::swap(small.octets, block.octets);
+      std::swap(small.size, block.size);
+      std::swap(small.datagrams, block.datagrams);
+      std::unique_lock lock(mutex_);
+      room_.wait(lock, [this] { return queued_octets_ < queue_octets || stopping_.load(); });
+      queued_octets_ += block.size;
+      queue_.push_back(std::move(block));
+      lock.unlock();
+      block = std::move(small);
+      ready_();
+      return;
+    }
+  }
+  {
+    std::unique_lock lock(mutex_);
+    room_.wait(lock, [this] { return queued_octets_ < queue_octets || stopping_.load(); });
+    queued_octets_ += block.size;
+    queue_.push_back(std::move(block));
+  }
+  block = DatagramBlock{};
+  filling.slots = 0;
+  ready_();
+}
+
+void DatagramReceiver::run() {
+  auto filling = std::make_unique<Filling>();
+  std::vector<pollfd> polled;
+  for (const auto& socket : sockets_) polled.push_back({socket->descriptor, POLLIN, 0});
+  polled.push_back({wake_descriptor_, POLLIN, 0});
+  bool waited = false;
+  for (;;) {
+    const bool last = stopping_.load();
+    if (!waited && !last) poll(polled.data(), polled.size(), idle_ms);
+    waited = false;
+    size_t most = 0;
+    for (bool more = true; more;) {
+      more = false;
+      for (size_t i = 0; i < sockets_.size(); ++i) {
+        const size_t taken = drain(i, *filling);
+        most = std::max(most, taken);
+        if (taken == batch) more = true;
+        if (filling->slots == block_slots) hand_over(*filling);
+      }
+    }
+    if (last) break;
+    if (filling->block.datagrams.empty()) continue;
+    if (most >= busy_from && now_ms() - filling->first_ms < longest_wait_ms) {
+      std::this_thread::sleep_for(pause);
+      waited = true;
+      continue;
+    }
+    hand_over(*filling);
+  }
+  hand_over(*filling);
+  std::free(filling->block.octets);
+  ended_.store(true);
+  ready_();
+}
+
+}  // namespace darta

@@ -1,0 +1,115 @@
+// Datagrams of UDP sockets: a thread takes them from the kernel many at once and keeps them in blocks.
+#pragma once
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace darta {
+
+struct SocketOptions {
+  /// An address in numbers, IPv4 or IPv6, with its zone if it has one; empty for a descriptor that is open.
+  std::string address;
+  uint16_t port = 0;
+  /// Octets of the kernel's buffer that are asked for.
+  size_t buffer_octets = size_t{32} << 20;
+  /// Of a socket that another process has bound; −1: none.
+  int descriptor = -1;
+};
+
+/// What went wrong while opening: the call and its errno.
+struct SocketFault {
+  const char* call = nullptr;
+  int error = 0;
+  size_t socket = 0;
+};
+
+/// What is known of one datagram; nine numbers, so that JavaScript reads them as one array.
+struct DatagramInfo {
+  uint32_t offset;
+  uint32_t length;
+  /// Index of the socket that took it.
+  uint32_t socket;
+  /// Same for the same sender and socket, whatever else is.
+  uint32_t hash;
+  uint32_t port;
+  /// 4 or 16
+  uint32_t address_octets;
+  /// Milliseconds since the block's base time.
+  uint32_t after_ms;
+  /// Of the address; 16 octets, of which the first are used.
+  uint8_t address[16];
+};
+
+/// Octets that were allocated by malloc, which whoever takes the block has to free.
+struct DatagramBlock {
+  uint8_t* octets = nullptr;
+  size_t size = 0;
+  std::vector<DatagramInfo> datagrams;
+  /// Milliseconds since 1970.
+  double base_ms = 0;
+};
+
+struct SocketStatistics {
+  uint64_t received = 0;
+  /// Datagrams that the kernel had no room for, or found damaged.
+  uint64_t dropped = 0;
+};
+
+/// The queue of blocks is bounded; while it is full the thread waits, and the kernel counts what its
+/// buffers cannot hold.
+class DatagramReceiver {
+ public:
+  static constexpr size_t queue_octets = size_t{64} << 20;
+
+  [[nodiscard]] static std::unique_ptr<DatagramReceiver> open(
+      const std::vector<SocketOptions>& sockets, SocketFault& fault);
+  DatagramReceiver(const DatagramReceiver&) = delete;
+  DatagramReceiver& operator=(const DatagramReceiver&) = delete;
+  ~DatagramReceiver();
+
+  [[nodiscard]] size_t sockets() const noexcept { return sockets_.size(); }
+  [[nodiscard]] uint16_t port(size_t socket) const noexcept;
+  [[nodiscard]] size_t buffer_octets(size_t socket) const noexcept;
+
+  /// `ready` is called, from the thread, when there is something to take and once more at the end.
+  void start(std::function<void()> ready);
+  /// Asks the thread to take what the kernel holds and end.
+  void stop() noexcept;
+  [[nodiscard]] std::vector<DatagramBlock> take();
+  [[nodiscard]] bool ended() const noexcept { return ended_.load(); }
+  [[nodiscard]] SocketStatistics statistics(size_t socket) const noexcept;
+
+ private:
+  struct Socket {
+    int descriptor = -1;
+    std::atomic<uint64_t> received{0};
+    /// Drops that the kernel had counted before this process had the socket.
+    uint32_t dropped_before = 0;
+  };
+  struct Filling;
+
+  DatagramReceiver() = default;
+  void run();
+  /// Takes what a socket holds, as far as the block has room; returns how many datagrams.
+  size_t drain(size_t index, Filling& filling);
+  void hand_over(Filling& filling);
+
+  std::vector<std::unique_ptr<Socket>> sockets_;
+  int wake_descriptor_ = -1;
+  std::thread thread_;
+  std::function<void()> ready_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> ended_{false};
+  std::mutex mutex_;
+  std::condition_variable room_;
+  std::vector<DatagramBlock> queue_;
+  size_t queued_octets_ = 0;
+};
+
+}  // namespace darta

@@ -1,0 +1,393 @@
+import {lookup} from 'node:dns/promises'
+import {readFileSync} from 'node:fs'
+import {isIP} from 'node:net'
+import type {DartaCommand} from '../../cli/base-command.js'
+import type {Endpoint} from '../../io/endpoint.js'
+import {loadNative} from '../../io/native.js'
+import {listenForStreams, type Connection, type StreamListener} from '../../io/stream-listener.js'
+import type {TlsCredentials} from '../../io/tls-credentials.js'
+import {
+  DATAGRAM_NUMBERS,
+  openUdpReceiver,
+  type DatagramBlock,
+  type UdpAddress,
+  type UdpReceiver,
+} from '../../io/udp-receiver.js'
+import type {CollectingProcess} from '../../ipfix/session.js'
+import type {Collector, NamedProtocol, Source} from '../../mediation/collector.js'
+import {createIpfixStream, type IpfixStream} from '../../mediation/ipfix-stream.js'
+import type {Losses} from '../../mediation/loss-records.js'
+import type {RecordBatch, RecordStream} from '../../record/batch.js'
+import {DartaError} from '../../record/errors.js'
+import {Ledger} from '../../record/ledger.js'
+import {addressText, endpointText} from './read-files.js'
+
+export interface Listening {
+  readonly endpoints: readonly Endpoint[]
+  readonly collector: Collector
+  readonly streams: () => CollectingProcess
+  readonly ledger: Ledger
+  readonly credentials: TlsCredentials | undefined
+  /** Of each UDP socket's kernel buffer. */
+  readonly bufferOctets: number
+  readonly ignorePorts: boolean
+  readonly decodeAs: ReadonlyMap<number, NamedProtocol>
+  /** Takes in what sessions that are over have told. */
+  readonly gone: Losses[]
+  /** Connections at once. */
+  readonly maxConnections: number
+  allows(address: Uint8Array): boolean
+}
+
+/** What listens, and what has come. */
+export interface Listeners {
+  /** Records of all that comes until the command is stopped; then what the kernel and the peers still hold. */
+  readonly records: RecordStream
+  /** Sessions over streams that are open. */
+  streamReports(): Iterable<{readonly connection: Connection; readonly stream: IpfixStream}>
+  /** What sockets took and the kernel dropped. */
+  socketCounters(): ReturnType<UdpReceiver['counters']>
+  close(): void
+}
+
+/** Octets of one connection that wait here before its peer has to. */
+const MAX_WAITING_OCTETS = 1 << 20
+/** A peer that sends so many damaged Messages in a row is not listened to any longer. RFC 7011 section 9.1. */
+const MAX_DAMAGED_IN_ROW = 100
+/** How long connections may go on when the command is stopped. */
+const DRAIN_MS = 2000
+/** Sessions that are over and not reported yet. */
+export const MAX_GONE = 65536
+/** A line about refused peers at most so often. */
+const LOG_MS = 1000
+
+interface Waiting {
+  readonly connection: Connection
+  /** Undefined: it was closed. */
+  readonly octets: Uint8Array | undefined
+}
+
+/**
+ * Binds all endpoints, and says where.
+ *
+ * @throws DartaError DARTA_LISTEN, DARTA_PERMISSION
+ */
+export async function listen(command: DartaCommand, options: Listening): Promise<Listeners> {
+  const {endpoints, collector, ledger, decodeAs, ignorePorts} = options
+  const datagrams = endpoints.some(({transport}) => transport === 'udp')
+  const account = (datagrams ? ledger : new Ledger()).stage('sockets', 'packets')
+  const streaming = endpoints.some(({transport}) => transport !== 'udp')
+  const connections = (streaming ? ledger : new Ledger()).stage('connections', 'messages')
+  let wakeUp: (() => void) | undefined
+  let woken = false
+  const wake = (): void => {
+    woken = true
+    wakeUp?.()
+  }
+  const waiting: Waiting[] = []
+  const waitingOctets = new Map<Connection, number>()
+  const open = new Map<Connection, IpfixStream>()
+  let lastLine = 0
+  let unsaid = 0
+  const log = (text: string): void => {
+    const now = Date.now()
+    if (now - lastLine < LOG_MS) {
+      unsaid++
+      return
+    }
+    lastLine = now
+    command.note(unsaid > 0 ? `${text} (and ${unsaid} lines like it)` : text)
+    unsaid = 0
+  }
+
+  const listeners: StreamListener[] = []
+  let receiver: UdpReceiver | undefined
+  const udpPorts: number[] = []
+  try {
+    const udp: UdpAddress[] = []
+    for (const endpoint of endpoints) {
+      if (endpoint.transport === 'udp') udp.push(...(await udpAddresses(endpoint)))
+      else listeners.push(await openStreams(endpoint))
+    }
+    if (udp.length > 0) {
+      receiver = await openUdpReceiver(udp, options.bufferOctets, loadNative(), wake)
+      udpPorts.push(...receiver.counters().map(({port}) => port))
+      for (const [i, {name, address}] of udp.entries()) {
+        const {bufferOctets} = receiver.counters()[i]
+        command.detail(`kernel buffer of ${bufferOctets} octets`)
+        command.note(`listening on ${spoken(address, udpPorts[i], name)}`)
+      }
+    }
+    for (const {name} of listeners) command.note(`listening on ${name}`)
+  } catch (error) {
+    close()
+    throw error
+  }
+
+  async function openStreams(endpoint: Endpoint): Promise<StreamListener> {
+    return listenForStreams(endpoint, options.credentials, {
+      accepts(address, name) {
+        connections.in++
+        if (address !== undefined && !options.allows(address)) {
+          connections.skip('not-allowed')
+          log(`${name} may not send and was sent away`)
+          return false
+        }
+        if (open.size >= options.maxConnections) {
+          connections.lose('too-many')
+          log(`${name} was sent away: ${open.size} connections are open`)
+          return false
+        }
+        connections.out++
+        return true
+      },
+      opened(connection) {
+        const {name, address, port} = connection
+        open.set(connection, createIpfixStream(options.streams(), {name, address, port}))
+        command.detail(`${name} connected`)
+      },
+      data(connection, octets) {
+        waiting.push({connection, octets})
+        const sum = (waitingOctets.get(connection) ?? 0) + octets.length
+        waitingOctets.set(connection, sum)
+        if (sum > MAX_WAITING_OCTETS) connection.pause()
+        wake()
+      },
+      closed(connection, fault) {
+        waiting.push({connection, octets: undefined})
+        if (fault === undefined) command.detail(`${connection.name} closed its connection`)
+        else {
+          connections.note('reset')
+          log(`the connection of ${connection.name} broke: ${fault}`)
+        }
+        wake()
+      },
+      refused(name, why) {
+        connections.in++
+        connections.lose('refused')
+        log(`${name || 'a peer'} was refused: ${why}`)
+      },
+    })
+  }
+
+  /** Sources by the hash of sender and socket, each with its address, so that no text is made of it every time. */
+  const sources = new Map<number, Known[]>()
+
+  function takeDatagrams({octets, datagrams, baseMs}: DatagramBlock, out: RecordBatch[]): void {
+    const addresses = new Uint8Array(datagrams.buffer, datagrams.byteOffset, datagrams.byteLength)
+    for (let at = 0; at < datagrams.length; at += DATAGRAM_NUMBERS) {
+      const offset = datagrams[at]
+      const one = knownSource(datagrams, addresses, at)
+      const from = octets.byteOffset + offset
+      const datagram = new Uint8Array(octets.buffer, from, datagrams[at + 1])
+      one.source.datagram(datagram, baseMs + datagrams[at + 6], seen, out, one.forced)
+      seen += datagrams[at + 1]
+    }
+  }
+
+  /** Octets of datagrams so far: the place of a fault is told by them. */
+  let seen = 0
+  let last: Known | undefined
+
+  function knownSource(datagrams: Uint32Array, addresses: Uint8Array, at: number): Known {
+    const socket = datagrams[at + 2]
+    const hash = datagrams[at + 3]
+    if (last?.hash === hash && !last.source.gone && isKnown(last, datagrams, addresses, at)) {
+      return last
+    }
+    const list = sources.get(hash)
+    const found = list?.find((one) => !one.source.gone && isKnown(one, datagrams, addresses, at))
+    if (found !== undefined) {
+      last = found
+      return found
+    }
+    const port = datagrams[at + 4]
+    const begin = 4 * (at + 7)
+    const address = addresses.slice(begin, begin + datagrams[at + 5])
+    const name = endpointText(address, port)
+    const key = ignorePorts ? addressText(address) : `${name}>${socket}`
+    const source = collector.source(key, () => ({name, address, port}))
+    const forced = decodeAs.get(udpPorts[socket]) ?? decodeAs.get(port)
+    const made = {hash, socket, port, address, source, forced}
+    if (sources.size > 65536) sources.clear()
+    sources.set(hash, [...(list ?? []).filter((one) => !one.source.gone).slice(-7), made])
+    last = made
+    return made
+  }
+
+  function finish(exporter: Connection, stream: IpfixStream, out: RecordBatch[]): void {
+    if (options.gone.length < MAX_GONE) {
+      options.gone.push({exporter, protocol: 'ipfix', losses: [...stream.losses()]})
+    }
+    stream.end(out)
+  }
+
+  function takeOctets(out: RecordBatch[]): void {
+    for (const {connection, octets} of waiting.splice(0)) {
+      const stream = open.get(connection)
+      if (stream === undefined) continue
+      if (octets === undefined) {
+        finish(connection, stream, out)
+        open.delete(connection)
+        waitingOctets.delete(connection)
+        continue
+      }
+      const sum = waitingOctets.get(connection)! - octets.length
+      waitingOctets.set(connection, sum)
+      if (sum <= MAX_WAITING_OCTETS && sum + octets.length > MAX_WAITING_OCTETS) connection.resume()
+      stream.push(octets, Date.now(), out)
+      if (stream.damagedInRow >= MAX_DAMAGED_IN_ROW) {
+        connections.note('stopped-for-damage')
+        log(`${connection.name} was sent away: ${stream.damagedInRow} damaged Messages in a row`)
+        connection.close()
+      }
+    }
+  }
+
+  /** Octets that connections have brought. */
+  let streamOctets = 0
+
+  async function* records(): RecordStream {
+    let udpEnded = receiver === undefined
+    let drained = false
+    const stop = (): void => {
+      receiver?.stop()
+      for (const listener of listeners) listener.stop()
+      if (open.size === 0) drained = true
+      else {
+        // What peers have sent is in the kernel's buffers; who goes on sending is not waited for.
+        setTimeout(() => {
+          drained = true
+          for (const connection of open.keys()) connection.close()
+          wake()
+        }, DRAIN_MS)
+        watchQuiet()
+      }
+      wake()
+    }
+    /** When nothing comes any more, all that was on its way is here. */
+    const watchQuiet = (): void => {
+      let before = seenOctets()
+      const timer = setInterval(() => {
+        const now = seenOctets()
+        if (now === before || open.size === 0) {
+          clearInterval(timer)
+          drained = true
+          wake()
+        }
+        before = now
+      }, 250)
+    }
+    const seenOctets = (): number => streamOctets
+    if (command.stopping.aborted) stop()
+    else command.onStop(stop)
+    while (!udpEnded || !drained || waiting.length > 0) {
+      if (!woken) {
+        await new Promise<void>((resolve) => {
+          wakeUp = resolve
+          if (woken) resolve()
+        })
+      }
+      woken = false
+      const out: RecordBatch[] = []
+      if (receiver !== undefined) {
+        const taken = receiver.take()
+        for (const block of taken.blocks) takeDatagrams(block, out)
+        udpEnded = taken.ended
+      }
+      for (const {octets} of waiting) streamOctets += octets?.length ?? 0
+      takeOctets(out)
+      if (listeners.length === 0 && command.stopping.aborted) drained = true
+      countSockets()
+      if (out.length > 0) yield out
+      if (command.signal.aborted) return
+    }
+    const out: RecordBatch[] = []
+    for (const [connection, stream] of open) {
+      finish(connection, stream, out)
+      connection.close()
+    }
+    open.clear()
+    if (out.length > 0) yield out
+  }
+
+  function countSockets(): void {
+    if (receiver === undefined) return
+    let received = 0
+    let dropped = 0
+    for (const one of receiver.counters()) {
+      received += one.received
+      dropped += one.dropped ?? 0
+    }
+    account.in = received + dropped
+    account.out = received
+    if (dropped > 0) account.lost.set('socket-full', dropped)
+  }
+  account.update = countSockets
+
+  function close(): void {
+    account.update = undefined
+    receiver?.close()
+    for (const listener of listeners) listener.close()
+  }
+
+  return {
+    records: records(),
+    *streamReports() {
+      for (const [connection, stream] of open) yield {connection, stream}
+    },
+    socketCounters: () => receiver?.counters() ?? [],
+    close,
+  }
+}
+
+/** A sender of datagrams as one socket sees it. */
+interface Known {
+  readonly hash: number
+  readonly socket: number
+  readonly port: number
+  readonly address: Uint8Array
+  readonly source: Source
+  readonly forced: NamedProtocol | undefined
+}
+
+function isKnown(
+  {socket, port, address}: Known,
+  datagrams: Uint32Array,
+  addresses: Uint8Array,
+  at: number,
+): boolean {
+  if (datagrams[at + 2] !== socket || datagrams[at + 4] !== port) return false
+  if (datagrams[at + 5] !== address.length) return false
+  const begin = 4 * (at + 7)
+  for (let i = 0; i < address.length; i++) if (addresses[begin + i] !== address[i]) return false
+  return true
+}
+
+/** The addresses that an endpoint stands for; without a host it is every address. */
+async function udpAddresses(
+  endpoint: Exclude<Endpoint, {transport: 'unix'}>,
+): Promise<UdpAddress[]> {
+  const {host, port, name} = endpoint
+  if (host === '' || host === '*') return [{address: hasIpv6() ? '::' : '0.0.0.0', port, name}]
+  if (isIP(host) !== 0) return [{address: host, port, name}]
+  try {
+    const found = await lookup(host, {all: true})
+    return found.map(({address}) => ({address, port, name}))
+  } catch (error) {
+    throw new DartaError('DARTA_LISTEN', `${name}: no such host`, undefined, error)
+  }
+}
+
+function hasIpv6(): boolean {
+  try {
+    return readFileSync('/proc/net/if_inet6', 'latin1').trim() !== ''
+  } catch {
+    return false
+  }
+}
+
+function spoken(address: string, port: number, name: string): string {
+  const host = address === '::' || address === '0.0.0.0' ? '*' : address
+  return port === 0 ? name : `udp://${host.includes(':') ? `[${host}]` : host}:${port}`
+}

@@ -1,0 +1,372 @@
+import test, {type ExecutionContext} from 'ava'
+import {createSocket} from 'node:dgram'
+import {once} from 'node:events'
+import {readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
+import {connect, type Socket} from 'node:net'
+import {join} from 'node:path'
+import {connect as connectTls, type ConnectionOptions} from 'node:tls'
+import {
+  ipfix,
+  ipfixTemplate,
+  netflow5,
+  netflow9,
+  netflow9Template,
+  sflow,
+} from '../mediation/collecting.js'
+import {authority, noCertificates} from '../support/certificates.js'
+import {bin, darta, folder, start, type Running} from '../support/darta.js'
+import {native} from '../support/native-addon.js'
+import {needing} from '../support/needing.js'
+
+/** A collector that listens; the ports are those of the endpoints in their order by transport: UDP first. */
+async function listening(
+  t: ExecutionContext,
+  endpoints: readonly string[],
+  args: readonly string[] = [],
+  env: NodeJS.ProcessEnv = {},
+): Promise<Running & {readonly ports: number[]}> {
+  const running = start(t, bin, ['collect', ...endpoints, ...args], {
+    env: {...process.env, ...env},
+  })
+  await running.says(new RegExp(`(listening on [^]*){${endpoints.length}}`))
+  await running.says(/listening on [^\n]*\n$/)
+  const ports = [...running.words().matchAll(/listening on \w+:.*?:(\d+)$/gm)].map(([, port]) =>
+    Number(port),
+  )
+  return {...running, ports}
+}
+
+/** Resolves when the kernel has taken all. */
+async function sendDatagrams(port: number, datagrams: readonly Uint8Array[]): Promise<void> {
+  const socket = createSocket('udp4')
+  for (const datagram of datagrams) {
+    await new Promise<void>((resolve, reject) => {
+      socket.send(datagram, port, '127.0.0.1', (error) => (error ? reject(error) : resolve()))
+    })
+  }
+  socket.close()
+}
+
+async function stopped({child, ended}: Running): Promise<{stdout: Buffer; stderr: string}> {
+  child.kill('SIGTERM')
+  const {code, stdout, stderr} = await ended
+  if (code !== 0) throw new Error(`ended with ${String(code)}: ${stderr}`)
+  return {stdout, stderr}
+}
+
+interface Line {
+  readonly [name: string]: unknown
+}
+
+function linesOf(stdout: Buffer): Line[] {
+  const text = stdout.toString().trim()
+  return text === '' ? [] : text.split('\n').map((line) => JSON.parse(line) as Line)
+}
+
+async function recordsOf(t: ExecutionContext, ...files: string[]): Promise<Line[]> {
+  const reads = files.flatMap((file) => ['-r', file])
+  const {stdout, code, stderr} = await darta(t, ['print', '-q', '-o', 'ndjson', ...reads])
+  t.is(code, 0, stderr)
+  return linesOf(stdout)
+}
+
+const isData = (line: Line): boolean => !('_scope' in line)
+
+for (const [how, env, needs] of [
+  ['by the addon', {}, native],
+  ['without the addon', {DARTA_NATIVE: '0'}, undefined],
+] as const) {
+  needing(needs)(
+    `takes every protocol on one port and stops with all of it written, ${how}`,
+    async (t) => {
+      const collector = await listening(t, ['udp://127.0.0.1:0'], ['-o', 'ndjson'], env)
+      await sendDatagrams(collector.ports[0], [
+        netflow5({sequence: 0, records: 30}),
+        netflow9Template({sequence: 0}),
+        netflow9({sequence: 1, records: 20}),
+        ipfixTemplate({sequence: 0}),
+        ipfix({sequence: 0, records: 10}),
+        sflow({sequence: 0, sample: 0}),
+      ])
+      const {stdout} = await stopped(collector)
+      const data = linesOf(stdout).filter(isData)
+      t.is(data.length, 61)
+      for (const one of data) {
+        t.is(one.originalExporterIPv4Address, '127.0.0.1')
+        t.regex(String(one.collectionTimeMilliseconds), /^20/)
+      }
+      const losses = linesOf(stdout).filter((one) => 'dartaCollectedRecordTotalCount' in one)
+      t.deepEqual(
+        losses.map((one) => [one.dartaExportProtocol, one.dartaCollectedRecordTotalCount]).sort(),
+        [
+          ['ipfix', 10],
+          ['netflow5', 30],
+          ['netflow9', 20],
+          ['sflow', 1],
+        ],
+      )
+      const sockets = linesOf(stdout).filter((one) => 'collectorTransportPort' in one)
+      t.deepEqual(
+        sockets.map((one) => [one.packetTotalCount, one.ignoredPacketTotalCount]),
+        [[6, 0]],
+      )
+    },
+  )
+}
+
+test('takes IPFIX over TCP and Unix sockets, each connection a session, and stops with all of it written', async (t) => {
+  const path = join(folder(t), 'collect.sock')
+  const collector = await listening(
+    t,
+    ['tcp://127.0.0.1:0', `unix:${path}`],
+    ['-o', 'ndjson', '--strict-loss'],
+  )
+  t.is(statSync(path).mode & 0o777, 0o600)
+  const sockets: Socket[] = []
+  for (let i = 0; i < 4; i++) {
+    const socket = i % 2 === 0 ? connect(collector.ports[0], '127.0.0.1') : connect(path)
+    await once(socket, 'connect')
+    sockets.push(socket)
+    // The same Template number means another thing in each connection.
+    socket.write(ipfixTemplate({sequence: 0, domain: i}))
+    for (let n = 0; n < 50; n++) socket.write(ipfix({sequence: 2 * n, records: 2, domain: i}))
+  }
+  for (const [i, socket] of sockets.entries()) if (i < 2) socket.end()
+  // The other two are still open when the collector is told to stop.
+  await new Promise<void>((resolve) => sockets[3].write('', () => resolve()))
+  const {stdout, stderr} = await stopped(collector)
+  t.is(linesOf(stdout).filter(isData).length, 400, stderr)
+  for (const socket of sockets) socket.destroy()
+})
+
+test('a Template that a connection redefines without withdrawing it is noted as a fault', async (t) => {
+  const collector = await listening(t, ['tcp://127.0.0.1:0'], ['-o', 'null'])
+  const socket = connect(collector.ports[0], '127.0.0.1')
+  socket.write(ipfixTemplate({sequence: 0}))
+  const other = ipfixTemplate({sequence: 0})
+  other[25] = 12
+  socket.end(other)
+  await once(socket.resume(), 'close')
+  const {stderr} = await stopped(collector)
+  t.regex(stderr, /ipfix-messages: 2 messages in, 2 out, noted template-redefined 1/)
+})
+
+test('what is no IPFIX ends a connection, and others go on', async (t) => {
+  const collector = await listening(t, ['tcp://127.0.0.1:0'], ['-o', 'ndjson'])
+  const good = connect(collector.ports[0], '127.0.0.1')
+  good.write(ipfixTemplate({sequence: 0}))
+  const bad = connect(collector.ports[0], '127.0.0.1')
+  const ended = new Promise<void>((resolve) => bad.resume().once('close', () => resolve()))
+  bad.on('error', () => {})
+  // Messages that say they are shorter than their header, each between two whole ones.
+  const broken = new Uint8Array(28)
+  broken.set(ipfixTemplate({sequence: 0}))
+  broken[19] = 3
+  for (let i = 0; i < 200; i++) bad.write(broken)
+  await ended
+  good.end(ipfix({sequence: 0, records: 5}))
+  await once(good.resume(), 'close')
+  const {stdout, stderr} = await stopped(collector)
+  t.is(linesOf(stdout).filter(isData).length, 5)
+  t.regex(stderr, /damaged Messages in a row/)
+})
+
+needing(noCertificates)(
+  'over TLS takes nothing from whom it cannot verify, says why, and goes on',
+  async (t) => {
+    const place = folder(t)
+    const ours = authority(place)
+    const others = authority(place, 'other')
+    const own = ours.issue('localhost')
+    const collector = await listening(
+      t,
+      ['tls://127.0.0.1:0'],
+      ['--tls-cert', own.cert, '--tls-key', own.key, '--tls-ca', ours.ca].concat([
+        '--tls-peer',
+        'router.example.net',
+        '-o',
+        'ndjson',
+      ]),
+    )
+    const attempt = async (options: ConnectionOptions): Promise<void> => {
+      const socket = connectTls({
+        host: '127.0.0.1',
+        port: collector.ports[0],
+        ca: readFileSync(ours.ca),
+        servername: 'localhost',
+        ...options,
+      })
+      socket.on('error', () => {})
+      socket.write(Buffer.concat([ipfixTemplate({sequence: 0}), ipfix({sequence: 0, records: 3})]))
+      socket.end()
+      await new Promise<void>((resolve) => socket.resume().once('close', () => resolve()))
+    }
+    const identity = ({cert, key}: {cert: string; key: string}): ConnectionOptions => ({
+      cert: readFileSync(cert),
+      key: readFileSync(key),
+    })
+    const said = async (pattern: RegExp): Promise<void> => collector.says(pattern)
+    await attempt({})
+    await said(/was refused: .*peer did not return a certificate/)
+    // A line a second at most: what is said of the next ones is counted.
+    await attempt(identity(others.issue('router.example.net')))
+    await attempt(identity(ours.issue('router.example.net', -1)))
+    await attempt(identity(ours.issue('mallory.example.net')))
+    await attempt({
+      ...identity(ours.issue('router.example.net')),
+      maxVersion: 'TLSv1.1',
+      minVersion: 'TLSv1',
+    })
+    await attempt(identity(ours.issue('router.example.net')))
+    const {stdout, stderr} = await stopped(collector)
+    t.is(linesOf(stdout).filter(isData).length, 3, stderr)
+    t.regex(stderr, /connections: 6 messages in, 1 out, lost 5 \(refused 5\)/)
+  },
+)
+
+test('takes only what is allowed, and another list after SIGHUP', async (t) => {
+  const list = join(folder(t), 'allow')
+  writeFileSync(list, '192.0.2.0/24 # nobody here\n')
+  const collector = await listening(
+    t,
+    ['udp://127.0.0.1:0', 'tcp://127.0.0.1:0'],
+    ['-o', 'ndjson', '--allow', `@${list}`, '-l', '-v'],
+  )
+  const [udp, tcp] = collector.ports
+  await sendDatagrams(udp, [netflow5({sequence: 0})])
+  const refused = connect(tcp, '127.0.0.1')
+  await once(refused.resume(), 'close')
+  writeFileSync(list, '127.0.0.0/8\n')
+  collector.child.kill('SIGHUP')
+  await collector.says(/read --allow again/)
+  await sendDatagrams(udp, [netflow5({sequence: 1, records: 2})])
+  await collector.gives(1)
+  const {stdout, stderr} = await stopped(collector)
+  t.is(linesOf(stdout).filter(isData).length, 2)
+  t.regex(stderr, /datagrams: 2 packets in, 1 out, skipped 1 \(not-allowed 1\)/)
+})
+
+test('makes a file for each period, also where nothing comes, and runs a command for each', async (t) => {
+  const place = folder(t)
+  const hook = join(place, 'seen')
+  const collector = await listening(
+    t,
+    ['udp://127.0.0.1:0'],
+    ['-w', join(place, 'x-%H%M%S.ipfix'), '-G', '1s', '-S', '%Y/%m', '-v', '-I', 'here'].concat([
+      '-x',
+      `sh -c 'echo "$0 $1 $2" >> ${hook}' %b %u %i`,
+    ]),
+  )
+  await collector.says(/(?:[^\n]*wrote[^\n]*\n){2}/)
+  await sendDatagrams(collector.ports[0], [netflow5({sequence: 0, records: 3})])
+  await collector.says(/(?:[^\n]*wrote[^\n]*\n){5}/)
+  await stopped(collector)
+  const files = readdirSync(place, {recursive: true, withFileTypes: true})
+    .filter((one) => one.name.startsWith('x-'))
+    .map((one) => join(one.parentPath, one.name))
+    .sort()
+  t.true(files.length >= 5)
+  t.true(
+    files.every((file) => /\/\d{4}\/\d\d\/x-\d{6}\.ipfix$/.test(file)),
+    files.join(),
+  )
+  const counts = await Promise.all(
+    files.map(async (file) => (await recordsOf(t, file)).filter(isData).length),
+  )
+  t.is(
+    counts.reduce((a, b) => a + b),
+    3,
+  )
+  const seen = readFileSync(hook, 'utf8').trim().split('\n')
+  t.is(seen.length, files.length)
+  for (const line of seen) t.regex(line, /^x-\d{6}\.ipfix \d{10} here$/)
+  const starts = seen.map((line) => Number(line.split(' ')[1]))
+  // No period is left out, whatever else the machine does.
+  t.deepEqual(
+    starts,
+    starts.map((_, i) => starts[0] + i),
+  )
+})
+
+test('files are cut at the times of their records, the same whenever they are read', async (t) => {
+  const place = folder(t)
+  const times = [0, 50, 61, 62, 200, 201].map(
+    (after) => 1_700_000_000 - (1_700_000_000 % 60) + after,
+  )
+  const input = join(place, 'in.ipfix')
+  writeFileSync(
+    input,
+    Buffer.concat([
+      ipfixTemplate({sequence: 0, time: times[0]}),
+      ...times.map((time, i) => ipfix({sequence: i, time})),
+    ]),
+  )
+  const {code, stderr} = await darta(t, [
+    'collect',
+    ...['-r', input, '-w', join(place, 'out-%H%M.ipfix'), '-G', '60', '-z', 'gzip'],
+  ])
+  t.is(code, 0, stderr)
+  const files = readdirSync(place).filter((name) => name.startsWith('out-'))
+  const data = await Promise.all(
+    files.sort().map(async (name) => (await recordsOf(t, join(place, name))).filter(isData).length),
+  )
+  t.deepEqual(data, [2, 2, 0, 2])
+})
+
+test('a collector that is started again in the same period leaves the old file as it is', async (t) => {
+  const place = folder(t)
+  for (let i = 0; i < 2; i++) {
+    const pattern = join(place, '%Y.ipfix')
+    const collector = await listening(t, ['udp://127.0.0.1:0'], ['-w', pattern, '-G', '365d'])
+    await sendDatagrams(collector.ports[0], [netflow5({sequence: 0, records: 2 + i})])
+    await stopped(collector)
+  }
+  const files = readdirSync(place).sort()
+  t.is(files.length, 2)
+  t.true(files[1].startsWith(`${files[0]}.`), files.join())
+  const counts = await Promise.all(
+    files.map(async (file) => (await recordsOf(t, join(place, file))).filter(isData).length),
+  )
+  t.deepEqual(counts, [2, 3])
+})
+
+needing(native)(
+  'what the kernel has no room for is counted: received and dropped are what was sent',
+  async (t) => {
+    const collector = await listening(t, ['udp://127.0.0.1:0'], ['-o', 'null', '-B', '8k'])
+    collector.child.kill('SIGSTOP')
+    const sent = 2000
+    await sendDatagrams(
+      collector.ports[0],
+      Array.from({length: sent}, (_, i) => netflow5({sequence: 30 * i, records: 30})),
+    )
+    collector.child.kill('SIGCONT')
+    const {stderr} = await stopped(collector)
+    const [, taken, out, dropped] =
+      /sockets: (\d+) packets in, (\d+) out, lost (\d+) \(socket-full/.exec(stderr) ?? []
+    t.is(Number(taken), sent, stderr)
+    t.is(Number(out) + Number(dropped), sent)
+    t.true(Number(dropped) > 0)
+  },
+)
+
+test('says where it cannot listen and leaves no file', async (t) => {
+  const collector = await listening(t, ['tcp://127.0.0.1:0'])
+  const out = join(folder(t), 'out.ipfix')
+  const {code, stderr} = await darta(t, [
+    ...['collect', `tcp://127.0.0.1:${collector.ports[0]}`, '-w', out],
+  ])
+  t.is(code, 1)
+  t.regex(stderr, /cannot listen on tcp:.*EADDRINUSE \(DARTA_LISTEN\)/)
+  t.throws(() => statSync(out))
+  await stopped(collector)
+})
+
+test('ends quietly when the reader of its output goes away', async (t) => {
+  const collector = await listening(t, ['udp://127.0.0.1:0'], ['-o', 'ndjson', '-l'])
+  collector.child.stdout.destroy()
+  await sendDatagrams(collector.ports[0], [netflow5({sequence: 0}), netflow5({sequence: 1})])
+  const {code, stderr} = await collector.ended
+  t.is(code, 141)
+  t.notRegex(stderr, /Error|EPIPE/)
+})
