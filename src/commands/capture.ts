@@ -93,8 +93,8 @@ export default class Capture extends DartaCommand {
       throw new DartaError('DARTA_USAGE', '-o chooses a format of records; --emit pcap writes none')
     }
     if (flags.interface !== undefined) {
-      await captureLive(this, {...flags, interface: flags.interface}, options, () =>
-        openExporter(this, options, flags, flags.odid, select),
+      await captureLive(this, {...flags, interface: flags.interface}, options, (selectors) =>
+        openExporter(this, options, flags, flags.odid, select, selectors),
       )
       return
     }

@@ -9,13 +9,21 @@ import {templateRecordOctets, writeTemplateRecord} from '../../ipfix/template-re
 import {typeRecordValues, typeTemplate} from '../../ipfix/type-records.js'
 import type {MeterCounters, MeterOptions, MeterOutput} from '../../metering/meter.js'
 import type {Landmark} from '../../metering/turn-counter.js'
-import {DARTA_PEN, VARIABLE} from '../../record/element.js'
+import {DARTA_PEN, VARIABLE, type InformationElement} from '../../record/element.js'
 import {createTemplate, type Template} from '../../record/template.js'
 import type {Value} from '../../record/value.js'
 import {ie} from '../../registry/lookup.js'
 import {keyOfElement} from './meter-options.js'
+import {
+  liveRows,
+  selectionRows,
+  selectionStatisticsRows,
+  type LiveReport,
+  type OptionsRows,
+} from './process-reports.js'
+import {ipSelector, type SelectorReport} from './selection.js'
 
-/** Template IDs that follow the two of the meter's records, 256 and 257. */
+/** Template IDs that follow the two of the meter's records, 256 and 257; process-reports.ts has those behind. */
 const FLOW_KEYS_ID = 258
 const TYPES_ID = 259
 const STATISTICS_ID = 260
@@ -82,33 +90,32 @@ export interface ExportingProcess {
    */
   export(outputs: readonly MeterOutput[]): Uint8Array[]
   landmarks(landmarks: readonly Landmark[]): Uint8Array[]
+  /** The statistics so far, while a capture runs; with what comes before all if nothing was exported yet. */
+  report(counters: MeterCounters, live: LiveReport): Uint8Array[]
   /** What is left to say at the end: Templates if there was no record at all, then the statistics. */
-  finish(counters: MeterCounters): Uint8Array[]
+  finish(counters: MeterCounters, live?: LiveReport): Uint8Array[]
   /** Data Records made of the meter's so far. */
   readonly records: number
 }
 
+/** @param selectors what packets passed before they are reported; only of interest where they are */
 export function createExportingProcess(
   options: MeterOptions,
   observationDomainId: number,
+  selectors: readonly SelectorReport[] = [ipSelector],
 ): ExportingProcess {
   const templates = [options.fields.v4, options.fields.v6].map((fields, i) =>
     createTemplate(256 + i, fields),
   )
   if (options.emit === 'packets') templates.pop()
-  const own = [
-    ...new Set(
-      templates
-        .flatMap(({fields}) => fields.map(({element}) => element))
-        .filter(({enterpriseNumber}) => enterpriseNumber === DARTA_PEN),
-    ),
-  ]
   let sequenceNumber = 0
   let messages = 0
   let octetsSent = 0
   let records = 0
   let begun = false
-  let landmarksSaid = false
+  /** Templates, by number, and darta's own elements that were described. */
+  const said = new Set<number>()
+  const described = new Set<InformationElement>()
   let lastTime = 0
 
   function seal(octets: Uint8Array, count: number, exportTime: number): Uint8Array {
@@ -124,39 +131,79 @@ export function createExportingProcess(
   /** The Message that comes before all others. */
   function begin(exportTime: number): Uint8Array {
     begun = true
-    const optionsTemplates: Template[] = []
-    const data: [Template, Value[][]][] = []
+    const rows: OptionsRows[] = []
     if (options.emit === 'flows') {
-      optionsTemplates.push(flowKeysTemplate)
-      data.push([
+      rows.push([
         flowKeysTemplate,
         templates.map((template) => [template.id, flowKeyIndicator(template, options)]),
       ])
-    }
-    if (own.length > 0) {
-      const types = {...typeTemplate, id: TYPES_ID}
-      optionsTemplates.push(types)
-      data.push([types, own.map((element) => typeRecordValues(element))])
-    }
-    return message([templateSet(TEMPLATE_SET_ID, templates)], optionsTemplates, data, exportTime)
+    } else rows.push(...selectionRows(selectors))
+    const before = templateSet(TEMPLATE_SET_ID, templates)
+    return message(rows, exportTime, [before], templates)
   }
 
+  /** Types (RFC 5610) of darta's own elements in the Templates that were not described yet. */
+  function typeRows(used: readonly Template[]): OptionsRows[] {
+    const own = new Set(
+      used
+        .flatMap(({fields}) => fields.map(({element}) => element))
+        .filter((element) => element.enterpriseNumber === DARTA_PEN && !described.has(element)),
+    )
+    for (const element of own) described.add(element)
+    const rows = [...own].map((element) => typeRecordValues(element))
+    return rows.length === 0 ? [] : [[{...typeTemplate, id: TYPES_ID}, rows]]
+  }
+
+  /**
+   * A Message of Options Records, with the Templates that were not sent yet.
+   *
+   * @param sets what stands in front
+   * @param other Templates in front of which own elements are to be described too
+   */
   function message(
-    sets: Uint8Array[],
-    optionsTemplates: Template[],
-    data: readonly [Template, Value[][]][],
+    rows: readonly OptionsRows[],
     exportTime: number,
+    sets: readonly Uint8Array[] = [],
+    other: readonly Template[] = [],
   ): Uint8Array {
-    if (optionsTemplates.length > 0)
-      sets.push(templateSet(OPTIONS_TEMPLATE_SET_ID, optionsTemplates))
+    const types = typeRows([...other, ...rows.map(([template]) => template)])
+    // What comes first must be known first.
+    const data = other.length > 0 ? [...rows, ...types] : [...types, ...rows]
+    const fresh = data.map(([template]) => template).filter(({id}) => !said.has(id))
+    for (const {id} of fresh) said.add(id)
+    const parts = [...sets]
+    if (fresh.length > 0) parts.push(templateSet(OPTIONS_TEMPLATE_SET_ID, fresh))
     let count = 0
-    for (const [template, rows] of data) {
-      count += rows.length
-      const body = rows.map((values) => encodeOptions(template, values))
-      sets.push(set(template.id, body))
+    for (const [template, list] of data) {
+      count += list.length
+      const body = list.map((values) => encodeOptions(template, values))
+      parts.push(set(template.id, body))
     }
-    const octets = Buffer.concat([new Uint8Array(MESSAGE_HEADER_OCTETS), ...sets])
+    const octets = Buffer.concat([new Uint8Array(MESSAGE_HEADER_OCTETS), ...parts])
     return seal(octets, count, exportTime)
+  }
+
+  /** RFC 7011 sections 4.1 to 4.3, RFC 5476 section 6.5.3. */
+  function statistics(counters: MeterCounters, live: LiveReport | undefined): OptionsRows[] {
+    const row = [observationDomainId, messages, records, octetsSent]
+    const rows: OptionsRows[] = [[statisticsTemplate, [row]]]
+    const ignored = [...counters.lost.values()].reduce((a, b) => a + b, 0)
+    if (ignored > 0) {
+      // Packets whose own time could not be read were ignored about when the last one was seen.
+      const ms = (ns: bigint | undefined): number =>
+        Number((ns ?? counters.lastTimeNs ?? 0n) / 1_000_000n)
+      const {lostOctets, firstLostNs, lastLostNs} = counters
+      const times = [ms(firstLostNs), ms(lastLostNs)]
+      rows.push([reliabilityTemplate, [[observationDomainId, ignored, lostOctets, ...times]]])
+    }
+    if (options.emit === 'packets') {
+      rows.push(selectionStatisticsRows(selectors, counters, live?.kernel))
+    }
+    if (live !== undefined) {
+      const made = options.emit === 'packets' ? counters.ipPackets : counters.flowsExported
+      rows.push(...liveRows(live, Math.max(0, made - records)))
+    }
+    return rows
   }
 
   return {
@@ -183,31 +230,22 @@ export function createExportingProcess(
         one.digest,
         one.packets,
       ])
-      const templates = landmarksSaid ? [] : [landmarksTemplate]
-      landmarksSaid = true
       // A record has under 64 octets: so many fit a Message.
       for (let at = 0; at < rows.length; at += 500) {
-        const some = rows.slice(at, at + 500)
-        made.push(message([], at === 0 ? templates : [], [[landmarksTemplate, some]], time))
+        made.push(message([[landmarksTemplate, rows.slice(at, at + 500)]], time))
       }
       return made
     },
-    finish(counters) {
+    report(counters, live) {
+      const time = Math.floor(Date.now() / 1000)
+      const made = begun ? [] : [begin(time)]
+      made.push(message(statistics(counters, live), time))
+      return made
+    },
+    finish(counters, live) {
       const time = Number((counters.lastTimeNs ?? 0n) / 1_000_000_000n)
       const made = begun ? [] : [begin(time)]
-      const statistics = [observationDomainId, messages, records, octetsSent]
-      const data: [Template, Value[][]][] = [[statisticsTemplate, [statistics]]]
-      const ignored = [...counters.lost.values()].reduce((a, b) => a + b, 0)
-      if (ignored > 0) {
-        // Packets whose own time could not be read were ignored about when the last one was seen.
-        const ms = (ns: bigint | undefined): number =>
-          Number((ns ?? counters.lastTimeNs ?? 0n) / 1_000_000n)
-        const {lostOctets, firstLostNs, lastLostNs} = counters
-        const row = [observationDomainId, ignored, lostOctets, ms(firstLostNs), ms(lastLostNs)]
-        data.push([reliabilityTemplate, [row]])
-      }
-      const used = data.map(([template]) => template)
-      made.push(message([], used, data, time))
+      made.push(message(statistics(counters, live), time))
       return made
     },
   }

@@ -1,7 +1,7 @@
 import * as Flags from '@oclif/core/flags'
 import type {DartaCommand} from '../../cli/base-command.js'
 import {nearest} from '../../cli/suggest.js'
-import {parseSize} from '../../cli/values.js'
+import {parseDuration, parseSize} from '../../cli/values.js'
 import {loadNative} from '../../io/native.js'
 import {dropPrivileges} from '../../io/privileges.js'
 import {backends} from '../../metering/backends/index.js'
@@ -12,6 +12,7 @@ import {
   type LiveCapture,
   type LiveSource,
 } from '../../metering/live.js'
+import {watchInterfaces, type InterfaceCounters} from '../../metering/interface-counters.js'
 import {receiveQueues} from '../../metering/interfaces.js'
 import type {MeterCounters, MeterOptions} from '../../metering/meter.js'
 import type {MeterAddon} from '../../metering/native.js'
@@ -23,6 +24,7 @@ import {shareSlot} from '../../metering/share-hash.js'
 import {DartaError} from '../../record/errors.js'
 import type {StageLedger} from '../../record/ledger.js'
 import type {MeterExporter} from './open-exporter.js'
+import {selectionSequence, type SelectorReport} from './selection.js'
 
 type AddonParts = LiveAddon & MeterAddon<unknown>
 
@@ -31,6 +33,8 @@ const HEADER_OCTETS = 256
 const WHOLE_FRAME = 262144
 /** How often the landmarks of packets in turn are fetched; the kernel keeps those of a million packets. */
 const LANDMARKS_MS = 200
+/** Node fires longer timers at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 export const liveFlags = {
   'list-interfaces': Flags.boolean({
@@ -102,6 +106,13 @@ export const liveFlags = {
     summary:
       'With --by packets: count from the first packet that this filter lets pass, and anew from each later one.',
   }),
+  'stats-interval': Flags.custom<number>({parse: async (input) => parseDuration(input)})({
+    helpValue: 'DURATION',
+    default: 60_000,
+    defaultHelp: async () => '60s',
+    summary:
+      'How often the counters of kernel, interfaces and metering go out as Options Records; 0 for the end alone.',
+  }),
   user: Flags.string({
     char: 'u',
     dependsOn: ['interface'],
@@ -116,6 +127,22 @@ export const liveFlags = {
   }),
 }
 
+/** The Selection Sequence of a live capture: what its kernel part decides, then the meter's. */
+async function selectorsOf(flags: LiveFlagValues): Promise<SelectorReport[]> {
+  const {filter, share, by} = flags
+  return selectionSequence({
+    ...(filter !== undefined && {filter}),
+    ...(share !== undefined && {
+      share: {
+        share: parseShare(share),
+        by,
+        turn: (await selectorByName(by)).kind === 'turn',
+        seed: flags['share-seed'],
+      },
+    }),
+  })
+}
+
 export interface LiveFlagValues {
   readonly interface?: string[]
   readonly filter?: string
@@ -128,6 +155,7 @@ export interface LiveFlagValues {
   readonly by: string
   readonly 'share-seed': number
   readonly begin?: string
+  readonly 'stats-interval': number
   readonly user?: string
   readonly group?: string
 }
@@ -142,7 +170,7 @@ export async function captureLive(
   command: DartaCommand,
   flags: LiveFlagValues & {readonly interface: string[]},
   options: MeterOptions,
-  openOutput: () => Promise<MeterExporter>,
+  openOutput: (selectors: readonly SelectorReport[]) => Promise<MeterExporter>,
 ): Promise<void> {
   const backend = await liveBackend(flags.backend)
   const addon = loadNative()
@@ -167,7 +195,9 @@ export async function captureLive(
     if (source.turn !== undefined) cautionQueues(command, source.interfaces)
     if (backend.caution !== undefined) command.note(backend.caution(source))
     command.note(`capturing on ${flags.interface.join(', ')} by ${flags.backend}`)
-    await run(command, live, await openOutput())
+    const watch = watchInterfaces(source.interfaces)
+    const exporter = await openOutput(await selectorsOf(flags))
+    await run(command, live, exporter, watch, flags['stats-interval'])
   } finally {
     live.close()
   }
@@ -177,12 +207,14 @@ async function run(
   command: DartaCommand,
   live: LiveCapture,
   exporter: MeterExporter,
+  watch: () => InterfaceCounters[],
+  statisticsMs: number,
 ): Promise<void> {
   const kernel = command.ledger.stage('kernel', 'packets')
   const meter = command.ledger.stage('meter', 'packets')
   // Behind the exporter's own stage they would be out of the data's order.
   const update = (): void => {
-    enterKernel(kernel, live.kernel())
+    enterKernel(kernel, live.kernel(), watch())
     enterMeter(meter, live.counters())
   }
   kernel.update = update
@@ -199,6 +231,13 @@ async function run(
   // A failure of the output shows at the next write, too.
   const timer = setInterval(() => void sayTurns(false).catch(() => {}), LANDMARKS_MS)
   if (turns.length === 0) clearInterval(timer)
+  const report = (): void => {
+    const counters = withKernel(live.counters(), live.kernel())
+    const said = exporter.report?.(counters, {kernel: live.kernel(), interfaces: watch()})
+    said?.catch(() => {})
+  }
+  const reports =
+    statisticsMs > 0 ? setInterval(report, Math.min(statisticsMs, LONGEST_TIMER_MS)) : undefined
   let gone: DartaError | undefined
   const notice = (name: string, what: 'down' | 'gone'): void => {
     if (what === 'gone') command.report(goneFault(name))
@@ -214,13 +253,16 @@ async function run(
     }
     update()
     clearInterval(timer)
+    clearInterval(reports)
     await sayTurns(true)
-    await exporter.end(withKernel(live.counters(), live.kernel()))
+    const list = live.kernel()
+    await exporter.end(withKernel(live.counters(), list), {kernel: list, interfaces: watch()})
   } catch (error) {
     await exporter.abort()
     throw error
   } finally {
     clearInterval(timer)
+    clearInterval(reports)
     update()
     kernel.update = undefined
   }
@@ -300,13 +342,27 @@ async function shareOf(flags: LiveFlagValues): Promise<Pick<LiveSource, 'share' 
   }
 }
 
-function enterKernel(account: StageLedger, list: readonly KernelCounters[]): void {
+function enterKernel(
+  account: StageLedger,
+  list: readonly KernelCounters[],
+  interfaces: readonly InterfaceCounters[],
+): void {
   const drops = list.reduce((sum, one) => sum + (one.drops ?? 0), 0)
   account.in = list.reduce((sum, one) => sum + one.packets, 0)
   account.out = account.in - drops
-  if (drops > 0) account.lost.set('ring-full', drops)
-  const downs = list.reduce((sum, one) => sum + one.downs, 0)
-  if (downs > 0) account.noted.set('interface-down', downs)
+  const enter = (counts: Map<string, number>, reason: string, n: number): void => {
+    if (n > 0) counts.set(reason, n)
+  }
+  const sum = (counter: 'missed' | 'dropped' | 'errors'): number =>
+    interfaces.reduce((total, one) => total + one[counter], 0)
+  enter(account.lost, 'ring-full', drops)
+  // The card had no room: nobody saw these.
+  enter(account.missing, 'interface-missed', sum('missed'))
+  // Whether these would have been captured cannot be told.
+  enter(account.noted, 'interface-dropped', sum('dropped'))
+  enter(account.noted, 'interface-errors', sum('errors'))
+  const downs = list.reduce((total, one) => total + one.downs, 0)
+  enter(account.noted, 'interface-down', downs)
 }
 
 function enterMeter(account: StageLedger, counters: MeterCounters): void {

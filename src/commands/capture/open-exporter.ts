@@ -14,6 +14,8 @@ import type {Landmark} from '../../metering/turn-counter.js'
 import type {Decoder} from '../../record/format.js'
 import {Ledger} from '../../record/ledger.js'
 import {createExportingProcess, type ExportingProcess} from './exporting-process.js'
+import type {LiveReport} from './process-reports.js'
+import type {SelectorReport} from './selection.js'
 
 /** What takes a meter's buffers to where the user wants them. */
 export interface MeterExporter {
@@ -23,8 +25,10 @@ export interface MeterExporter {
   flush(outputs: readonly MeterOutput[]): Promise<void>
   /** Says where a node was in its count when certain packets came; nothing where packets are written as they are. */
   landmarks?(landmarks: readonly Landmark[]): Promise<void>
+  /** Says what was counted so far; nothing where packets are written as they are. */
+  report?(counters: MeterCounters, live: LiveReport): Promise<void>
   /** Nothing follows: writes what is left to say and resolves when all is where it belongs. */
-  end(counters: MeterCounters): Promise<void>
+  end(counters: MeterCounters, live?: LiveReport): Promise<void>
   /** Gives up; no half-written file stays. */
   abort(): Promise<void>
 }
@@ -41,11 +45,12 @@ export async function openExporter(
   output: RecordOutputOptions,
   observationDomainId: number,
   select?: (batches: readonly RecordBatch[]) => readonly RecordBatch[],
+  selectors?: readonly SelectorReport[],
 ): Promise<MeterExporter> {
   if (meter.emit === 'pcap') {
     return exportOctets(await openOctetSink(command, output, '--emit pcap', true))
   }
-  const process = createExportingProcess(meter, observationDomainId)
+  const process = createExportingProcess(meter, observationDomainId, selectors)
   const {name} = await chooseFormat(output)
   if (name === 'ipfix' && select === undefined) {
     const sink = await openOctetSink(command, output, '-o ipfix', true)
@@ -113,8 +118,9 @@ function exportMessages(
     write: (outputs) => put(messagesOf(outputs)),
     flush: (outputs) => put(messagesOf(outputs), true),
     landmarks: (landmarks) => put(process.landmarks(landmarks)),
-    async end(counters) {
-      await put(process.finish(counters))
+    report: (counters, live) => put(process.report(counters, live)),
+    async end(counters, live) {
+      await put(process.finish(counters, live))
       await end()
     },
     abort,
@@ -138,8 +144,9 @@ function exportRecords(
       await sink.flush()
     },
     landmarks: (landmarks) => put(process.landmarks(landmarks)),
-    async end(counters) {
-      await put(process.finish(counters))
+    report: (counters, live) => put(process.report(counters, live)),
+    async end(counters, live) {
+      await put(process.finish(counters, live))
       const batches = select(decoder.end())
       if (batches.length > 0) await sink.write(batches)
       await sink.end()
