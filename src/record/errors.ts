@@ -10,6 +10,7 @@ export const errorCodes = {
   DARTA_DIFFERENT: 'info --compare found records that only one side has',
   DARTA_DRIFT: 'nodes that take packets in turn do not count alike',
   DARTA_ELEMENT_UNKNOWN: 'no Information Element has this name or number',
+  DARTA_ENGINE: 'an engine does not answer, refuses, or holds what darta did not write',
   DARTA_FILE_EXISTS: 'the output exists and --force was not given',
   DARTA_FILE_READ: 'an input cannot be opened or read',
   DARTA_FILE_WRITE: 'an output cannot be opened or written',

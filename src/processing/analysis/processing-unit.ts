@@ -34,6 +34,8 @@ export interface UnitWindow {
   readonly window: TimeWindow | undefined
   /** For merging; results are to be had below. */
   readonly state: AnalysisState
+  /** Greatest export time of its records, seconds since 1970; that of its results. */
+  readonly exportTime: number
   /** Results as records; those of a window say which. */
   readonly results: () => Iterable<RecordBatch>
   /** Results for people, where the application has a table. */
@@ -198,6 +200,7 @@ export function createProcessingUnit(
       return {
         window,
         state,
+        exportTime,
         results: () => withWindow(state.results(message), window),
         table: state.table && ((style) => state.table!(style)),
         close() {

@@ -28,6 +28,8 @@ export interface DealerOptions {
   readonly seed: number
   /** Slots that are too heavy for one unit are dealt to several. */
   readonly splitHot: boolean
+  /** Unit that gets the records that have no key; undefined: nobody. */
+  readonly keyless?: number
 }
 
 /** Records of one call by unit, in the order in which they came; their octets are good until the next call. */
@@ -79,7 +81,7 @@ const LAST_PERIOD = 65536
 
 export function createDealer(
   units: readonly WeightedUnit[],
-  {key, seed, splitHot}: DealerOptions,
+  {key, seed, splitHot, keyless}: DealerOptions,
 ): Dealer {
   const read = key === undefined ? () => new Uint8Array(0) : createRoutingKeyReader(key)
   const plans = new WeakMap<Template, KeyPlan>()
@@ -194,7 +196,11 @@ export function createDealer(
     for (const batch of batches) {
       const plan = planOf(batch.template)
       if (plan === 'no-key' || !open) {
-        dealt.homeless += batch.count
+        if (keyless === undefined || !open) dealt.homeless += batch.count
+        else {
+          dealt.batches[keyless].push(batch)
+          dealt.counts[keyless] += batch.count
+        }
         continue
       }
       if (groups.length > 0 && groups[0].first.octets !== batch.octets) settle()
@@ -297,7 +303,7 @@ export function createDealer(
     const indices: number[][] = weights.map(() => [])
     for (let i = 0; i < batch.count; i++) {
       const octets = read(batch, i)
-      const unit = octets && takeSlot(table, slotOfHash(hashOf(octets)))
+      const unit = octets === undefined ? keyless : takeSlot(table, slotOfHash(hashOf(octets)))
       if (unit === undefined || unit >= weights.length) dealt.homeless++
       else indices[unit].push(i)
       counted(1)

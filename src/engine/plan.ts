@@ -1,0 +1,68 @@
+/** Which Processing Unit has which part of a log. */
+export interface Plan {
+  /** Greater with each plan. */
+  readonly epoch: number
+  /** Name of the unit of each part; empty: nobody is there. */
+  readonly owners: readonly string[]
+}
+
+export interface Member {
+  readonly id: string
+  readonly weight: number
+}
+
+/** A unit may have this much more than its share before parts move. */
+const ROOM = 1.05
+
+/**
+ * Deals parts to members: the heaviest first; the one that has it keeps it while it has room, else the one that draws the best
+ * number for it among those with room, or, where nobody has, the one with the least. So few parts move, and no member
+ * has much more than its share.
+ *
+ * @param loads of each part, in any unit; equal ones where nothing is known
+ */
+export function makePlan(
+  before: Plan | undefined,
+  members: readonly Member[],
+  loads: readonly number[],
+): Plan {
+  const usable = members.filter(({weight}) => weight > 0)
+  const parts = loads.length
+  // A part without records is work too, if little.
+  const least = loads.reduce((a, b) => a + b, 0) / parts / 16 || 1
+  const burden = loads.map((load) => Math.max(load, least))
+  const all = burden.reduce((a, b) => a + b, 0)
+  const weights = usable.reduce((sum, {weight}) => sum + weight, 0)
+  const room = new Map(usable.map(({id, weight}) => [id, (all * weight * ROOM) / weights]))
+  const owners = Array<string>(parts).fill('')
+  const order = burden
+    .map((load, part) => ({load, part}))
+    .sort((a, b) => b.load - a.load || a.part - b.part)
+  for (const {load, part} of order) {
+    if (usable.length === 0) break
+    const previous = before?.owners[part]
+    let owner = previous
+    if (previous === undefined || (room.get(previous) ?? -1) < load) {
+      const fitting = usable.filter(({id}) => room.get(id)! >= load)
+      const best = (list: readonly Member[], value: (m: Member) => number): string =>
+        list.reduce((a, b) => (value(b) > value(a) ? b : a)).id
+      owner =
+        fitting.length > 0
+          ? best(fitting, (m) => draw(m, part))
+          : best(usable, (m) => room.get(m.id)! / m.weight)
+    }
+    owners[part] = owner!
+    room.set(owner!, room.get(owner!)! - load)
+  }
+  const same = before !== undefined && before.owners.join() === owners.join()
+  return {epoch: (before?.epoch ?? 0) + (same ? 0 : 1), owners}
+}
+
+/** Weighted rendezvous of one member and part. */
+function draw({id, weight}: Member, part: number): number {
+  let h = 0x811c9dc5 ^ Math.imul(part + 1, 0x9e3779b1)
+  for (let i = 0; i < id.length; i++) h = Math.imul(h ^ id.charCodeAt(i), 0x01000193)
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
+  return weight / -Math.log((((h ^ (h >>> 16)) >>> 0) + 0.5) / 4294967296)
+}

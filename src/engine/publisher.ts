@@ -1,0 +1,224 @@
+import type {RecordBatch} from '../record/batch.js'
+import {DartaError} from '../record/errors.js'
+import type {Encoder} from '../record/format.js'
+import type {StageLedger} from '../record/ledger.js'
+import {fieldIndex, type Template} from '../record/template.js'
+import {createDealer} from '../processing/routing/dealer.js'
+import {createUniflows, isDirected} from '../processing/routing/uniflows.js'
+import type {Analysis} from '../processing/analysis/app.js'
+import {eventTimeReader, type EventTimeReader} from '../processing/analysis/event-time.js'
+import type {Engine} from './engine.js'
+import {writeEntry} from './entry.js'
+
+export interface PublisherOptions {
+  readonly topic: string
+  readonly parts: number
+  readonly key: Analysis['routingKey']
+  /** Of each application that reads the topic. */
+  readonly needs: readonly Analysis['needs'][]
+  readonly seed: number
+  /** 16 hex digits that nobody else has. */
+  readonly id: string
+  /** An encoder whose octets need nothing that was written before. */
+  readonly newEncoder: () => Encoder
+  readonly ledger: StageLedger
+  /** Milliseconds for which an append that is not answered is tried again. */
+  readonly patienceMs: number
+}
+
+/** Takes records to the parts of a log, from which Processing Units take them. */
+export interface Publisher {
+  /** Resolves when the engine has taken what is due: that is the back-pressure. */
+  publish(batches: readonly RecordBatch[]): Promise<void>
+  /** Sends what is held and says what time the records have reached; call it each quarter of a second. */
+  punctuate(): Promise<void>
+  /** No more records will come. */
+  end(): Promise<void>
+}
+
+/** Octets of records that are worth an entry: a few hundred records, far below what an engine takes at once. */
+const WORTH_SENDING = 56 * 1024
+/** How long an append that failed waits before it is tried again. */
+const RETRY_MS = 200
+
+interface Part {
+  readonly index: number
+  encoder: Encoder | undefined
+  chunks: Uint8Array[]
+  octets: number
+  records: number
+  /** Records that the log has. */
+  sent: number
+  /** Appends follow one another. */
+  last: Promise<void>
+}
+
+export function createPublisher(engine: Engine, options: PublisherOptions): Publisher {
+  const {topic, key, ledger, id} = options
+  const members = Array.from({length: options.parts}, (_, i) => ({id: `part-${i}`, weight: 1}))
+  const dealer = createDealer(members, {key, seed: options.seed, splitHot: false, keyless: 0})
+  const uniflows = key !== undefined && isDirected(key) ? createUniflows() : undefined
+  const uses = new WeakMap<Template, EventTimeReader | 'options' | 'not-applicable'>()
+  const parts: Part[] = members.map((_, index) => ({
+    index,
+    encoder: undefined,
+    chunks: [],
+    octets: 0,
+    records: 0,
+    sent: 0,
+    last: Promise.resolve(),
+  }))
+  let watermark = -Infinity
+  let fault: Error | undefined
+
+  function useOf(template: Template): EventTimeReader | 'options' | 'not-applicable' {
+    let use = uses.get(template)
+    if (use === undefined) {
+      const served = options.needs.some((needs) =>
+        needs.every((elements) => elements.some((e) => fieldIndex(template, e) >= 0)),
+      )
+      if (template.scopeCount > 0) use = 'options'
+      else if (!served) use = 'not-applicable'
+      else use = eventTimeReader(template)
+      uses.set(template, use)
+    }
+    return use
+  }
+
+  /** As a Processing Unit does that sees all records: none moves the watermark past its own export. */
+  function reach(batch: RecordBatch, read: EventTimeReader): void {
+    const {exportTime} = batch.message
+    const most = exportTime === 0 ? Infinity : (exportTime + 1) * 1000
+    for (let i = 0; i < batch.count; i++) {
+      const time = Math.min(read(batch, i), most)
+      if (time > watermark && Number.isSafeInteger(time)) watermark = time
+    }
+  }
+
+  async function append(part: Part, octets: Uint8Array): Promise<void> {
+    const since = engine.clock.now()
+    for (;;) {
+      try {
+        await engine.append(topic, part.index, octets)
+        return
+      } catch (error) {
+        // It may have been taken all the same: the reader drops what it has seen by the number of records before it.
+        if (engine.clock.now() - since > options.patienceMs) throw error
+        if (!(error instanceof DartaError)) throw error
+        ledger.note('sent-again')
+        await engine.clock.sleep(RETRY_MS)
+      }
+    }
+  }
+
+  function inTurn(part: Part, octets: Uint8Array, records: number): Promise<void> {
+    part.last = part.last
+      .then(() => append(part, octets))
+      .then(() => void (ledger.out += records))
+      .catch((error: unknown) => {
+        fault ??= error instanceof Error ? error : new Error(String(error))
+        if (records > 0) ledger.lose('engine', records)
+      })
+    return part.last
+  }
+
+  function send(part: Part): Promise<void> {
+    if (part.encoder === undefined) return part.last
+    part.chunks.push(...part.encoder.end())
+    const header = {
+      kind: 'records',
+      publisher: id,
+      before: part.sent,
+      records: part.records,
+      watermark: NaN,
+    } as const
+    const octets = writeEntry(header, part.chunks)
+    const {records} = part
+    part.sent += records
+    part.encoder = undefined
+    part.chunks = []
+    part.octets = 0
+    part.records = 0
+    return inTurn(part, octets, records)
+  }
+
+  function add(part: Part, batch: RecordBatch): void {
+    part.encoder ??= options.newEncoder()
+    part.chunks.push(...part.encoder.push([batch]))
+    part.records += batch.count
+    part.octets += batch.count * batch.template.minimumOctets
+  }
+
+  async function tell(mark: number): Promise<void> {
+    await Promise.all(
+      parts.map(async (part) => {
+        await send(part)
+        const header = {
+          kind: 'punctuation',
+          publisher: id,
+          before: part.sent,
+          records: 0,
+          watermark: mark,
+        } as const
+        await inTurn(part, writeEntry(header, []), 0)
+      }),
+    )
+    if (fault !== undefined) throw fault
+  }
+
+  return {
+    async publish(batches) {
+      let own: RecordBatch[] = []
+      for (const batch of batches) {
+        const use = useOf(batch.template)
+        ledger.in += batch.count
+        if (typeof use === 'string') {
+          ledger.skip(use, batch.count)
+          continue
+        }
+        reach(batch, use)
+        own.push(batch)
+      }
+      if (uniflows !== undefined) {
+        const before = own.reduce((n, {count}) => n + count, 0)
+        own = own.flatMap((batch) => uniflows(batch))
+        const more = own.reduce((n, {count}) => n + count, 0) - before
+        if (more > 0) ledger.note('of-biflows', more)
+        ledger.in += more
+      }
+      const dealt = dealer.deal(own)
+      const waits: Promise<void>[] = []
+      for (const part of parts) {
+        for (const batch of dealt.batches[part.index].flatMap(inPieces)) {
+          add(part, batch)
+          if (part.octets >= WORTH_SENDING) waits.push(send(part))
+        }
+      }
+      await Promise.all(waits)
+      if (fault !== undefined) throw fault
+    },
+    punctuate: () => tell(watermark),
+    end: () => tell(Infinity),
+  }
+}
+
+/** So that no entry grows beyond what engines take. */
+const PIECE_OCTETS = 64 * 1024
+
+function inPieces(batch: RecordBatch): RecordBatch[] {
+  const {template, offsets, count, start} = batch
+  const end = offsets === undefined ? count * template.recordOctets : offsets[count] - offsets[0]
+  const pieces = Math.ceil(end / PIECE_OCTETS)
+  if (pieces <= 1) return [batch]
+  const each = Math.ceil(count / pieces)
+  return Array.from({length: Math.ceil(count / each)}, (_, i) => {
+    const from = i * each
+    const n = Math.min(each, count - from)
+    return {
+      ...batch,
+      count: n,
+      start: offsets === undefined ? start + from * template.recordOctets : start,
+      offsets: offsets?.subarray(from, from + n + 1),
+    }
+  })
+}

@@ -1,0 +1,383 @@
+import {DartaError} from '../record/errors.js'
+import type {Decoder} from '../record/format.js'
+import {Ledger, StageLedger} from '../record/ledger.js'
+import type {Analysis} from '../processing/analysis/app.js'
+import {
+  createProcessingUnit,
+  type ProcessingUnit,
+  type Windowing,
+} from '../processing/analysis/processing-unit.js'
+import {jsonOctets, readJson, type Engine} from './engine.js'
+import {readEntry, type EntryHeader} from './entry.js'
+import {getLarge, putLarge} from './large-values.js'
+
+/** An application as it is deployed: the same for all its units. */
+export interface Deployment {
+  readonly app: string
+  readonly topic: string
+  readonly parts: number
+  readonly windowing: Omit<Windowing, 'watermark'> | undefined
+}
+
+export interface TaskCounters {
+  readonly analysed: number
+  readonly skipped: number
+  readonly late: number
+  /** Records that the log did not have any more. */
+  readonly lost: number
+  /** Entries that came twice. */
+  readonly repeated: number
+}
+
+/** What is known of a publisher. */
+interface Known {
+  /** Its records so far. */
+  before: number
+  watermark: number
+  ended: boolean
+  gone: boolean
+  /** Number of its last entry that was taken. */
+  last: number
+}
+
+interface Checkpoint {
+  readonly sequence: number
+  readonly publishers: Record<string, Omit<Known, 'watermark'> & {watermark: number | null}>
+  /** What is below is closed; null: nothing, or all. */
+  readonly watermark: number | null
+  readonly ended: boolean
+  readonly counters: TaskCounters
+}
+
+/** The fence: somebody else has taken the part over, and what this task knows is void. */
+export class Fenced extends Error {
+  constructor(part: number) {
+    super(`part ${part} has another owner`)
+  }
+}
+
+export interface TaskOptions {
+  readonly deployment: Deployment
+  readonly part: number
+  readonly analysis: Analysis
+  readonly maxOctets: number
+  readonly newDecoder: (ledger: Ledger) => Decoder
+  /** Milliseconds between checkpoints. */
+  readonly checkpointMs: number
+}
+
+/** One part of one application's log, claimed by this process. */
+export interface Task {
+  readonly part: number
+  readonly counters: TaskCounters
+  /** Up to which moment windows are closed, and told so to others. */
+  readonly closedMs: number
+  /** Records in the log that were read so far, for the plan. */
+  readonly sequence: number
+  /** Reads some entries; false: there were none. @throws Fenced; DartaError */
+  step(): Promise<boolean>
+  /** Stores what it knows, so that another can go on. @throws Fenced */
+  checkpoint(): Promise<void>
+  close(): void
+}
+
+/** A publisher says what time it is four times a second: after so long without a word, what it said is asked for again. */
+const SILENCE_MS = 2000
+/** Entries read at once. */
+const READ = 64
+/** Before an end is believed, the last part of the log is read so often again, for publishers of which nothing was heard. */
+const END_LOOKS = 3
+/** How often a hole in the log is read again before its records are lost, and how long that waits. */
+const HOLE_TRIES = 5
+const HOLE_MS = 200
+
+export const bucketOf = {
+  state: 'state',
+  progress: 'progress',
+  results: (app: string): string => `res_${app}`,
+  final: (app: string): string => `final_${app}`,
+}
+
+/** Key of a window's results: the moment at which it begins, then the part; zero-padded, so that keys sort as times. */
+export function windowKey(startMs: number): string {
+  return String(startMs).padStart(15, '0')
+}
+
+/**
+ * Claims a part: from now on no other process can store anything for it, and this one goes on where the last checkpoint was.
+ *
+ * Results go before the checkpoint and are written once for each application, window and part; what is computed again after a
+ * takeover is the same, and is refused. So each window's results are there exactly once.
+ */
+export async function claimTask(engine: Engine, options: TaskOptions): Promise<Task> {
+  const {deployment, part, analysis, newDecoder} = options
+  const {app, topic} = deployment
+  const key = `${app}_${part}`
+  const ledger = new StageLedger(key, 'records')
+  const unit: ProcessingUnit = createProcessingUnit(analysis, {
+    windowing: deployment.windowing && {...deployment.windowing, watermark: 'given'},
+    maxOctets: options.maxOctets,
+    ledger,
+  })
+  const publishers = new Map<string, Known>()
+  /** When each publisher's last entry came, by this process's clock. */
+  const heard = new Map<string, number>()
+  let base: TaskCounters = {analysed: 0, skipped: 0, late: 0, lost: 0, repeated: 0}
+  let lost = 0
+  let repeated = 0
+  /** Records that came when all had ended. */
+  let afterEnd = 0
+  let sequence = 0
+  let highest = 0
+  let looks = 0
+  /** Where the last checkpoints were. */
+  const reached = [0, 0]
+  let watermark = -Infinity
+  let ended = false
+  let revision = 0
+  let told = -Infinity
+  let changed = false
+  let storedAt = engine.clock.now()
+  let suspected = {sequence: 0, tries: 0}
+
+  function counters(): TaskCounters {
+    const sum = (of: Map<string, number>): number => [...of.values()].reduce((a, b) => a + b, 0)
+    const late = ledger.lost.get('late') ?? 0
+    return {
+      analysed: base.analysed + ledger.out,
+      skipped: base.skipped + sum(ledger.skipped) + sum(ledger.lost) - late,
+      late: base.late + late + afterEnd,
+      lost: base.lost + lost,
+      repeated: base.repeated + repeated,
+    }
+  }
+
+  function closedMs(): number {
+    if (ended) return Infinity
+    return deployment.windowing === undefined
+      ? -Infinity
+      : watermark - deployment.windowing.latenessMs
+  }
+
+  async function claim(): Promise<void> {
+    for (;;) {
+      const stored = await engine.get(bucketOf.state, key)
+      const value = stored && (await getLarge(engine, bucketOf.state, stored.value))
+      if (stored !== undefined && value === undefined) continue
+      // A new revision with the same value: commits of whoever had it fail from now on.
+      const next = await engine.put(
+        bucketOf.state,
+        key,
+        stored?.value ?? new Uint8Array(0),
+        stored?.revision ?? 0,
+      )
+      if (next === undefined) continue
+      revision = next
+      if (value !== undefined && value.length > 0) {
+        restore(value)
+        // Whoever had it may have gone before it could say.
+        await tellProgress()
+      }
+      return
+    }
+  }
+
+  function restore(value: Uint8Array): void {
+    const length = new DataView(value.buffer, value.byteOffset).getUint32(0)
+    const known = readJson(value.subarray(4, 4 + length)) as Checkpoint
+    sequence = known.sequence
+    highest = sequence
+    base = known.counters
+    ended = known.ended
+    watermark = known.watermark ?? -Infinity
+    for (const [id, of] of Object.entries(known.publishers)) {
+      publishers.set(id, {...of, watermark: of.watermark ?? -Infinity})
+    }
+    unit.advance(watermark)
+    unit.merge(value.subarray(4 + length))
+    told = closedMs()
+  }
+
+  async function store(): Promise<void> {
+    const checkpoint: Checkpoint = {
+      sequence,
+      publishers: Object.fromEntries(publishers),
+      watermark,
+      ended,
+      counters: counters(),
+    }
+    const head = jsonOctets(checkpoint)
+    const snapshot = unit.snapshot(false)
+    const octets = new Uint8Array(4 + head.length + snapshot.length)
+    new DataView(octets.buffer).setUint32(0, head.length)
+    octets.set(head, 4)
+    octets.set(snapshot, 4 + head.length)
+    const next = await putLarge(engine, bucketOf.state, key, octets, revision)
+    if (next === undefined) throw new Fenced(part)
+    revision = next
+    changed = false
+    storedAt = engine.clock.now()
+    if (closedMs() > told) {
+      told = closedMs()
+      await tellProgress()
+    }
+    // What came before the last entries of others may have been skipped, and will be asked for again.
+    const needed = [...publishers.values()].filter((of) => !of.gone && !of.ended)
+    // Of a publisher that nothing was heard of yet the first ones: hence two checkpoints late.
+    const [safe] = reached
+    reached.push(sequence)
+    if (reached.length > 2) reached.shift()
+    await engine.trim(topic, part, Math.min(safe, ...needed.map(({last}) => last)) + 1)
+  }
+
+  /** Others merge a window when all parts have closed it. */
+  async function tellProgress(): Promise<void> {
+    for (;;) {
+      const known = await engine.get(bucketOf.progress, key)
+      const value = jsonOctets({closedMs: told === Infinity ? 'all' : told, counters: counters()})
+      if ((await engine.put(bucketOf.progress, key, value, known?.revision ?? 0)) !== undefined) {
+        return
+      }
+    }
+  }
+
+  /** Results of the windows that are over: a snapshot each, for whoever merges the parts. */
+  async function tellResults(windows: ReturnType<ProcessingUnit['finish']>): Promise<void> {
+    for (const {window, state, exportTime, close} of windows) {
+      const snapshot = state.snapshot(true)
+      const value = new Uint8Array(4 + snapshot.length)
+      new DataView(value.buffer).setUint32(0, exportTime)
+      value.set(snapshot, 4)
+      const name = `${windowKey(window?.startMs ?? 0)}.${part}`
+      // Refused where it was told before a takeover.
+      await putLarge(engine, bucketOf.results(app), name, value, 0)
+      close()
+    }
+  }
+
+  function take(header: EntryHeader, messages: Uint8Array, at: number): 'taken' | 'hole' {
+    let known = publishers.get(header.publisher)
+    if (known === undefined) {
+      known = {before: 0, watermark: -Infinity, ended: false, gone: false, last: 0}
+      publishers.set(header.publisher, known)
+    }
+    if (header.kind === 'gone') {
+      known.gone = true
+      return 'taken'
+    }
+    if (header.before > known.before) return 'hole'
+    known.gone = false
+    heard.set(header.publisher, engine.clock.now())
+    known.last = Math.max(known.last, at)
+    if (header.before < known.before) {
+      // Not those that this task itself asked for again.
+      if (at > highest && header.kind === 'records') repeated++
+      return 'taken'
+    }
+    if (header.kind === 'punctuation') {
+      known.watermark = Math.max(known.watermark, header.watermark)
+      known.ended ||= header.watermark === Infinity
+      return 'taken'
+    }
+    const decoder = newDecoder(new Ledger())
+    // What describes the stream (RFC 5610) is not of the publisher's count.
+    const batches = [...decoder.push(messages), ...decoder.end()].filter(
+      ({template}) => template.scopeCount === 0,
+    )
+    const records = batches.reduce((n, {count}) => n + count, 0)
+    lost += Math.max(0, header.records - records)
+    known.before += header.records
+    if (ended) afterEnd += records
+    else unit.add(batches)
+    return 'taken'
+  }
+
+  function allEnded(): boolean {
+    const there = [...publishers.values()].filter((publisher) => !publisher.gone)
+    return there.length > 0 && there.every((publisher) => publisher.ended)
+  }
+
+  function advance(): void {
+    const there = [...publishers.values()].filter((publisher) => !publisher.gone)
+    if (there.length === 0) return
+    const reached = Math.min(...there.map((of) => (of.ended ? Infinity : of.watermark)))
+    if (reached === Infinity || reached <= watermark) return
+    watermark = reached
+    unit.advance(watermark)
+  }
+
+  /** Goes back to where a publisher fell silent: an engine may have skipped its last entries. */
+  function listenAgain(): void {
+    const now = engine.clock.now()
+    for (const [id, {gone, ended: quiet, last}] of publishers) {
+      if (gone || quiet || now - (heard.get(id) ?? now) < SILENCE_MS) continue
+      heard.set(id, now)
+      sequence = Math.min(sequence, last)
+    }
+  }
+
+  await claim()
+  for (const id of publishers.keys()) heard.set(id, engine.clock.now())
+  return {
+    part,
+    get counters() {
+      return counters()
+    },
+    get closedMs() {
+      return told
+    },
+    get sequence() {
+      return sequence
+    },
+    async step() {
+      const entries = await engine.read(topic, part, sequence + 1, READ)
+      for (const entry of entries) {
+        const {header, messages} = readEntry(entry.octets)
+        if (take(header, messages, entry.sequence) === 'hole') {
+          const known = publishers.get(header.publisher)!
+          if (suspected.sequence !== entry.sequence) {
+            suspected = {sequence: entry.sequence, tries: 0}
+          }
+          if (suspected.tries++ < HOLE_TRIES) {
+            // An engine may skip. What it has will come when it is asked again, from the publisher's last entry on: what came
+            // of others since then is known.
+            sequence = known.last
+            await engine.clock.sleep(HOLE_MS)
+            break
+          }
+          lost += header.before - known.before
+          known.before = header.before
+          take(header, messages, entry.sequence)
+        }
+        highest = Math.max(highest, entry.sequence)
+        sequence = entry.sequence
+        changed = true
+        advance()
+        const over = unit.takeClosed()
+        if (over.length > 0) await tellResults(over)
+      }
+      if (entries.length === 0 && !ended) {
+        if (!allEnded()) listenAgain()
+        else if (looks++ < END_LOOKS) sequence = Math.min(sequence, reached[0])
+        else {
+          ended = true
+          changed = true
+          await tellResults(unit.finish())
+        }
+      }
+      const due = engine.clock.now() - storedAt >= options.checkpointMs
+      if (changed && (due || closedMs() > told)) await store()
+      return entries.length > 0
+    },
+    checkpoint: store,
+    close() {
+      for (const window of unit.finish()) window.close()
+    },
+  }
+}
+
+/** Refuses names that would be something else in an engine's own language. @throws DartaError DARTA_USAGE */
+export function checkName(name: string): string {
+  if (/^[A-Za-z0-9-]{1,64}$/.test(name)) return name
+  throw new DartaError('DARTA_USAGE', `'${name}': names have letters, digits and hyphens, 1 to 64`)
+}

@@ -1,0 +1,205 @@
+import {createPublisher, type Publisher} from '../../src/engine/publisher.js'
+import type {Deployment} from '../../src/engine/task.js'
+import {runWorker, type Pace} from '../../src/engine/worker.js'
+import {bucketOf} from '../../src/engine/task.js'
+import {getLarge} from '../../src/engine/large-values.js'
+import {createEmbeddedEngine} from '../../src/engine/embedded.js'
+import {createDecoder} from '../../src/ipfix/decoder.js'
+import {createEncoder} from '../../src/ipfix/encoder.js'
+import type {Analysis} from '../../src/processing/analysis/app.js'
+import {
+  createProcessingUnit,
+  type Windowing,
+} from '../../src/processing/analysis/processing-unit.js'
+import {keepRecords, type RecordBatch} from '../../src/record/batch.js'
+import {Ledger, StageLedger} from '../../src/record/ledger.js'
+import {SimulatedCluster, type Faults, type SimulatedProcess} from './simulation.js'
+
+const pace: Pace = {beatMs: 500, deadMs: 2000, checkpointMs: 1000, idleMs: 50}
+
+export function encodeResults(batches: Iterable<RecordBatch>): Uint8Array {
+  const encoder = createEncoder({ledger: new Ledger()})
+  const chunks = [...encoder.push([...batches]), ...encoder.end()]
+  return Buffer.concat(chunks)
+}
+
+const newEncoder = () => createEncoder({ledger: new Ledger()})
+const newDecoder = (ledger: Ledger) => createDecoder({ledger, source: 'log'})
+
+/** What one unit makes of all records, window by window, by the octets of their results. */
+export function resultsOfOne(
+  analysis: Analysis,
+  windowing: Omit<Windowing, 'watermark'> | undefined,
+  batches: readonly RecordBatch[],
+): Map<string, string> {
+  const ledger = new StageLedger('one', 'records')
+  const unit = createProcessingUnit(analysis, {
+    windowing: windowing && {...windowing, watermark: 'records'},
+    maxOctets: 0,
+    ledger,
+  })
+  unit.add(batches)
+  return new Map(
+    unit
+      .finish()
+      .map(({window, results}) => [
+        String(window?.startMs ?? 0).padStart(15, '0'),
+        Buffer.from(encodeResults(results())).toString('hex'),
+      ]),
+  )
+}
+
+export interface Course {
+  readonly seed: number
+  readonly units: number
+  readonly parts: number
+  readonly publishers: number
+  readonly windowing: Omit<Windowing, 'watermark'> | undefined
+  /** What happens meanwhile, at most so often each. */
+  readonly crashes: number
+  readonly freezes: number
+  readonly joins: number
+  readonly leaves: number
+  readonly faults: Faults
+}
+
+export interface Outcome {
+  /** By window, as octets in hex. */
+  readonly results: Map<string, string>
+  readonly analysed: number
+  readonly lost: number
+  readonly late: number
+  readonly notes: readonly string[]
+  readonly virtualMs: number
+}
+
+/** Runs records through a cluster in which units come, go, freeze and crash, and gives the final results. */
+export async function runCluster(
+  analysis: Analysis,
+  batches: readonly RecordBatch[],
+  course: Course,
+): Promise<Outcome> {
+  const cluster = new SimulatedCluster(course.seed, course.faults)
+  const {random, time} = cluster
+  const deployment: Deployment = {
+    app: 'app',
+    topic: 'app',
+    parts: course.parts,
+    windowing: course.windowing,
+  }
+  const notes: string[] = []
+  const units: {process: SimulatedProcess; stop: AbortController; gone: boolean}[] = []
+  let finished: () => void
+  const over = new Promise<void>((resolve) => (finished = resolve))
+
+  function join(): void {
+    const process = cluster.process()
+    const stop = new AbortController()
+    const unit = {process, stop, gone: false}
+    const id = `unit-${units.push(unit)}`
+    void runWorker(process.engine, {
+      id,
+      weight: 1,
+      deployment,
+      analysis,
+      maxOctets: 0,
+      newDecoder,
+      encode: encodeResults,
+      pace,
+      stopping: stop.signal,
+      note: (what) => notes.push(`${id}: ${what}`),
+    }).then(() => {
+      if (!stop.signal.aborted) finished()
+    })
+  }
+
+  for (let i = 0; i < course.units; i++) join()
+
+  /** Everything that is to happen, each at some moment of the first minute. */
+  const events: [number, () => void][] = []
+  const when = (): number => random() * 60_000
+  const someUnit = (): (typeof units)[number] | undefined => {
+    const there = units.filter((unit) => !unit.gone)
+    return there[Math.floor(random() * there.length)]
+  }
+  for (let i = 0; i < course.joins; i++) events.push([when(), join])
+  for (let i = 0; i < course.crashes; i++) {
+    events.push([
+      when(),
+      () => {
+        const unit = someUnit()
+        if (unit === undefined) return
+        unit.gone = true
+        unit.process.crash()
+        // As whoever supervises them would.
+        join()
+      },
+    ])
+  }
+  for (let i = 0; i < course.freezes; i++) {
+    events.push([when(), () => someUnit()?.process.freeze(1000 + random() * 15_000)])
+  }
+  for (let i = 0; i < course.leaves; i++) {
+    events.push([
+      when(),
+      () => {
+        const unit = someUnit()
+        if (unit === undefined || units.filter(({gone}) => !gone).length < 2) return
+        unit.gone = true
+        unit.stop.abort()
+      },
+    ])
+  }
+  for (const [at, happen] of events) void time.sleep(at).then(happen)
+
+  const publishing = (async () => {
+    const senders: Publisher[] = Array.from({length: course.publishers}, (_, i) =>
+      createPublisher(cluster.process().engine, {
+        topic: deployment.topic,
+        parts: deployment.parts,
+        key: analysis.routingKey,
+        needs: [analysis.needs],
+        seed: 1,
+        id: String(i + 1).padStart(16, '0'),
+        newEncoder,
+        ledger: new StageLedger('publish', 'records'),
+        patienceMs: 60_000,
+      }),
+    )
+    await Promise.all(senders.map((sender) => sender.punctuate()))
+    for (const batch of batches) {
+      // Records of a batch may take different ways in.
+      const ways = senders.map((): number[] => [])
+      for (let i = 0; i < batch.count; i++) ways[Math.floor(random() * ways.length)].push(i)
+      for (const [i, sender] of senders.entries()) {
+        if (ways[i].length > 0) await sender.publish([keepRecords(batch, ways[i])])
+      }
+      if (random() < 0.3) await senders[Math.floor(random() * senders.length)].punctuate()
+      await time.sleep(random() * 4000)
+    }
+    await time.sleep(Math.max(0, 60_000 - time.now()))
+    await Promise.all(senders.map((sender) => sender.end()))
+  })()
+  publishing.catch(() => {})
+  await time.run(Promise.all([over, publishing]))
+
+  const engine = createEmbeddedEngine(cluster.store, time)
+  const results = new Map<string, string>()
+  for (const key of await engine.keys(bucketOf.final('app'))) {
+    if (key === 'end' || key.includes('~')) continue
+    const stored = await engine.get(bucketOf.final('app'), key)
+    const value = await getLarge(engine, bucketOf.final('app'), stored!.value)
+    results.set(key, Buffer.from(value!).toString('hex'))
+  }
+  let [analysed, lost, late] = [0, 0, 0]
+  for (const key of await engine.keys(bucketOf.progress)) {
+    const stored = await engine.get(bucketOf.progress, key)
+    const {counters} = JSON.parse(Buffer.from(stored!.value).toString()) as {
+      counters: {analysed: number; lost: number; late: number}
+    }
+    analysed += counters.analysed
+    lost += counters.lost
+    late += counters.late
+  }
+  return {results, analysed, lost, late, notes, virtualMs: time.now()}
+}
