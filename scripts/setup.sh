@@ -27,6 +27,7 @@ g++ g++
 make make
 '
 test_needs='
+busybox busybox-static
 bzip2 bzip2
 clang++-14 clang-14
 /usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a libclang-rt-14-dev
@@ -38,14 +39,19 @@ ip iproute2
 ipfixDump libfixbuf-tools
 lz4 lz4
 mandoc mandoc
+modprobe kmod
 nfacctd pmacct
 nfdump nfdump
 openssl openssl
+ping iputils-ping
 python3 python3
+qemu-system-x86_64 qemu-system-x86
 softflowd softflowd
+sparse sparse
 systemd-analyze systemd
 tcpdump tcpdump
 tshark tshark
+xz xz-utils
 zsh zsh
 zstd zstd
 '

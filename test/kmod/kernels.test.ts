@@ -1,0 +1,288 @@
+import type {ExecutionContext} from 'ava'
+import {readFileSync} from 'node:fs'
+import {join} from 'node:path'
+import {needing} from '../support/needing.js'
+import {
+  difference,
+  kernelAbsence,
+  readRows,
+  readUsers,
+  resultsOf,
+  runKernel,
+  type KernelRun,
+  type Sums,
+} from './machine.js'
+import {expectedSums, packetsOf, type Ownership} from './witness.js'
+
+/** How much of each kind of traffic. DARTA_KMOD_PACKETS and the like ask for more. */
+const amounts = (
+  [
+    ['packets', {'6.1': '1000000', '6.12': '100000'}],
+    ['processes', {'6.1': '1000', '6.12': '200'}],
+    ['messages', {'6.1': '20000', '6.12': '20000'}],
+    ['rounds', {'6.1': '4', '6.12': '4'}],
+    ['minutes', {'6.1': '10', '6.12': '10'}],
+  ] as const
+).map(([name, usual]) => [name, process.env[`DARTA_KMOD_${name.toUpperCase()}`], usual] as const)
+
+for (const flavour of ['6.1', '6.12'] as const) {
+  const kernelTest = needing(kernelAbsence(flavour))
+  const folder = resultsOf('cases', flavour)
+  let run: Promise<KernelRun> | undefined
+  const machine = async (t: ExecutionContext): Promise<KernelRun> => {
+    t.timeout(25 * 60_000)
+    run ??= runKernel(
+      'cases',
+      flavour,
+      ...amounts.flatMap(([name, asked, usual]) => [`--${name}`, asked ?? usual[flavour]]),
+    )
+    return run
+  }
+  /** Tests of a run that came to its end. */
+  const onKernel = (title: string, body: (t: ExecutionContext) => void): void =>
+    kernelTest(`Linux ${flavour}: ${title}`, async (t) => {
+      const {status, said, console} = await machine(t)
+      if (status === 0) body(t)
+      else
+        t.fail(
+          `the run ended with ${String(status)}\n${said.slice(-2000)}\n${console.slice(-2000)}`,
+        )
+    })
+  const file = (name: string): string => readFileSync(join(folder, name), 'utf8')
+  const users = (name: string, protocol?: string): Map<string, Sums> =>
+    readUsers(folder, name, protocol)
+
+  kernelTest(`Linux ${flavour}: the kernel warns of nothing`, async (t) => {
+    t.deepEqual((await machine(t)).warnings, [])
+  })
+
+  onKernel('compiler and sparse find nothing', (t) => {
+    t.notRegex(file('build.said'), /warning:|error:/)
+  })
+
+  onKernel('the witness lost no packet', (t) => {
+    for (const name of ['lo.said', 'v0.said']) {
+      t.regex(file(name), /^0 packets dropped by kernel$/m)
+      t.notRegex(file(name), /^0 packets captured$/m)
+    }
+  })
+
+  onKernel('every user has exactly the packets and octets that tcpdump saw of his ports', (t) => {
+    const lines = file('owners')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+    const owners = lines.filter((line) => 'host' in line) as unknown as Ownership[]
+    const packets = [...packetsOf(join(folder, 'lo.pcap')), ...packetsOf(join(folder, 'v0.pcap'))]
+    t.true(packets.length > 1500, `${packets.length} packets`)
+    for (const [host, before, after] of [
+      ['home', 'before', 'after'],
+      ['box', 'before.box', 'after.box'],
+    ] as const) {
+      const expected = expectedSums(host, packets, owners)
+      if (host === 'home') {
+        // A raw socket sent a segment in the name of a port that had been another user's. What came of it is whose
+        // sent it: an acknowledgement (52 octets) and the reset that answers it.
+        const [{uid, stray}] = lines.filter((line) => 'stray' in line) as {
+          uid: string
+          stray: number
+        }[]
+        const owner = expected.get(
+          owners.find((o) => o.port === stray && o.protocol === 6)!.uids[0],
+        )!
+        owner.in = [owner.in[0] - 1, owner.in[1] - 52]
+        owner.out = [owner.out[0] - 2, owner.out[1] - 80]
+        expected.set(uid, {in: [1, 52], out: [2, 80]})
+      }
+      const counted = difference(users(before), users(after))
+      for (const name of ['kernel', 'none', 'copies', 'closing', 'forwarded']) counted.delete(name)
+      for (const group of [...expected.keys()].filter((name) => name.includes('+'))) {
+        const sum: Sums = {in: [0, 0], out: [0, 0]}
+        for (const uid of group.split('+')) {
+          for (const way of ['in', 'out'] as const) {
+            for (const i of [0, 1]) sum[way][i] += counted.get(uid)?.[way][i] ?? 0
+          }
+          counted.delete(uid)
+        }
+        counted.set(group, sum)
+      }
+      t.true(expected.size > (host === 'home' ? 50 : 3), `${expected.size} users at ${host}`)
+      t.deepEqual(sorted(counted), sorted(expected), host)
+    }
+  })
+
+  onKernel(
+    'what is read before accept() is the listener’s, what comes after it the acceptor’s',
+    (t) => {
+      const change = difference(users('before'), users('after'))
+      // Twice 10,000 octets of payload before it, twice 5,000 sent after it.
+      const listener = change.get('2031')!
+      const acceptor = change.get('2032')!
+      t.true(listener.in[1] > 20_000 && listener.out[1] < 2000)
+      t.true(acceptor.out[1] > 10_000 && acceptor.in[1] < 2000)
+      // Root only listened: SYN and the third segment of each handshake, and its answer to the SYN.
+      const root = change.get('0')!
+      t.deepEqual([root.in[0], root.out[0]], [4, 2])
+    },
+  )
+
+  onKernel('multicast is counted once for each user, and the copies are named', (t) => {
+    const change = difference(users('before'), users('after'))
+    const each: Sums = {in: [60, 60 * 228 + 30 * 20], out: [0, 0]}
+    for (const uid of ['2071', '2072', '2073']) t.deepEqual(change.get(uid), each)
+    const copies = change.get('copies')!
+    t.true(copies.in[0] >= 120)
+    t.deepEqual(copies.out, [0, 0])
+  })
+
+  onKernel('refused packets are nobody’s and their answers the kernel’s', (t) => {
+    const tcp = difference(users('before', 'tcp'), users('after', 'tcp'))
+    t.deepEqual(tcp.get('none'), {in: [2, 60 + 80], out: [0, 0]})
+    t.deepEqual(tcp.get('kernel'), {in: [0, 0], out: [2, 40 + 60]})
+    const udp = difference(users('before', 'udp'), users('after', 'udp'))
+    t.deepEqual(udp.get('none'), {in: [10, 5 * 128 + 5 * 148], out: [0, 0]})
+  })
+
+  onKernel('forwarded packets are charged to nobody', (t) => {
+    const before = readRows(join(folder, 'forward.before'))
+    const after = readRows(join(folder, 'forward.after'))
+    const of = (rows: typeof before): number[] => {
+      const row = rows.find(({uid}) => uid === 'forwarded')!
+      return [Number(row.icmp_in_packets), Number(row.icmp_in_octets), Number(row.icmp_out_octets)]
+    }
+    const change = of(after).map((n, i) => n - of(before)[i])
+    // 20 requests and answers of 1000 octets, with their headers.
+    t.deepEqual(change, [40, 40 * 1028, 40 * 1028])
+    t.deepEqual(
+      after.filter(({uid}) => uid !== 'forwarded'),
+      before.filter(({uid}) => uid !== 'forwarded'),
+    )
+    const far = readRows(join(folder, 'forward.far')).find(({uid}) => uid === 'kernel')!
+    t.is(far.icmp_out_octets, String(20 * 1028))
+  })
+
+  onKernel('offloaded packets are counted as segments, and interfaces agree on buffers', (t) => {
+    const change = difference(users('segments.before'), users('segments.after'))
+    // 9,500 octets in segments of 1,000.
+    t.deepEqual(change.get('7002')!.out, [10, 9500 + 10 * 28])
+    t.deepEqual(change.get('7001')!.in, [10, 9500 + 10 * 28])
+    for (const [client, server, box] of [
+      ['7003', '7004', 'segments.after'],
+      ['7005', '7006', 'segments.after.box'],
+    ]) {
+      const sent = change.get(client)!
+      const received = users(box).get(server)!
+      t.deepEqual(sent.out, received.in)
+      t.deepEqual(sent.in, received.out)
+      t.true(sent.out[1] > 1_000_000)
+    }
+    const devices = file('segments.dev')
+    for (const name of ['lo', 'v0']) {
+      const row = readRows(join(folder, 'segments.after.interfaces')).filter((r) => r.name === name)
+      const sum = (column: string): number => row.reduce((n, r) => n + Number(r[column]), 0)
+      const words = new RegExp(`${name}:\\s*(.*)`).exec(devices)![1].split(/\s+/).map(Number)
+      if (name !== 'lo') continue
+      t.deepEqual(
+        [sum('in_buffers'), sum('in_buffer_octets'), sum('out_buffers'), sum('out_buffer_octets')],
+        [words[1], words[0], words[9], words[8]],
+      )
+    }
+  })
+
+  onKernel('of a tunnel the user pays for what he sent and the kernel for what carries it', (t) => {
+    const change = difference(users('tunnel.before'), users('tunnel.after'))
+    t.deepEqual(change.get('2300'), {in: [10, 5280], out: [10, 5280]})
+    const udp = difference(users('tunnel.before', 'udp'), users('tunnel.after', 'udp'))
+    // Headers of Ethernet, VXLAN, UDP and IPv4 around each.
+    t.true(udp.get('kernel')!.out[1] >= 10 * (528 + 14 + 8 + 8 + 20))
+    t.deepEqual([...udp.keys()], ['kernel'])
+  })
+
+  onKernel('a user sees his own row and nothing else', (t) => {
+    const rows = readRows(join(folder, 'own.users4'))
+    t.deepEqual(
+      rows.map(({uid}) => uid),
+      ['2001'],
+    )
+    t.deepEqual(readRows(join(folder, 'own.interfaces')), [])
+  })
+
+  onKernel('users and remainders are what the interfaces counted, after very many packets', (t) => {
+    const {packets, difference: off} = JSON.parse(file('million')) as {
+      packets: number
+      difference: number[]
+    }
+    const asked = amounts.find(([name]) => name === 'packets')!
+    t.true(packets >= Number(asked[1] ?? asked[2][flavour]), `${packets} packets`)
+    t.deepEqual(off, [0, 0, 0, 0])
+  })
+
+  onKernel('processes that live for a moment are named with every octet', (t) => {
+    const flows = new Map(readRows(join(folder, 'brief.flows')).map((row) => [row.local_port, row]))
+    const lived = file('brief').trim().split('\n')
+    const asked = amounts.find(([name]) => name === 'processes')!
+    t.is(lived.length, Number(asked[1] ?? asked[2][flavour]))
+    const wrong = lived.filter((line) => {
+      const [port, uid, pid] = line.split(' ')
+      const flow = flows.get(port)
+      return !(
+        flow?.uid === uid &&
+        flow.tgid === pid &&
+        flow.comm === 'traffic' &&
+        flow.out_octets === '128'
+      )
+    })
+    t.deepEqual(wrong, [])
+  })
+
+  onKernel('limits are kept, and what is beyond them is counted', (t) => {
+    t.notRegex(file('said'), /^took /m)
+    const overflow = users('overflow').get('overflow')!
+    // Three requests of 84 octets and their answers, of a user for whom there was no room.
+    t.deepEqual(overflow, {in: [3, 252], out: [3, 252]})
+    t.regex(file('overflow.stats'), /^users_full 6$/m)
+  })
+
+  onKernel('without flows packets of a closed connection are a named remainder', (t) => {
+    const change = difference(users('timewait.before', 'tcp'), users('timewait.after', 'tcp'))
+    // The segment, the acknowledgement that TIME_WAIT answers with, the reset that answers that.
+    t.deepEqual(change.get('closing'), {in: [2, 80], out: [1, 52]})
+    t.deepEqual(change.get('none'), {in: [1, 52], out: [0, 0]})
+    t.deepEqual(change.get('kernel'), {in: [0, 0], out: [1, 40]})
+  })
+
+  onKernel('no malformed netlink message does harm', (t) => {
+    const {messages, refused, taken} = JSON.parse(file('fuzz')) as Record<string, number>
+    t.is(messages, refused + taken)
+    t.true(refused > messages / 2)
+  })
+}
+
+/** Guest instructions that the module may add to a datagram over loopback, sent and received. */
+const MOST = {users: 900, flows: 1300}
+
+needing(kernelAbsence('6.1'))('a packet costs no more instructions than it did', async (t) => {
+  t.timeout(25 * 60_000)
+  const {status, said, overhead, version} = await runKernel('overhead', '6.1')
+  t.is(status, 0, said)
+  const {none, users, flows} = overhead!
+  t.log(`${version}: ${none} without, +${users - none} users, +${flows - none} with flows`)
+  t.true(users - none > 0)
+  t.true(users - none <= MOST.users, `users only: ${users - none}`)
+  t.true(flows - none <= MOST.flows, `with flows: ${flows - none}`)
+})
+
+/** One line a user, which a difference can be read in. */
+function sorted(sums: Map<string, Sums>): string[] {
+  return [...sums]
+    .map(
+      ([
+        uid,
+        {
+          in: [a, b],
+          out: [c, d],
+        },
+      ]) => `${uid}: in ${a}/${b} out ${c}/${d}`,
+    )
+    .sort()
+}
