@@ -12,6 +12,7 @@ NAPI_MODULE_INIT() {
   darta::register_filter(env, exports);
   darta::register_share(env, exports);
   darta::register_turns(env, exports);
+  darta::register_capacity(env, exports);
   darta::register_send(env, exports);
   darta::register_receive(env, exports);
   return exports;

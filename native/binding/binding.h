@@ -13,6 +13,7 @@ void register_select(napi_env env, napi_value exports);
 void register_filter(napi_env env, napi_value exports);
 void register_share(napi_env env, napi_value exports);
 void register_turns(napi_env env, napi_value exports);
+void register_capacity(napi_env env, napi_value exports);
 void register_send(napi_env env, napi_value exports);
 void register_receive(napi_env env, napi_value exports);
 }  // namespace darta

@@ -4,8 +4,10 @@ import {spawnSync} from 'node:child_process'
 import {readdirSync, readFileSync} from 'node:fs'
 import {DartaCommand} from '../cli/base-command.js'
 import {textTable} from '../cli/text-table.js'
+import {parsePositive} from '../cli/values.js'
 import {nativeAbsence} from '../io/native.js'
 import {DartaError} from '../record/errors.js'
+import {capacityText, planCapacity, usableCores} from './doctor/capacity.js'
 import type {Finding} from './doctor/finding.js'
 import {examineHost} from './doctor/host.js'
 import {examineInterface, isUp} from './doctor/interface.js'
@@ -20,6 +22,7 @@ export default class Doctor extends DartaCommand {
     '<%= config.bin %> doctor',
     '<%= config.bin %> doctor eth0 eth1',
     '<%= config.bin %> doctor --all -o ndjson',
+    '<%= config.bin %> doctor --capacity eth0 --offered 5M',
   ]
   static override strict = false
   static override args = {
@@ -30,6 +33,40 @@ export default class Doctor extends DartaCommand {
   }
   static override flags = {
     all: Flags.boolean({summary: 'Show what is in order, too.'}),
+    capacity: Flags.boolean({
+      summary:
+        'Measure what packets cost this machine, and tell what it and nodes like it can capture, of an interface if one is named.',
+    }),
+    offered: Flags.custom<number>({parse: async (input) => parsePositive(input)})({
+      helpValue: 'RATE',
+      dependsOn: ['capacity'],
+      summary: 'Packets a second on the link, like 5M: how many nodes it takes.',
+    }),
+    nodes: Flags.integer({
+      min: 1,
+      max: 64,
+      helpValue: 'N',
+      dependsOn: ['capacity'],
+      summary: 'Tell of up to N nodes, 4 unless said otherwise.',
+    }),
+    times: Flags.integer({
+      min: 1,
+      helpValue: 'K',
+      dependsOn: ['capacity'],
+      summary:
+        'Find the load at which N nodes capture K times what one machine does; 10 unless said otherwise.',
+    }),
+    cores: Flags.option({options: ['1', '2'] as const})({
+      helpValue: '1|2',
+      dependsOn: ['capacity'],
+      summary:
+        'Processors of a node that capture: one for kernel and process, or one for each; as many as here unless said otherwise.',
+    }),
+    'application-cost': Flags.custom<number>({parse: async (input) => parsePositive(input)})({
+      helpValue: 'NS',
+      dependsOn: ['capacity'],
+      summary: 'Nanoseconds a packet of another application, which one machine is thought to run.',
+    }),
     output: Flags.option({options: ['text', 'ndjson'] as const, char: 'o'})({
       helpValue: 'text|ndjson',
       default: 'text',
@@ -40,6 +77,10 @@ export default class Doctor extends DartaCommand {
   protected async execute(): Promise<void> {
     const {flags, raw} = await this.parse(Doctor)
     const named = this.operands(raw)
+    if (flags.capacity) {
+      this.#plan(named, flags)
+      return
+    }
     const interfaces = named.length > 0 ? named : interfaceNames()
     const findings = [
       ...examineHost(readText, nativeAbsence()),
@@ -58,6 +99,37 @@ export default class Doctor extends DartaCommand {
         `${bad === 1 ? 'one finding falsifies or forbids' : `${bad} findings falsify or forbid`} measurement`,
       )
     }
+  }
+
+  #plan(
+    named: readonly string[],
+    flags: {
+      readonly offered?: number
+      readonly nodes?: number
+      readonly times?: number
+      readonly cores?: '1' | '2'
+      readonly 'application-cost'?: number
+      readonly output: string
+    },
+  ): void {
+    if (named.length > 1) {
+      throw new DartaError(
+        'DARTA_USAGE',
+        '--capacity takes one interface, whose traffic it looks at',
+      )
+    }
+    const answer = planCapacity(
+      {
+        interface: named[0],
+        offered: flags.offered,
+        nodes: flags.nodes ?? 4,
+        times: flags.times ?? 10,
+        cores: flags.cores === undefined ? usableCores() : flags.cores === '1' ? 1 : 2,
+        applicationNs: flags['application-cost'],
+      },
+      readText,
+    )
+    this.print(flags.output === 'ndjson' ? `${JSON.stringify(answer)}\n` : capacityText(answer))
   }
 }
 

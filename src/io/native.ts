@@ -103,9 +103,37 @@ export interface NativeAddon {
     program: Uint8Array,
     valueOctets: number,
   ): TurnsHandle | [call: string, errno: number, log: string]
+  /** Nanoseconds of processor time a packet, or what failed; native/meter/capacity.h says of what. Takes a second or more. */
+  measureCapacity(
+    meter: NativeMeterOptions,
+    options: NativeCapacityOptions,
+  ): NativeCapacity | [call: string, errno: number]
   turnsDescriptor(turns: TurnsHandle): number
   /** A copy of the map's value, and what fills its last page. */
   turnsRead(turns: TurnsHandle): Uint8Array
+}
+
+export interface NativeCapacityOptions {
+  readonly frameOctets: number
+  readonly flows: number
+  readonly batch: number
+  readonly rounds: number
+  /** struct sock_filter after struct sock_filter */
+  readonly reject: Uint8Array
+  readonly accept: Uint8Array
+  readonly whole: Uint8Array
+  /** Descriptor of an eBPF filter that rejects nearly all; 0: none. */
+  readonly turn: number
+}
+
+export interface NativeCapacity {
+  readonly send: number
+  readonly receive: number
+  readonly reject: number
+  readonly rejectTurn: number
+  readonly accept: number
+  readonly acceptWhole: number
+  readonly meter: number
 }
 
 declare const turnsHandle: unique symbol

@@ -4,12 +4,12 @@ import {
   clockSource,
   receiveBuffer,
   softirqDrops,
-} from '../../src/commands/doctor/host.js'
-import type {Finding} from '../../src/commands/doctor/finding.js'
-import {ringSize} from '../../src/commands/doctor/interface.js'
-import {bin, darta, start} from '../support/darta.js'
-import {cable, host, noNamespaces} from '../support/namespaces.js'
-import {needing, openToAll, tools} from '../support/needing.js'
+} from '../../../src/commands/doctor/host.js'
+import type {Finding} from '../../../src/commands/doctor/finding.js'
+import {ringSize} from '../../../src/commands/doctor/interface.js'
+import {bin, darta, start} from '../../support/darta.js'
+import {cable, host, noNamespaces} from '../../support/namespaces.js'
+import {needing, openToAll, tools} from '../../support/needing.js'
 
 function lines(stdout: Buffer): Finding[] {
   return stdout
