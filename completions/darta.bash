@@ -1,6 +1,7 @@
 # bash completion for darta. Written by scripts/docs.mjs from the definitions of the commands. Do not edit.
 _darta_takes_value() {
   case $1 in
+    aggregate) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range -A --keys -s --statistic -O --order -k --top --bin --distribution --sum --min --max --mean --distinct --approx-distinct --quantile --max-memory ' == *" $2 "* ]] ;;
     analyze) [[ ' -r --read --input-format -w --write -o --output -z --compress --window --slide --lateness --max-memory -f --filter -F --filter-file -t --time-range --units --by --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 -k --top -s --statistic ' == *" $2 "* ]] ;;
     capture) [[ ' -r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --share --by --share-seed --begin --stats-interval -u --user -g --group -w --write -o --output -z --compress --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --record-filter -F --filter-file --meter ' == *" $2 "* ]] ;;
     collect) [[ ' -r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --template-lifetime --max-sessions --max-new -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output -z --compress -c --count ' == *" $2 "* ]] ;;
@@ -41,8 +42,41 @@ _darta() {
     fi
   done
   case $command in
-    '') mapfile -t COMPREPLY < <(compgen -W 'analyze capture collect doctor filter ie info ipfix-export print route split help --help --version' -- "$current") ;;
-    help) mapfile -t COMPREPLY < <(compgen -W 'analyze capture collect doctor filter ie info ipfix-export print route split' -- "$current") ;;
+    '') mapfile -t COMPREPLY < <(compgen -W 'aggregate analyze capture collect doctor filter ie info ipfix-export print route split help --help --version' -- "$current") ;;
+    help) mapfile -t COMPREPLY < <(compgen -W 'aggregate analyze capture collect doctor filter ie info ipfix-export print route split' -- "$current") ;;
+    aggregate)
+      case $previous in
+        -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json ndjson' -- "$current"); return ;;
+        -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
+        -z|--compress) :; return ;;
+        -f|--filter) :; return ;;
+        -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -t|--time-range) :; return ;;
+        -A|--keys) :; return ;;
+        -s|--statistic) :; return ;;
+        -O|--order) :; return ;;
+        -k|--top) :; return ;;
+        --bin) :; return ;;
+        --distribution) mapfile -t COMPREPLY < <(compgen -W 'start end mid uniform proportional' -- "$current"); return ;;
+        --sum) :; return ;;
+        --min) :; return ;;
+        --max) :; return ;;
+        --mean) :; return ;;
+        --distinct) :; return ;;
+        --approx-distinct) :; return ;;
+        --quantile) :; return ;;
+        --max-memory) :; return ;;
+      esac
+      if [[ $current == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format -w --write -o --output --force -z --compress -f --filter -F --filter-file -t --time-range -a --aggregate -A --keys -s --statistic -O --order -k --top --bin --distribution --sum --min --max --mean --distinct --approx-distinct --quantile --max-memory -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        return
+      fi
+      case $position in
+        *) : ;;
+      esac
+      ;;
     analyze)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;

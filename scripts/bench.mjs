@@ -266,6 +266,41 @@ function allRows() {
     {nf: true},
   )
 
+  const expression = "'proto tcp and dst port 443 and net 10.0.0.0/8'"
+  row(
+    'filter',
+    'darta filter',
+    [],
+    '10m.ipfix',
+    `${darta} filter -r ${ten} -o null --count ${expression}`,
+    {
+      unit: 'records',
+      answer: (run) => ({
+        right: run.output.includes(String(truth('10m.ipfix.json').match_tcp_443_net10)),
+        text: '',
+      }),
+    },
+  )
+  row('filter', 'nfdump', ['nfdump'], '10m.ipfix', `nfdump -r ${ten1} -o null ${expression}`, {
+    nf: true,
+  })
+  row(
+    'groups',
+    'darta aggregate',
+    [],
+    '10m.ipfix',
+    `${darta} aggregate -r ${ten} -A srcip,dstip -O bytes -k 3 -o ndjson`,
+    {unit: 'records', answer: says(/198\.18\.1\.0/)},
+  )
+  row(
+    'groups',
+    'nfdump',
+    ['nfdump'],
+    '10m.ipfix',
+    `nfdump -r ${ten1} -A srcip,dstip -O bytes -n 3`,
+    {nf: true},
+  )
+
   const one = data('1m.ipfix')
   const one1 = data('1m.nf')
   for (const [group, format, peer] of [

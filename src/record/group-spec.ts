@@ -40,8 +40,11 @@ export interface MessageValue {
 
 /** One column of a group: an unsigned64. */
 export interface GroupColumn {
-  /** `min` and `max` of times are in milliseconds since 1970. */
-  readonly kind: 'sum' | 'min' | 'max'
+  /**
+   * `min` and `max` of times are in milliseconds since 1970; `count` is how many records have one of the elements, whatever
+   * its type.
+   */
+  readonly kind: 'sum' | 'min' | 'max' | 'count'
   /** What is read, the first that the Template has. */
   readonly elements: readonly InformationElement[]
   /**

@@ -2,10 +2,10 @@ import {DartaError} from './errors.js'
 import {MAX, MIN, padKey, SUM} from './group-kernel.js'
 import {makePrograms} from './group-program.js'
 import {makeRowReader, type RowReader, type RowSink} from './group-reader.js'
-import {createInterned, GroupRow, NO_VALUE} from './group-row.js'
+import {createInterned, GroupRow, NO_VALUE, type Interned} from './group-row.js'
 import {columnNumber, createSelection, type GroupOrder} from './group-selection.js'
 import {readSnapshot, writeSnapshot, type SnapshotShape} from './group-snapshot.js'
-import {makeShape, viewsOf} from './group-view.js'
+import {isAdded, makeShape, viewsOf} from './group-view.js'
 import {kernels} from './kernels.js'
 import type {RecordBatch} from './batch.js'
 import type {InformationElement} from './element.js'
@@ -20,6 +20,8 @@ export interface GroupTableOptions {
    * in `refused` and in the totals.
    */
   readonly onFull?: 'fail' | 'drop'
+  /** Shared by tables whose rows are given to each other. */
+  readonly interned?: Interned
 }
 
 /** What `select` finds in one pass over all groups. */
@@ -30,6 +32,13 @@ export interface GroupSelection {
   readonly totals: readonly bigint[]
   /** Groups, the rest included, what was refused not. */
   readonly groups: number
+}
+
+/** Rows of groups with keys of one shape. */
+export interface GroupBlock {
+  readonly shape: KeyShape
+  readonly rows: Uint8Array
+  readonly rowOctets: number
 }
 
 /**
@@ -53,6 +62,13 @@ export interface GroupTable {
    */
   snapshot(keep?: readonly GroupRow[]): Uint8Array
   select(orders: readonly {order: GroupOrder; count: number}[]): GroupSelection
+  /**
+   * The groups in blocks of rows of one shape (see group-kernel.ts), each good until the next is asked for; shapes in the order
+   * of their size, groups in the order in which they first came.
+   */
+  blocks(): Iterable<GroupBlock>
+  /** Adds rows of a shape, which another table that shares `interned` and has an equal spec has given. */
+  addRows(signature: string, rows: Uint8Array): void
   /** Visits every group; its row is good only during the visit. */
   eachRow(visit: (row: GroupRow) => void): void
   /** Additions that found no room. */
@@ -91,7 +107,10 @@ interface Shape {
 export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {}): GroupTable {
   const maxOctets = options.maxOctets ?? 0
   const width = spec.columns.length
-  const kinds = Uint8Array.from(spec.columns, ({kind}) => ({sum: SUM, min: MIN, max: MAX})[kind])
+  const kinds = Uint8Array.from(
+    spec.columns,
+    ({kind}) => ({sum: SUM, count: SUM, min: MIN, max: MAX})[kind],
+  )
   const kernel = kernels.groups(kinds, maxOctets, (Math.random() * 2 ** 32) >>> 0)
   const ranked = spec.key.find((part) => part.ranks !== undefined)
   if (ranked !== undefined) kernel.ranks(ranked.ranks!)
@@ -103,7 +122,7 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
   if (total !== undefined) kernel.addRows(total.id, emptyRow(kinds), 1)
   const byLayout = new Map<string, Plan | undefined>()
   const byTemplate = new Map<Template, Plan | undefined>()
-  const interned = createInterned()
+  const interned = options.interned ?? createInterned()
   const rest = {groups: 0, columns: emptyColumns()}
   const merged = {refused: 0, columns: emptyColumns()}
   let totalsLimited = 0
@@ -260,9 +279,9 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
   }
 
   function fold(into: bigint[], from: readonly bigint[]): void {
-    for (const [c, {kind}] of spec.columns.entries()) {
-      if (kind === 'sum') into[c] += from[c]
-      else if (kind === 'min' ? from[c] < into[c] : from[c] > into[c]) into[c] = from[c]
+    for (const [c, column] of spec.columns.entries()) {
+      if (isAdded(column)) into[c] += from[c]
+      else if (column.kind === 'min' ? from[c] < into[c] : from[c] > into[c]) into[c] = from[c]
     }
   }
 
@@ -348,8 +367,8 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
   /** What the totals have besides some rows and what was refused; minima and maxima may count twice. */
   function restColumns(totals: readonly bigint[], keep: readonly GroupRow[]): bigint[] {
     const refusedSums = refusedColumns()
-    return spec.columns.map(({kind}, c) =>
-      kind === 'sum'
+    return spec.columns.map((column, c) =>
+      isAdded(column)
         ? keep.reduce((sum, row) => sum - row.value(c), totals[c] - refusedSums[c])
         : totals[c],
     )
@@ -397,6 +416,23 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
     merge,
     snapshot,
     select,
+    *blocks() {
+      for (const {shape, id, rowOctets} of ordered()) {
+        const block = new Uint8Array(BLOCK_ROWS * rowOctets)
+        for (let from = 0, n = BLOCK_ROWS; n === BLOCK_ROWS; from += n) {
+          n = kernel.rows(id, from, block)
+          if (n > 0) yield {shape, rows: block.subarray(0, n * rowOctets), rowOctets}
+        }
+      }
+    },
+    addRows(signature, rows) {
+      const shape = openShape(signature === '' ? [] : signature.split(',').map(Number))
+      if (shape === undefined || rows.length % shape.rowOctets !== 0) {
+        throw new DartaError('DARTA_VALUE', 'rows are of keys of another kind')
+      }
+      kernel.addRows(shape.id, rows, rows.length / shape.rowOctets)
+      check()
+    },
     eachRow(visit) {
       for (const shape of ordered()) {
         eachBlock(shape, (octets, _, rows) => {

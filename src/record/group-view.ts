@@ -124,16 +124,23 @@ function bootField(template: Template): number {
 export function sourceOf(column: GroupColumn, reverse: boolean, template: Template): ColumnSource {
   const used = usedFields(column, template)
   const field =
-    reverse && (used.reverse >= 0 || column.kind === 'sum') ? used.reverse : used.forward
+    reverse && (used.reverse >= 0 || isAdded(column)) ? used.reverse : used.forward
   if (field < 0) {
-    const constant = {sum: column.absent ?? 0, min: -1, max: 0}[column.kind]
+    const constant = {sum: column.absent ?? 0, min: -1, max: 0, count: 0}[column.kind]
     return {scale: 'none', field, boot: -1, constant}
   }
+  if (column.kind === 'count') return {scale: 'none', field: -1, boot: -1, constant: 1}
   const scale = scaleOf(template.fields[field].element, column.kind)!
   return {scale, field, boot: bootField(template), constant: 0}
 }
 
+/** Whether a column adds up; what is not there in one direction then adds nothing. */
+export function isAdded({kind}: GroupColumn): boolean {
+  return kind === 'sum' || kind === 'count'
+}
+
 function scaleOf(element: InformationElement, kind: GroupColumn['kind']): Scale | undefined {
+  if (kind === 'count') return 'unsigned'
   if (isUnsigned(element)) {
     const ofIana = element.enterpriseNumber === 0 || element.enterpriseNumber === REVERSE_PEN
     if (kind === 'sum' || !ofIana) return 'unsigned'
