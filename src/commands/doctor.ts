@@ -10,6 +10,7 @@ import {DartaError} from '../record/errors.js'
 import {capacityText, planCapacity, usableCores} from './doctor/capacity.js'
 import type {Finding} from './doctor/finding.js'
 import {examineHost} from './doctor/host.js'
+import {examineKernel} from './doctor/kernel.js'
 import {examineInterface, isUp} from './doctor/interface.js'
 
 export default class Doctor extends DartaCommand {
@@ -84,6 +85,7 @@ export default class Doctor extends DartaCommand {
     const interfaces = named.length > 0 ? named : interfaceNames()
     const findings = [
       ...examineHost(readText, nativeAbsence()),
+      ...examineKernel(readText, timeSynchronized()),
       ...interfaces.flatMap((name) =>
         examineInterface(name, readText, ethtool('-k', name), ethtool('-g', name)),
       ),
@@ -163,6 +165,16 @@ function interfaceNames(): string[] {
   } catch {
     return []
   }
+}
+
+/** `yes` or `no`; undefined where systemd does not keep the time. */
+function timeSynchronized(): string | undefined {
+  const {status, stdout} = spawnSync('timedatectl', ['show', '-p', 'NTPSynchronized', '--value'], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+    timeout: 2000,
+  })
+  return status === 0 ? stdout.trim() : undefined
 }
 
 /** What ethtool prints; undefined if it is not there or fails. */

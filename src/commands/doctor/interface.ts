@@ -25,6 +25,8 @@ export function examineInterface(
   return [
     state(name, flags),
     ...offloads(name, features),
+    ...tagOffload(name, features),
+    ...queues(name, read),
     ...ringSize(name, rings),
     errors(name, read),
   ]
@@ -103,6 +105,43 @@ export function offloads(where: string, features: string | undefined): Finding[]
     )
   }
   return found
+}
+
+/** The kernel keeps tags that the card took off apart. capture puts them back, but behind its filters. */
+export function tagOffload(where: string, features: string | undefined): Finding[] {
+  const state = /^\s*rx-vlan-offload: (on|off)/m.exec(features ?? '')?.[1]
+  const subject = 'rxvlan'
+  if (state === undefined) return []
+  if (state === 'off') return [{where, subject, verdict: 'ok', words: 'off'}]
+  return [
+    {
+      where,
+      subject,
+      verdict: 'warn',
+      words:
+        'on: VLAN tags are taken off before filters look: -f with vlan finds none (shares and records are right)',
+      mend: `ethtool -K ${where} rxvlan off`,
+    },
+  ]
+}
+
+/** Several queues spread the load, but each has an order of its own. */
+export function queues(where: string, read: ReadText): Finding[] {
+  let count = 0
+  while (count < 1024 && read(`/sys/class/net/${where}/queues/rx-${count}/rps_cpus`) !== undefined)
+    count++
+  if (count === 0) return []
+  return [
+    {
+      where,
+      subject: 'queues',
+      verdict: 'ok',
+      words:
+        count === 1
+          ? 'one receive queue'
+          : `${count} receive queues: --threads can use them; for --by packets there has to be one (ethtool -L ${where} combined 1)`,
+    },
+  ]
 }
 
 /** The card's own ring: small ones overflow in a burst, before the kernel knows of the packets. */

@@ -5,8 +5,15 @@ import {
   receiveBuffer,
   softirqDrops,
 } from '../../../src/commands/doctor/host.js'
+import {
+  clockSynchronized,
+  countingFilter,
+  governor,
+  protocols,
+  softirqBudget,
+} from '../../../src/commands/doctor/kernel.js'
 import type {Finding} from '../../../src/commands/doctor/finding.js'
-import {ringSize} from '../../../src/commands/doctor/interface.js'
+import {queues, ringSize} from '../../../src/commands/doctor/interface.js'
 import {bin, darta, start} from '../../support/darta.js'
 import {cable, host, noNamespaces} from '../../support/namespaces.js'
 import {needing, openToAll, tools} from '../../support/needing.js'
@@ -101,3 +108,47 @@ test('what the kernel says is read as it means it', (t) => {
   t.is(ringSize('eth0', rings)[0].mend, 'ethtool -G eth0 rx 4096')
   t.deepEqual(ringSize('veth', undefined), [])
 })
+
+test('what the kernel offers and how it fares is read as it means it', (t) => {
+  const table = 'protocol  size sockets\nPACKET    1536      0\nUNIX      1024     59\n'
+  t.deepEqual(
+    protocols(table).map(({verdict, words}) => [verdict, words.includes('not there')]),
+    [
+      ['ok', false],
+      ['ok', true],
+    ],
+  )
+  t.is(protocols('protocol  size\nXDP 1\n')[0].mend, 'modprobe af_packet')
+  t.is(protocols(undefined)[0].verdict, 'unknown')
+  t.regex(countingFilter('5.10.0-28-amd64').words, /Linux 5\.10 has none/)
+  t.regex(countingFilter('6.1.0').words, /has them/)
+  t.is(countingFilter(undefined).verdict, 'unknown')
+  t.is(softirqBudget('00001000 00000000 00000200\n00001000 00000000 00000001').verdict, 'warn')
+  t.is(softirqBudget('7fffffff 00000000 00000200').verdict, 'ok')
+  t.is(governor('powersave')[0].verdict, 'warn')
+  t.is(governor('performance')[0].verdict, 'ok')
+  t.deepEqual(governor(undefined), [])
+  t.is(clockSynchronized('no').mend, 'timedatectl set-ntp true')
+  t.is(clockSynchronized('yes').verdict, 'ok')
+  t.is(clockSynchronized(undefined).verdict, 'unknown')
+  const two = (path: string): string | undefined => (/rx-[01]\//.test(path) ? '0' : undefined)
+  t.regex(queues('eth0', two)[0].words, /^2 receive queues.*ethtool -L eth0 combined 1/)
+})
+
+needing(noNamespaces, tools('ethtool'))(
+  'tags that are kept apart from frames are found, and the mend mends it',
+  async (t) => {
+    const [one, other] = [host(t), host(t)]
+    cable(one, 'in0', other, 'out0')
+    one.run('ethtool', '-K', 'in0', 'gro', 'off', 'rxvlan', 'on')
+    const ask = async (): Promise<Finding | undefined> => {
+      const words = [...one.enter.slice(1), bin, 'doctor', 'in0', '--all', '-o', 'ndjson']
+      const {stdout} = await start(t, one.enter[0], words).ended
+      return lines(stdout).find(({subject}) => subject === 'rxvlan')
+    }
+    const found = await ask()
+    t.is(found?.verdict, 'warn')
+    one.run('sh', '-c', found?.mend ?? 'false')
+    t.is((await ask())?.verdict, 'ok')
+  },
+)
