@@ -15,7 +15,7 @@ import {
   type Measure,
 } from '../mediation/aggregation/measure.js'
 import {parseStatistic} from '../processing/analysis/statistic.js'
-import type {RecordBatch, RecordStream} from '../record/batch.js'
+import type {RecordStream} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
 import {columnOrder, type GroupOrder} from '../record/group-selection.js'
 import {flowKey, type FlowKey} from '../registry/flow-keys.js'

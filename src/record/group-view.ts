@@ -123,8 +123,7 @@ function bootField(template: Template): number {
 /** Where a column of one direction comes from. */
 export function sourceOf(column: GroupColumn, reverse: boolean, template: Template): ColumnSource {
   const used = usedFields(column, template)
-  const field =
-    reverse && (used.reverse >= 0 || isAdded(column)) ? used.reverse : used.forward
+  const field = reverse && (used.reverse >= 0 || isAdded(column)) ? used.reverse : used.forward
   if (field < 0) {
     const constant = {sum: column.absent ?? 0, min: -1, max: 0, count: 0}[column.kind]
     return {scale: 'none', field, boot: -1, constant}
