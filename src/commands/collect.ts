@@ -16,6 +16,7 @@ import {createTemplatePool} from '../ipfix/template-store.js'
 import {createCollector, type Collector} from '../mediation/collector.js'
 import {lossRecords, socketRecords, type Losses} from '../mediation/loss-records.js'
 import {createOrigin, type AppendTail} from '../mediation/origin.js'
+import {createSampling, type Sampling} from '../mediation/sampling.js'
 import type {RecordBatch, RecordStage, RecordStream} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
 import {readAllowList} from './collect/allow-list.js'
@@ -92,6 +93,12 @@ export default class Collect extends DartaCommand {
     'ignore-ports': Flags.boolean({
       summary:
         'Let Templates that come from one port of an address hold for what comes from its other ports, against RFC 7011.',
+    }),
+    sampling: Flags.custom<Sampling>({parse: async (input) => parseSampling(input)})({
+      helpValue: 'auto|none|N',
+      default: 'auto',
+      summary:
+        'Multiply counters by the rate of their sampler, where it is known, and mark it; not at all; or by N, whatever is known.',
     }),
     'max-sessions': count({
       helpValue: 'N',
@@ -218,6 +225,7 @@ export default class Collect extends DartaCommand {
       const sink = await this.#openSink(flags, last)
       const stages: RecordStage[] = [noteTime(clock)]
       if (!flags['no-origin']) stages.push(addOrigin)
+      if (flags.sampling !== 'none') stages.push(makeUpForSampling(flags.sampling))
       if (flags.count !== undefined) stages.push(limitRecords(flags.count))
       this.onHangUp(() => {
         this.#reload(allowed, collector)
@@ -334,6 +342,20 @@ function noteTime(clock: {exportTime: number}): RecordStage {
       }
       yield batches
     }
+  }
+}
+
+function parseSampling(input: string): Sampling {
+  if (input === 'auto' || input === 'none') return input
+  const n = parseCount(input)
+  if (n >= 1 && n < 2 ** 32) return n
+  throw new DartaError('DARTA_USAGE', `expected auto, none or a count, not '${input}'`)
+}
+
+function makeUpForSampling(how: Sampling): RecordStage {
+  return async function* (source: RecordStream) {
+    const sampling = createSampling(how)
+    for await (const batches of source) yield sampling.apply(batches)
   }
 }
 
