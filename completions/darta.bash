@@ -4,7 +4,7 @@ _darta_takes_value() {
     aggregate) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range -A --keys -s --statistic -O --order -k --top --bin --distribution --sum --min --max --mean --distinct --approx-distinct --quantile --max-memory ' == *" $2 "* ]] ;;
     analyze) [[ ' -r --read --input-format -w --write -o --output -z --compress --window --slide --lateness --max-memory -f --filter -F --filter-file -t --time-range --units --by --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 -k --top -s --statistic ' == *" $2 "* ]] ;;
     capture) [[ ' -r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --share --by --share-seed --begin --stats-interval -u --user -g --group -w --write -o --output -z --compress --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --record-filter -F --filter-file --meter ' == *" $2 "* ]] ;;
-    collect) [[ ' -r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --template-lifetime --max-sessions --max-new -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output -z --compress -c --count ' == *" $2 "* ]] ;;
+    collect) [[ ' -r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --template-lifetime --sampling --max-sessions --max-new -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output -z --compress -c --count ' == *" $2 "* ]] ;;
     doctor) [[ ' --offered --nodes --times --cores --application-cost -o --output ' == *" $2 "* ]] ;;
     filter) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range --fail -c --max-count --options ' == *" $2 "* ]] ;;
     ie) [[ ' --type --range --status -o --output ' == *" $2 "* ]] ;;
@@ -167,6 +167,7 @@ _darta() {
         --tls-peer) :; return ;;
         --decode-as) :; return ;;
         --template-lifetime) :; return ;;
+        --sampling) :; return ;;
         --max-sessions) :; return ;;
         --max-new) :; return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
@@ -181,7 +182,7 @@ _darta() {
         -c|--count) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --template-lifetime --ignore-ports --max-sessions --max-new --no-origin --no-losses -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output --force -z --compress -l --line-buffered -c --count -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --template-lifetime --ignore-ports --sampling --max-sessions --max-new --no-origin --no-losses -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output --force -z --compress -l --line-buffered -c --count -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
         return
       fi
       case $position in

@@ -125,6 +125,7 @@ complete -c darta -n '__fish_seen_subcommand_from collect' -l tls-peer -x -d 'Na
 complete -c darta -n '__fish_seen_subcommand_from collect' -l decode-as -x -d 'Take what is sent to or from this UDP port for netflow1, netflow5, netflow7, netflow9, ipfix or sflow'
 complete -c darta -n '__fish_seen_subcommand_from collect' -l template-lifetime -x -d 'Forget Templates that an Exporter has not sent again for so long over UDP'
 complete -c darta -n '__fish_seen_subcommand_from collect' -l ignore-ports -d 'Let Templates that come from one port of an address hold for what comes from its other ports, against RFC 7011'
+complete -c darta -n '__fish_seen_subcommand_from collect' -l sampling -x -d 'Multiply counters by the rate of their sampler, where it is known, and mark it'
 complete -c darta -n '__fish_seen_subcommand_from collect' -l max-sessions -x -d 'Exporters that are remembered at once, and connections'
 complete -c darta -n '__fish_seen_subcommand_from collect' -l max-new -x -d 'New Exporters in a second'
 complete -c darta -n '__fish_seen_subcommand_from collect' -l no-origin -d 'Do not put time of receipt, Exporter and what headers said into the records'

@@ -1,5 +1,5 @@
 // Feeds damaged input to everything that reads: the C++ meter under sanitizers (libFuzzer), the TypeScript meter, both
-// against each other (`equal`), the IPFIX decoder and the NDJSON reader. A campaign goes on where it stopped; each run can be repeated alone.
+// against each other (`equal`), the IPFIX decoder, the NDJSON reader and what collect takes (`collect-…`). A campaign goes on where it stopped; each run can be repeated alone.
 //
 //   npm run fuzz -- [--seconds 300] [--runs N] [--target NAME]… [--seed S] [--ci]
 //   npm run fuzz -- --target ipfix --seed 1 --only 12345       one run again
@@ -23,11 +23,15 @@ import {join} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {parseArgs} from 'node:util'
 import {Worker} from 'node:worker_threads'
+import {datagramNames} from './fuzz/datagrams.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const work = join(root, 'fuzz-work')
 const stateFile = join(work, 'state.json')
-const names = ['native', 'ipfix', 'ndjson', 'meter', 'equal']
+const names = [
+  ...['native', 'ipfix', 'ndjson', 'meter', 'equal'],
+  ...datagramNames.map((name) => `collect-${name}`),
+]
 /** Milliseconds of wall time after which one run counts as hanging. */
 const HANG_MS = 20000
 

@@ -4,6 +4,7 @@ import {existsSync, readFileSync, readdirSync} from 'node:fs'
 import {join} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {mutateCapture} from './capture.mjs'
+import {datagramTargets} from './datagrams.mjs'
 import {mutateIpfix, splitMessages} from './ipfix.mjs'
 import {loadComparison} from './meters.mjs'
 import {mutateNdjson} from './ndjson.mjs'
@@ -121,6 +122,8 @@ export function captureSeeds(most = 1 << 15) {
 }
 
 export const targets = {
+  ...datagramTargets,
+
   async ipfix() {
     const exports_ = '../shared/fixtures/exports'
     const streams = [

@@ -18,7 +18,7 @@ interface Totals {
   readonly octets: number
 }
 
-const env = {...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin`, TZ: 'UTC'}
+const env = {...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin`, TZ: 'UTC'}
 
 /** What a collector received of an exporter that ran to its end. */
 async function received(
