@@ -54,10 +54,9 @@ export function* itemsOf(comparison: Comparison, context: FilterContext): Iterab
   }
 }
 
-/** A fault of one item; of an entry of a file its text is told, since the caret is under the file's name. */
+/** A fault of one item, told with its text: of an entry of a file the caret is under the file's name. */
 export function itemError(item: Item, what: string): Error {
-  const entry = item.token.text.startsWith('@') ? `'${item.text}' ` : ''
-  return syntaxError(item.token, `${entry}${what}`)
+  return syntaxError(item.token, `'${item.text}' ${what}`)
 }
 
 function onlyFor(comparison: Comparison, what: string, operators: readonly Operator[]): void {
