@@ -1,6 +1,7 @@
 // Runs darta and its peers in turns on the same inputs and prints one table.
 //
 //   npm run bench -- [--dir bench-data] [--rows REGEX] [--runs 5] [--scale 1] [--json FILE] [--list]
+//   npm run bench -- dicap     packets captured by several nodes, see bench-dicap.mjs
 //
 // Figures are CPU seconds, user + sys of all processes of a command, the median of the runs; a ratio is the median
 // of the ratios to darta in the same round, so that a slow spell of the machine meets both. A row whose answer is not
@@ -24,8 +25,11 @@ import {parseArgs} from 'node:util'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const tools = join(root, '../shared/bench')
 const darta = join(root, 'bin/darta')
-const {values: options} = parseArgs({
+const {values: options, positionals} = parseArgs({
+  allowPositionals: true,
   options: {
+    rates: {type: 'string', default: '100000,250000,500000,max'},
+    seconds: {type: 'string', default: '2'},
     dir: {type: 'string', default: join(root, 'bench-data')},
     rows: {type: 'string', default: ''},
     runs: {type: 'string', default: '5'},
@@ -39,6 +43,13 @@ const out = join(dir, 'out')
 const runs = Number(options.runs)
 const scale = Number(options.scale)
 const wanted = new RegExp(options.rows)
+
+if (positionals[0] === 'dicap') {
+  const {run} = await import('./bench-dicap.mjs')
+  const rates = options.rates.split(',')
+  await run({dir, rates, seconds: Number(options.seconds), json: options.json})
+  process.exit()
+}
 
 function fail(message) {
   console.error(`bench: ${message}`)
