@@ -288,6 +288,7 @@ complete -c darta -n __fish_use_subcommand -a split -d 'Divide a capture or a st
 complete -c darta -n '__fish_seen_subcommand_from split' -s r -l read -r -F -d 'Read FILE, the files below it if it is a directory, or standard input for -, the default'
 complete -c darta -n '__fish_seen_subcommand_from split' -l parts -x -d 'Divide into N equal parts'
 complete -c darta -n '__fish_seen_subcommand_from split' -l weights -x -d 'Divide into parts as large as these whole numbers say'
+complete -c darta -n '__fish_seen_subcommand_from split' -l match -x -d 'A part for what this filter lets pass, and no --match before it did'
 complete -c darta -n '__fish_seen_subcommand_from split' -l by -x -d 'What decides the part: flow, hosts, src, dst, ports, or packets for each in its turn'
 complete -c darta -n '__fish_seen_subcommand_from split' -l share-seed -x -d 'Of the hash'
 complete -c darta -n '__fish_seen_subcommand_from split' -s w -l write -x -d 'Write files named so'

@@ -23,6 +23,7 @@ import {selectRecords, selectStage} from './filter/read-filter.js'
 import {divideRecords} from './split/divide-records.js'
 import {fileDestination} from './split/file-destination.js'
 import {joinOutputs} from './split/join-outputs.js'
+import {matchDivider} from './split/match-divider.js'
 import {socketDestination} from './split/socket-destination.js'
 
 export default class Split extends DartaCommand {
@@ -54,6 +55,14 @@ export default class Split extends DartaCommand {
     weights: Flags.string({
       helpValue: 'W,W,…',
       summary: 'Divide into parts as large as these whole numbers say.',
+    }),
+    match: Flags.string({
+      multiple: true,
+      multipleNonGreedy: true,
+      helpValue: 'EXPR',
+      exclusive: ['parts', 'weights'],
+      summary:
+        'A part for what this filter lets pass, and no --match before it did; may be repeated. One more part has the rest.',
     }),
     by: Flags.string({
       helpValue: 'SELECTOR',
@@ -163,13 +172,13 @@ export default class Split extends DartaCommand {
       return
     }
     const {weights, numbered} = weightsOf(flags)
-    const divider = createDivider(weights, selector, seed)
     const rotation: Rotation = {
       periodMs: flags.rotate,
       octets: flags['rotate-size'],
       files: flags['rotate-files'],
     }
-    checkDestinations(flags, numbered ? divider.parts : 0, rotation)
+    checkDestinations(flags, numbered ? weights.length : 0, rotation)
+    const hashed = createDivider(weights, selector, seed)
     const names = await inputNames(flags.read)
     const first = await openInput(names[0], this)
     const kind = first.head.length === 0 ? undefined : await detectFormat(first.head)
@@ -183,6 +192,7 @@ export default class Split extends DartaCommand {
     const records =
       unit === 'records' ? await openRecords(this, {read: flags.read, first}) : undefined
     const source = records && select ? selectStage(select)(records, this) : records
+    const divider = flags.match === undefined ? hashed : matchDivider(flags.match, unit)
     const account = this.ledger.stage('split', unit)
     const children: ChildDestination[] = []
     const openChild = (place: Place): Promise<ChildDestination> => {
@@ -248,6 +258,7 @@ export default class Split extends DartaCommand {
 interface WhereFlags {
   readonly parts?: number
   readonly weights?: string
+  readonly match?: string[]
   readonly write?: string
   readonly exec?: string
   readonly to?: string[]
@@ -258,7 +269,8 @@ interface WhereFlags {
 
 /** Sizes of the parts; `numbered`: there may be several, so that they have numbers. */
 function weightsOf(flags: WhereFlags): {weights: number[]; numbered: boolean} {
-  const {parts, weights, to} = flags
+  const {parts, weights, to, match} = flags
+  if (match !== undefined) return {weights: [...match, 'rest'].map(() => 1), numbered: true}
   if (weights !== undefined) return {weights: weights.split(',').map(Number), numbered: true}
   if (parts !== undefined) return {weights: Array<number>(parts).fill(1), numbered: true}
   if (to !== undefined) return {weights: to.map(() => 1), numbered: true}
@@ -267,7 +279,7 @@ function weightsOf(flags: WhereFlags): {weights: number[]; numbered: boolean} {
   }
   throw new DartaError(
     'DARTA_USAGE',
-    'give --parts N or --weights W,W,…, or -G or -C for parts by time or size',
+    'give --parts N, --weights W,W,… or --match EXPR, or -G or -C for parts by time or size',
   )
 }
 

@@ -117,7 +117,9 @@ export async function captureDivision(
     linkType ??= given.linkType
     clock.ms = Math.max(clock.ms, given.time.ms)
     for (const start of cutting.at(given.time.ms)) for (const lane of lanes) begin(lane, start)
-    const lane = lanes[divider.frame(given.octets.subarray(given.start, given.end), given.linkType)]
+    const {linkType: type, originalLength} = given
+    const captured = given.octets.subarray(given.start, given.end)
+    const lane = lanes[divider.frame(captured, type, originalLength)]
     if (given.linkType !== linkType) {
       account.lose('link-type-differs', 1, given.offset)
       return

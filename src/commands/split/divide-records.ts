@@ -108,7 +108,9 @@ export async function divideRecords(
     const few = Math.max(1, Math.floor((batch.count * mostHeld) / size))
     for (let from = 0; from < batch.count; from += few) {
       if (rotation.octets !== undefined) await cutBySize(rotation.octets)
-      deal(batch, from, Math.min(from + few, batch.count))
+      const to = Math.min(from + few, batch.count)
+      if (divider.deal === undefined) deal(batch, from, to)
+      else takeDealt(divider.deal(some(batch, from, to)))
     }
   }
 
@@ -116,6 +118,13 @@ export async function divideRecords(
     for (const lane of lanes) {
       await move(lane)
       if (lane.octets >= octets) await begin(lane, lane.startMs)
+    }
+  }
+
+  function takeDealt(dealt: readonly (readonly RecordBatch[])[]): void {
+    for (const [part, batches] of dealt.entries()) {
+      lanes[part].batches.push(...batches)
+      lanes[part].count += batches.reduce((sum, {count}) => sum + count, 0)
     }
   }
 
@@ -164,4 +173,13 @@ export async function divideRecords(
     await Promise.all(lanes.map(async ({destination}) => destination?.abort()))
     throw error
   }
+}
+
+/** Records `from` up to but not including `to`. */
+function some(batch: RecordBatch, from: number, to: number): RecordBatch {
+  if (from === 0 && to === batch.count) return batch
+  return keepRecords(
+    batch,
+    Array.from({length: to - from}, (_, i) => from + i),
+  )
 }
