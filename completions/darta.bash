@@ -9,7 +9,7 @@ _darta_takes_value() {
     filter) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range --fail -c --max-count --options ' == *" $2 "* ]] ;;
     ie) [[ ' --type --range --status -o --output ' == *" $2 "* ]] ;;
     info) [[ ' -r --read --input-format -f --filter -F --filter-file -o --output ' == *" $2 "* ]] ;;
-    ipfix-export) [[ ' -r --read --input-format --rate --replay --max-message --template-refresh --reconnect --linger --stall --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer ' == *" $2 "* ]] ;;
+    ipfix-export) [[ ' -r --read --input-format --rate --replay --as --max-message --template-refresh --reconnect --linger --stall --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer ' == *" $2 "* ]] ;;
     print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count -f --filter -F --filter-file -t --time-range --units --time --bigint ' == *" $2 "* ]] ;;
     route) [[ ' -r --read --input-format --app --key --exec --to --units --weights --seed --explain -c --count -o --output -w --write ' == *" $2 "* ]] ;;
     split) [[ ' -r --read --parts --weights --match --by --share-seed -w --write --exec --to -G --rotate -C --rotate-size -W --rotate-files -z --compress -f --filter -F --filter-file -o --output --print-filter --as ' == *" $2 "* ]] ;;
@@ -265,6 +265,7 @@ _darta() {
         --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json ndjson' -- "$current"); return ;;
         --rate) :; return ;;
         --replay) :; return ;;
+        --as) mapfile -t COMPREPLY < <(compgen -W 'ipfix netflow9 netflow5' -- "$current"); return ;;
         --max-message) :; return ;;
         --template-refresh) :; return ;;
         --reconnect) :; return ;;
@@ -279,7 +280,7 @@ _darta() {
         --tls-peer) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --rate --replay --max-message --template-refresh --reconnect --linger --stall --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --rate --replay --as --max-message --template-refresh --reconnect --linger --stall --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
         return
       fi
       case $position in

@@ -13,7 +13,10 @@ import {DatagramDestination} from './ipfix-export/datagram-destination.js'
 import type {Destination, Surroundings} from './ipfix-export/destination.js'
 import {enterTimes, Exporter} from './ipfix-export/exporter.js'
 import {createGate} from './ipfix-export/gate.js'
+import {legacyWire, type DatagramEncoder, type LegacyAccounts} from './ipfix-export/legacy-wire.js'
 import {createMemoryLog, type MessageLog} from './ipfix-export/message-log.js'
+import {netflow5Encoder} from './ipfix-export/netflow5.js'
+import {netflow9Encoder} from './ipfix-export/netflow9.js'
 import {createPace, createTimeline, type Timeline} from './ipfix-export/pacing.js'
 import {openSpilledLog, wholeMessages} from './ipfix-export/spilled-log.js'
 import {StreamDestination} from './ipfix-export/stream-destination.js'
@@ -48,6 +51,12 @@ export default class IpfixExport extends DartaCommand {
       helpValue: 'SPEED',
       summary:
         'Send as the original was spaced, by the export times of its Messages: 1 as fast, 10 ten times as fast.',
+    }),
+    as: Flags.option({options: ['ipfix', 'netflow9', 'netflow5'] as const})({
+      helpValue: 'ipfix|netflow9|netflow5',
+      default: 'ipfix' as const,
+      summary:
+        'Protocol to send; what NetFlow has no place for is listed and counted. NetFlow goes over UDP only.',
     }),
     'max-message': Flags.custom<number>({parse: async (input) => parseMessageOctets(input)})({
       helpValue: 'OCTETS',
@@ -98,6 +107,10 @@ export default class IpfixExport extends DartaCommand {
     if (endpoints.length === 0) {
       throw new DartaError('DARTA_USAGE', 'give at least one destination, like tcp://HOST')
     }
+    const plain = endpoints.find(({transport}) => flags.as !== 'ipfix' && transport !== 'udp')
+    if (plain !== undefined) {
+      throw new DartaError('DARTA_USAGE', `${flags.as} goes over UDP, not to ${plain.name}`)
+    }
     const names = endpoints.map(({name}) => name)
     const twice = names.find((name, i) => names.indexOf(name) !== i)
     if (twice !== undefined) throw new DartaError('DARTA_USAGE', `${twice} is given twice`)
@@ -123,6 +136,7 @@ export default class IpfixExport extends DartaCommand {
       checkpoint,
     }
     const destinations: Destination[] = []
+    const accounts: StageLedger[] = []
     for (const endpoint of endpoints) {
       const cursor = cursors.get(endpoint.name)
       const position = cursor?.safe ?? log.end
@@ -134,7 +148,13 @@ export default class IpfixExport extends DartaCommand {
               endpoint,
               account,
               around,
-              (maxOctets) => this.#wire(log, maxOctets, true),
+              (maxOctets) => {
+                if (flags.as === 'ipfix') return this.#wire(log, maxOctets, true)
+                const records = new StageLedger(flags.as, 'records')
+                const fields = new StageLedger(`${flags.as}-fields`, 'fields')
+                accounts.push(records, fields)
+                return legacyWire(log.table, legacyEncoder(flags.as, {records, fields}, maxOctets))
+              },
               pace,
               position,
               {addon, refreshMs: flags['template-refresh'], maxOctets: flags['max-message']},
@@ -179,7 +199,7 @@ export default class IpfixExport extends DartaCommand {
       quit,
     })
     // Behind the encoder's, in the order of the data.
-    this.ledger.stages.push(...destinations.map(({account}) => account))
+    this.ledger.stages.push(...accounts, ...destinations.map(({account}) => account))
     this.signal.addEventListener('abort', () => quit.abort(), {once: true})
     this.onHangUp(() => {
       for (const destination of destinations) destination.hurry()
@@ -227,6 +247,14 @@ export default class IpfixExport extends DartaCommand {
       checkpoint: (name, safe, sent) => folder.checkpoint({name, safe, sent}),
     }
   }
+}
+
+function legacyEncoder(
+  as: 'netflow9' | 'netflow5',
+  accounts: LegacyAccounts,
+  maxOctets: () => number,
+): DatagramEncoder {
+  return as === 'netflow5' ? netflow5Encoder(accounts) : netflow9Encoder(accounts, maxOctets)
 }
 
 /** A path that is local needs no mercy; RFC 7011 section 10.4.4 is about TCP. */

@@ -9,7 +9,7 @@ import type {TlsCredentials} from './tls-credentials.js'
 const HIGH_WATER = 1 << 20
 /** Most octets that a peer's system may hold for a peer that has not read them. */
 const MOST_UNREAD_OCTETS = 1 << 23
-/** What has been acknowledged for so long has been read by any peer that is not stuck. */
+/** What has been acknowledged for so long has been read, and stored, by any peer that is not stuck. */
 const READ_AFTER_MS = 1000
 /** A window may be wrong by what the peer's system holds back to avoid small steps. */
 const WINDOW_SLACK = 1 << 16
@@ -21,7 +21,10 @@ const SETTLE_MS = 100
 
 /** How a connection ended. */
 export interface StreamEnd {
-  /** `closed`: the peer ended it in order, having read all that it acknowledged; `broken`: it, or the path, went away. */
+  /**
+   * `closed`: the peer's system ended it in order, as it also does for a program that was killed; `broken`: it, or the path,
+   * went away.
+   */
   readonly kind: 'closed' | 'broken'
   readonly reason: string
 }
@@ -203,6 +206,9 @@ class OpenConnection implements StreamConnection {
   #widest = 0
   #window = 0
   #end: StreamEnd | undefined
+  #endedAt: number | undefined
+  /** The system tells what is acknowledged. */
+  #known = true
   #room: (() => void) | undefined
 
   constructor(
@@ -219,9 +225,11 @@ class OpenConnection implements StreamConnection {
     this.ended = new Promise((resolve) => {
       const finish = (kind: StreamEnd['kind'], reason: string): void => {
         if (this.#end !== undefined) return
-        // Nothing is acknowledged any more; what was is known only while the socket is open.
-        this.#sample()
+        // Nothing is acknowledged any more; what was is known only while the socket is open. A Unix socket's peer takes with it
+        // what it has not read.
+        if (!this.#unix) this.#sample()
         this.#end = {kind, reason}
+        this.#endedAt = performance.now()
         socket.destroy()
         this.#room?.()
         resolve(this.#end)
@@ -258,6 +266,7 @@ class OpenConnection implements StreamConnection {
   #sample(): void {
     if (this.#end !== undefined) return
     const state = this.#state()
+    this.#known = state !== undefined
     // Without TLS these are our octets; with it they are more, so that fewer count as acknowledged.
     const acknowledged =
       state === undefined ? this.#taken - MOST_UNREAD_OCTETS : this.#taken - state[0]
@@ -265,6 +274,17 @@ class OpenConnection implements StreamConnection {
       this.#window = state[1]
       this.#widest = Math.max(this.#widest, state[1])
     }
+    if (this.#unix) {
+      // What a peer that has just died had not read looks as if it had: news of its death comes before the immediate.
+      setImmediate(() => {
+        if (this.#end === undefined) this.#enter(acknowledged)
+      })
+    } else {
+      this.#enter(acknowledged)
+    }
+  }
+
+  #enter(acknowledged: number): void {
     const now = performance.now()
     if (acknowledged > this.#acknowledged || this.written === acknowledged) this.progressAt = now
     if (acknowledged > this.#acknowledged) {
@@ -287,13 +307,14 @@ class OpenConnection implements StreamConnection {
 
   delivered(): number {
     this.#sample()
-    // What its system takes in order to the end, the peer has read; so has it what a Unix socket does not hold any more.
-    if (this.#unix || this.#end?.kind === 'closed') return this.#acknowledged
-    const now = performance.now()
+    // What is seen after the end proves nothing.
+    const now = this.#endedAt ?? performance.now()
     let old = 0
     for (const [when, acknowledged] of this.#samples) {
       if (when <= now - READ_AFTER_MS) old = acknowledged
     }
+    // What a Unix socket does not hold any more was read; whether it was stored is still a matter of time.
+    if (this.#unix) return Math.max(0, old)
     const narrowed = Math.max(this.#widest - this.#window, 0)
     if (narrowed <= WINDOW_SLACK && now - this.#acknowledgedAt > CALM_MS) return this.#acknowledged
     const unread = narrowed + WINDOW_SLACK
@@ -320,9 +341,10 @@ class OpenConnection implements StreamConnection {
     })
     const end = this.#end as StreamEnd | undefined
     this.#sample()
-    const all = this.#acknowledged >= this.written
+    // The octet that a FIN counts as may still be outstanding.
+    const all = this.#acknowledged >= this.written - 1 || !this.#known
     socket.destroy()
-    return end?.kind === 'closed' || (end === undefined && all)
+    return end?.kind !== 'broken' && all
   }
 
   destroy(): void {

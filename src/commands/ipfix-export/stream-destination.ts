@@ -83,16 +83,21 @@ export class StreamDestination extends Destination {
   async #waitUntilNext(ms: number): Promise<void> {
     const {gate, signal, lingerMs} = this.around
     const end = performance.now() + ms
-    let hurried = false
+    let due = false
     this.#wake = () => {
-      hurried = true
+      due = true
       gate.open()
     }
-    const timer = setTimeout(() => gate.open(), Math.max(ms, 0))
+    const timer = setTimeout(
+      () => {
+        due = true
+        gate.open()
+      },
+      Math.max(ms, 0),
+    )
     for (;;) {
-      const left = end - performance.now()
-      if (left <= 0 || hurried || signal.aborted) break
-      if (this.around.ended() && left > lingerMs) break
+      if (due || signal.aborted) break
+      if (this.around.ended() && end - performance.now() > lingerMs) break
       await gate.wait()
     }
     clearTimeout(timer)
