@@ -83,6 +83,7 @@ function makeLink() {
     ip('netns', 'exec', name, 'sysctl', '-qw', set)
     ip('-n', name, 'link', 'set', port, 'up', 'arp', 'off')
   }
+  ip('-n', node, 'link', 'set', 'lo', 'up')
   // The generator's frames are taken by a peer with NAPI only.
   ip('netns', 'exec', node, 'ethtool', '-K', 'in', 'gro', 'on')
 }
@@ -98,7 +99,7 @@ function cpuOf(pid) {
 }
 
 /** Runs what captures while packets come. Gives packets sent and captured, and processor seconds of the process. */
-async function capture(load, {words, ready, captured}) {
+async function capture(load, {words, ready, captured, ask}) {
   const child = spawn('ip', ['netns', 'exec', node, ...words], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: {...process.env, PATH: `${process.env.PATH}:/usr/sbin`},
@@ -112,6 +113,7 @@ async function capture(load, {words, ready, captured}) {
     })
     void ended.then(done)
   })
+  if (child.exitCode !== null) throw new Error(`${words.join(' ')} ended: ${text}`)
   const before = cpuOf(child.pid)
   const {stdout, stderr, status} = spawnSync('ip', ['netns', 'exec', sender, ...load.words], {
     encoding: 'utf8',
@@ -119,8 +121,12 @@ async function capture(load, {words, ready, captured}) {
   if (status !== 0) throw new Error(`the generator failed: ${stderr}`)
   const {sent, rate} = load.read(stdout)
   // The last blocks are handed over when their time is up.
-  await new Promise((done) => setTimeout(done, 300))
+  await new Promise((done) => setTimeout(done, 1200))
   const cpu = cpuOf(child.pid) - before
+  if (ask) {
+    const path = `${process.env.PATH}:/usr/sbin`
+    text += spawnSync(ask[0], ask.slice(1), {encoding: 'utf8', env: {PATH: path}}).stdout
+  }
   child.kill('SIGINT')
   await ended
   const found = captured.exec(text)
@@ -139,6 +145,18 @@ const applications = {
     words: ['tcpdump', '-i', 'in', '-n', '-w', '/dev/null', '-Z', 'root'],
     ready: /listening on/,
     captured: /(\d+) packets captured/,
+  },
+  softflowd: {
+    words: ['softflowd', '-i', 'in', '-d', '-n', '127.0.0.1:9995', '-m', '2000000'].concat([
+      '-c',
+      `/tmp/bench-${process.pid}.ctl`,
+      '-p',
+      `/tmp/bench-${process.pid}.pid`,
+    ]),
+    ready: /starting data collection/,
+    // It says so only when asked.
+    ask: ['softflowctl', '-c', `/tmp/bench-${process.pid}.ctl`, 'statistics'],
+    captured: /Packets processed: (\d+)/,
   },
 }
 
@@ -169,21 +187,24 @@ export async function run({dir, rates, seconds, json}) {
       `${machine.darta}; commit ${machine.commit}; ${seconds} s a run; 20,000 Flows, at the greatest load 4096\n`,
   )
   const measured = []
-  const spent = {application: {cpu: 0, packets: 0}, darta: {cpu: 0, packets: 0}}
+  const others = Object.keys(applications).filter(have)
+  const spent = Object.fromEntries([...others, 'darta'].map((name) => [name, {cpu: 0, packets: 0}]))
+  const add = (name, {cpu, captured}) => {
+    spent[name].cpu += cpu
+    spent[name].packets += captured
+  }
   removeLink()
   makeLink()
   try {
     for (const rate of rates) {
       const load = rate === 'max' ? generator.most(seconds) : generator.at(Number(rate), seconds)
       const one = (program) => capture(load, program)
-      const tcpdump = await one(applications.tcpdump)
-      spent.application.cpu += tcpdump.cpu
-      spent.application.packets += tcpdump.captured
-      const row = {
-        asked: rate,
-        offered: [tcpdump.rate],
-        application: tcpdump.captured / tcpdump.sent,
-        nodes: [],
+      const row = {asked: rate, offered: [], applications: [], nodes: []}
+      for (const name of others) {
+        const found = await one(applications[name])
+        add(name, found)
+        row.offered.push(found.rate)
+        row.applications.push(found.captured / found.sent)
       }
       for (let n = 1; n <= MOST_NODES; n++) {
         let part = 0
@@ -191,10 +212,7 @@ export async function run({dir, rates, seconds, json}) {
           const found = await one(share(i, n))
           part += found.captured / found.sent
           row.offered.push(found.rate)
-          if (n === 1) {
-            spent.darta.cpu += found.cpu
-            spent.darta.packets += found.captured
-          }
+          if (n === 1) add('darta', found)
         }
         row.nodes.push(part)
       }
@@ -208,21 +226,18 @@ export async function run({dir, rates, seconds, json}) {
   const names = counts.map((n) => `${n} node${n > 1 ? 's' : ''}`)
   console.log('Measured, packets a second captured together:')
   table([
-    ['offered', 'tcpdump', ...names],
-    ...measured.map(({offered, application, nodes}) => {
+    ['offered', ...others, ...names],
+    ...measured.map(({offered, applications: apart, nodes}) => {
       const load = mean(offered)
-      return [load, application * load, ...nodes.map((part) => part * load)].map(millions)
+      return [load, ...[...apart, ...nodes].map((part) => part * load)].map(millions)
     }),
   ])
   const ns = ({cpu, packets}) => Math.max(1, Math.round((cpu / packets) * 1e9))
-  console.log(
-    `\nProcessor time of the process a packet: tcpdump ${ns(spent.application)} ns, darta with metering ${ns(spent.darta)} ns\n`,
-  )
+  const costs = Object.entries(spent).map(([name, sums]) => `${name} ${ns(sums)} ns`)
+  console.log(`\nProcessor time of the process a packet: ${costs.join(', ')}; darta meters\n`)
   const answers = {}
   for (const [name, cost] of Object.entries({
-    tcpdump: ns(spent.application),
-    // What flow meters by libpcap took in other measurements here lies between these two.
-    'an application of 1 µs': 1000,
+    ...Object.fromEntries(others.map((other) => [other, ns(spent[other])])),
     'an application of 3 µs': 3000,
   })) {
     for (const cores of [1, 2]) {
@@ -236,8 +251,8 @@ export async function run({dir, rates, seconds, json}) {
       ]
       const answer = JSON.parse(execFileSync(darta, [...words, '-o', 'ndjson'], {encoding: 'utf8'}))
       answers[`${name}, ${cores}`] = answer
-      const {costs, gain, loads} = answer
-      if (cores === 2 && name === 'tcpdump') {
+      const {costs: parameters, gain, loads} = answer
+      if (cores === 2 && name === others.at(-1)) {
         console.log(
           'Modelled beyond (darta-doctor(1) has the formula), kernel and process on a processor each:',
         )
@@ -247,8 +262,10 @@ export async function run({dir, rates, seconds, json}) {
             .filter(({offered}) => offered >= 5e5)
             .map(({offered, byOne, captured}) => [offered, byOne, ...captured].map(millions)),
         ])
-        const list = Object.entries(costs).map(([what, value]) => `${what} ${value.toFixed(0)}`)
-        console.log(`parameters measured here, ns a packet: ${list.join(', ')}\n`)
+        const list = Object.entries(parameters).map(
+          ([what, value]) => `${what} ${value.toFixed(0)}`,
+        )
+        console.log(`parameters measured now, ns a packet: ${list.join(', ')}\n`)
       }
       const said =
         gain.offered === undefined
