@@ -12,7 +12,7 @@ _darta_takes_value() {
     ipfix-export) [[ ' -r --read --input-format --rate --replay --as --max-message --template-refresh --reconnect --linger --stall --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer ' == *" $2 "* ]] ;;
     print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count -f --filter -F --filter-file -t --time-range --units --time --bigint ' == *" $2 "* ]] ;;
     route) [[ ' -r --read --input-format --app --key --exec --to --units --weights --seed --explain -c --count -o --output -w --write ' == *" $2 "* ]] ;;
-    split) [[ ' -r --read --parts --weights --match --by --share-seed -w --write --exec --to -G --rotate -C --rotate-size -W --rotate-files -z --compress -f --filter -F --filter-file -o --output --print-filter --as ' == *" $2 "* ]] ;;
+    split) [[ ' -r --read --parts --weights --match --by --share-seed -w --write --exec --to -G --rotate -C --rotate-size -W --rotate-files -z --compress -x --hook -f --filter -F --filter-file -o --output --print-filter --as ' == *" $2 "* ]] ;;
     *) return 1 ;;
   esac
 }
@@ -349,6 +349,7 @@ _darta() {
         -C|--rotate-size) :; return ;;
         -W|--rotate-files) :; return ;;
         -z|--compress) :; return ;;
+        -x|--hook) :; return ;;
         -f|--filter) :; return ;;
         -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
@@ -356,7 +357,7 @@ _darta() {
         --as) mapfile -t COMPREPLY < <(compgen -W 'expression bpf' -- "$current"); return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --parts --weights --match --by --share-seed -w --write --exec --to --restart -G --rotate -C --rotate-size -W --rotate-files -z --compress --join -f --filter -F --filter-file -o --output --force --print-filter --drift --as -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --parts --weights --match --by --share-seed -w --write --exec --to --restart -G --rotate -C --rotate-size -W --rotate-files -z --compress -x --hook --join -f --filter -F --filter-file -o --output --force --print-filter --drift --as -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
         return
       fi
       case $position in

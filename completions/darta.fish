@@ -300,6 +300,7 @@ complete -c darta -n '__fish_seen_subcommand_from split' -s G -l rotate -x -d 'B
 complete -c darta -n '__fish_seen_subcommand_from split' -s C -l rotate-size -x -d 'Begin a new file rather than let one get larger than SIZE'
 complete -c darta -n '__fish_seen_subcommand_from split' -s W -l rotate-files -x -d 'Keep COUNT files of each part: after the last one the first is written anew'
 complete -c darta -n '__fish_seen_subcommand_from split' -s z -l compress -x -d 'Compress the output: gzip, bzip2, zstd, lz4 or none'
+complete -c darta -n '__fish_seen_subcommand_from split' -s x -l hook -x -d 'Run this for each file that is whole: %f is the file, %d its folder, %b its name, %t and %u the start of its period, %i the part'
 complete -c darta -n '__fish_seen_subcommand_from split' -l join -d 'Merge the records that the commands write into one stream, in the order of export times'
 complete -c darta -n '__fish_seen_subcommand_from split' -s f -l filter -x -d 'Only records that match'
 complete -c darta -n '__fish_seen_subcommand_from split' -s F -l filter-file -r -F -d 'Only records that match the expression in FILE'

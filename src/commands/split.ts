@@ -15,6 +15,7 @@ import {shareProgram} from '../metering/share-bpf.js'
 import {shareExpression} from '../metering/share-expression.js'
 import {ownedSlots, parseShare} from '../metering/share.js'
 import {DartaError} from '../record/errors.js'
+import {createHook} from './collect/hook.js'
 import {childDestination, type ChildDestination} from './split/child-destination.js'
 import type {Destination} from './split/destination.js'
 import {compareCounts} from './split/compare-counts.js'
@@ -120,6 +121,13 @@ export default class Split extends DartaCommand {
       summary: 'Keep COUNT files of each part: after the last one the first is written anew.',
     }),
     compress: {...common.compress, dependsOn: ['write']},
+    hook: Flags.string({
+      char: 'x',
+      helpValue: 'CMD',
+      dependsOn: ['write'],
+      summary:
+        'Run this for each file that is whole: %f is the file, %d its folder, %b its name, %t and %u the start of its period, %i the part.',
+    }),
     join: Flags.boolean({
       dependsOn: ['exec'],
       exclusive: ['rotate'],
@@ -202,7 +210,11 @@ export default class Split extends DartaCommand {
     const open = async (place: Place): Promise<Destination> => {
       if (flags.write !== undefined) {
         const {write: pattern, force, compress} = flags
-        return fileDestination(this, place, {pattern, rotation, force, compress})
+        const hook =
+          flags.hook === undefined
+            ? undefined
+            : createHook(this, flags.hook, String(place.part ?? 1))
+        return fileDestination(this, place, {pattern, rotation, force, compress, hook})
       }
       if (flags.to !== undefined) {
         return socketDestination(this, socketName(flags.to, place), flags.restart, unit)

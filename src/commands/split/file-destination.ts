@@ -4,6 +4,7 @@ import type {Compression} from '../../cli/values.js'
 import {compressTo} from '../../io/compress.js'
 import type {OctetSink} from '../../io/octet-sink.js'
 import {writeFile} from '../../io/write-file.js'
+import type {Hook} from '../collect/hook.js'
 import type {Destination} from './destination.js'
 
 export interface FileOptions {
@@ -12,6 +13,8 @@ export interface FileOptions {
   readonly rotation: Rotation
   readonly force: boolean
   readonly compress?: Compression
+  /** Run for each file that is whole. */
+  readonly hook?: Hook
 }
 
 /** One file, or a series of them, each whole when it has its name. */
@@ -20,7 +23,8 @@ export async function fileDestination(
   first: Place,
   options: FileOptions,
 ): Promise<Destination> {
-  const {pattern, rotation, compress} = options
+  const {pattern, rotation, compress, hook} = options
+  let place = first
   let sink = await open(first)
 
   async function open(place: Place): Promise<OctetSink> {
@@ -34,6 +38,12 @@ export async function fileDestination(
     return compressTo(file, compress.codec, compress.level)
   }
 
+  async function finish(): Promise<void> {
+    await sink.end()
+    const path = placeName(pattern, place, rotation)
+    hook?.run({path, startMs: place.startMs ?? Date.now()})
+  }
+
   return {
     get name() {
       return sink.name
@@ -44,11 +54,15 @@ export async function fileDestination(
       await sink.write(chunks)
       return 'taken'
     },
-    async next(place) {
-      await sink.end()
+    async next(next) {
+      await finish()
+      place = next
       sink = await open(place)
     },
-    end: () => sink.end(),
+    async end() {
+      await finish()
+      await hook?.ended()
+    },
     abort: () => sink.abort(),
   }
 }

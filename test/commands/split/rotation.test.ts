@@ -75,11 +75,18 @@ test('parts by size are none larger, and one after another they are the capture'
 
 test('a frame that is larger than the size alone makes a file of its own', async (t) => {
   const at = folder(t)
-  await split(t, '-r', lab, '-C', '100', '-w', join(at, '%04d'))
-  const files = readdirSync(at).sort()
+  const few = join(at, 'few.pcap')
+  const octets = readFileSync(lab)
+  let end = 24
+  for (let frame = 0; frame < 30; frame++) end += 16 + octets.readUInt32LE(end + 8)
+  writeFileSync(few, octets.subarray(0, end))
+  await split(t, '-r', few, '-C', '100', '-w', join(at, 'part-%02d'))
+  const files = readdirSync(at)
+    .filter((name) => name.startsWith('part-'))
+    .sort()
   const frames = files.map((name) => framesOf(join(at, name)))
   t.true(frames.every((list) => list.length > 0))
-  t.deepEqual(frames.flat(), framesOf(lab))
+  t.deepEqual(frames.flat(), framesOf(few))
 })
 
 test('a ring keeps the last files, and does not touch what was there before', async (t) => {
@@ -110,7 +117,7 @@ test('records by time and by size: each file is read alone, and together they ar
   const at = folder(t)
   const whole = join(at, 'whole.ipfix')
   // Several captures one after another: Messages of different times.
-  await split(t, '-r', lab, '-G', '5s', '-w', join(at, '%02n.pcap'))
+  await split(t, '-r', lab, '-G', '10s', '-w', join(at, '%02n.pcap'))
   const captures = readdirSync(at).sort()
   const made = await Promise.all(
     captures.map((name) => darta(t, ['capture', '-q', '-r', join(at, name), '-o', 'ipfix'])),
@@ -129,9 +136,9 @@ test('records by time and by size: each file is read alone, and together they ar
   const expected = await lines(whole)
   t.true(expected.length > 100)
   for (const [prefix, words] of [
-    ['time-', ['-G', '5s', '-w', join(at, 'time-%s')]],
+    ['time-', ['-G', '10s', '-w', join(at, 'time-%s')]],
     ['size-', ['-C', '20k', '-w', join(at, 'size-%d')]],
-    ['both-', ['-C', '20k', '-G', '10s', '--parts', '2', '-w', join(at, 'both-%i-%n')]],
+    ['both-', ['-C', '20k', '-G', '20s', '--parts', '2', '-w', join(at, 'both-%i-%n')]],
   ] as const) {
     await split(t, '-r', whole, ...words)
     const files = readdirSync(at).filter((name) => name.startsWith(prefix))
@@ -180,4 +187,16 @@ test('nothing at all to be divided by time makes no file, and by size an empty o
   await split(t, '-r', empty, '-C', '1k', '-w', join(at, 'size-%d'))
   t.deepEqual(readdirSync(at).sort(), ['empty.pcap', 'size-1'])
   t.deepEqual(framesOf(join(at, 'size-1')), [])
+})
+
+test('-x runs for each file when it is whole, and knows its part and period', async (t) => {
+  const at = folder(t)
+  const list = join(at, 'list')
+  const hook = `sh -c "test -s %f && echo %b %i %u >> ${list}"`
+  const words = ['-G', '10s', '--parts', '2', '-w', join(at, '%i-%s.pcap'), '-x', hook]
+  await split(t, '-r', lab, ...words)
+  const files = readdirSync(at).filter((name) => name.endsWith('.pcap'))
+  const said = readFileSync(list, 'utf8').trim().split('\n').sort()
+  t.true(files.length > 4)
+  t.deepEqual(said, files.map((name) => `${name} ${name[0]} ${name.slice(2, -5)}`).sort())
 })
