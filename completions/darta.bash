@@ -1,18 +1,18 @@
 # bash completion for darta. Written by scripts/docs.mjs from the definitions of the commands. Do not edit.
 _darta_takes_value() {
   case $1 in
-    aggregate) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range -A --keys -s --statistic -O --order -k --top --bin --distribution --sum --min --max --mean --distinct --approx-distinct --quantile --max-memory ' == *" $2 "* ]] ;;
-    analyze) [[ ' -r --read --input-format -w --write -o --output -z --compress --window --slide --lateness --max-memory -f --filter -F --filter-file -t --time-range --units --by --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 -k --top -s --statistic ' == *" $2 "* ]] ;;
-    capture) [[ ' -r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --share --by --share-seed --begin --stats-interval -u --user -g --group -w --write -o --output -z --compress --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --record-filter -F --filter-file --meter ' == *" $2 "* ]] ;;
-    collect) [[ ' -r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --template-lifetime --sampling --max-sessions --max-new -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output -z --compress -c --count ' == *" $2 "* ]] ;;
-    doctor) [[ ' --offered --nodes --times --cores --application-cost -o --output ' == *" $2 "* ]] ;;
-    filter) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range --fail -c --max-count --options ' == *" $2 "* ]] ;;
-    ie) [[ ' --type --range --status -o --output ' == *" $2 "* ]] ;;
-    info) [[ ' -r --read --input-format -f --filter -F --filter-file -o --output ' == *" $2 "* ]] ;;
-    ipfix-export) [[ ' -r --read --input-format --rate --replay --as --max-message --template-refresh --reconnect --linger --stall --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer ' == *" $2 "* ]] ;;
-    print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count -f --filter -F --filter-file -t --time-range --units --time --bigint ' == *" $2 "* ]] ;;
-    route) [[ ' -r --read --input-format --app --key --exec --to --units --weights --seed --explain -c --count -o --output -w --write ' == *" $2 "* ]] ;;
-    split) [[ ' -r --read --parts --weights --match --by --share-seed -w --write --exec --to -G --rotate -C --rotate-size -W --rotate-files -z --compress -x --hook -f --filter -F --filter-file -o --output --print-filter --as ' == *" $2 "* ]] ;;
+    aggregate) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range -A --keys -s --statistic -O --order -k --top --bin --distribution --sum --min --max --mean --distinct --approx-distinct --quantile --max-memory --metrics ' == *" $2 "* ]] ;;
+    analyze) [[ ' -r --read --input-format -w --write -o --output -z --compress --window --slide --lateness --max-memory -f --filter -F --filter-file -t --time-range --units --metrics --by --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 -k --top -s --statistic ' == *" $2 "* ]] ;;
+    capture) [[ ' -r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --share --by --share-seed --begin --stats-interval -u --user -g --group -w --write -o --output -z --compress --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --record-filter -F --filter-file --meter --metrics ' == *" $2 "* ]] ;;
+    collect) [[ ' -r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --template-lifetime --sampling --max-sessions --max-new -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output -z --compress -c --count --metrics ' == *" $2 "* ]] ;;
+    doctor) [[ ' --offered --nodes --times --cores --application-cost -o --output --metrics ' == *" $2 "* ]] ;;
+    filter) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range --fail -c --max-count --options --metrics ' == *" $2 "* ]] ;;
+    ie) [[ ' --type --range --status -o --output --metrics ' == *" $2 "* ]] ;;
+    info) [[ ' -r --read --input-format -f --filter -F --filter-file -o --output --metrics ' == *" $2 "* ]] ;;
+    ipfix-export) [[ ' -r --read --input-format --rate --replay --as --max-message --template-refresh --reconnect --linger --stall --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
+    print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count -f --filter -F --filter-file -t --time-range --units --time --bigint --metrics ' == *" $2 "* ]] ;;
+    route) [[ ' -r --read --input-format --app --key --exec --to --units --weights --seed --explain -c --count -o --output -w --write --metrics ' == *" $2 "* ]] ;;
+    split) [[ ' -r --read --parts --weights --match --by --share-seed -w --write --exec --to -G --rotate -C --rotate-size -W --rotate-files -z --compress -x --hook -f --filter -F --filter-file -o --output --print-filter --as --metrics ' == *" $2 "* ]] ;;
     *) return 1 ;;
   esac
 }
@@ -68,9 +68,10 @@ _darta() {
         --approx-distinct) :; return ;;
         --quantile) :; return ;;
         --max-memory) :; return ;;
+        --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format -w --write -o --output --force -z --compress -f --filter -F --filter-file -t --time-range -a --aggregate -A --keys -s --statistic -O --order -k --top --bin --distribution --sum --min --max --mean --distinct --approx-distinct --quantile --max-memory -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format -w --write -o --output --force -z --compress -f --filter -F --filter-file -t --time-range -a --aggregate -A --keys -s --statistic -O --order -k --top --bin --distribution --sum --min --max --mean --distinct --approx-distinct --quantile --max-memory -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -92,6 +93,7 @@ _darta() {
         -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -t|--time-range) :; return ;;
         --units) mapfile -t COMPREPLY < <(compgen -W 'none si iec' -- "$current"); return ;;
+        --metrics) :; return ;;
         --by) mapfile -t COMPREPLY < <(compgen -W 'prefix as' -- "$current"); return ;;
         --src-prefix) :; return ;;
         --dst-prefix) :; return ;;
@@ -101,7 +103,7 @@ _darta() {
         -s|--statistic) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '--list -r --read --input-format -w --write -o --output --force -z --compress --window --slide --lateness --max-memory -f --filter -F --filter-file -t --time-range -n --numeric -N --plain --units -q --quiet -v --verbose --json --strict-loss --by --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 --symmetric -k --top -s --statistic --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '--list -r --read --input-format -w --write -o --output --force -z --compress --window --slide --lateness --max-memory -f --filter -F --filter-file -t --time-range -n --numeric -N --plain --units -q --quiet -v --verbose --json --metrics --strict-loss --by --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 --symmetric -k --top -s --statistic --help' -- "$current")
         return
       fi
       case $position in
@@ -145,9 +147,10 @@ _darta() {
         --record-filter) :; return ;;
         -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --meter) mapfile -t COMPREPLY < <(compgen -W 'auto native typescript' -- "$current"); return ;;
+        --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read -D --list-interfaces -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --no-promiscuous --share --by --share-seed --begin --stats-interval -u --user -g --group -w --write -o --output --force -z --compress --emit --key --biflow --decap -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --record-filter -F --filter-file --meter -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read -D --list-interfaces -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --no-promiscuous --share --by --share-seed --begin --stats-interval -u --user -g --group -w --write -o --output --force -z --compress --emit --key --biflow --decap -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --record-filter -F --filter-file --meter -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -180,9 +183,10 @@ _darta() {
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
         -c|--count) :; return ;;
+        --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --template-lifetime --ignore-ports --sampling --max-sessions --max-new --no-origin --no-losses -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output --force -z --compress -l --line-buffered -c --count -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --template-lifetime --ignore-ports --sampling --max-sessions --max-new --no-origin --no-losses -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output --force -z --compress -l --line-buffered -c --count -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -197,9 +201,10 @@ _darta() {
         --cores) mapfile -t COMPREPLY < <(compgen -W '1 2' -- "$current"); return ;;
         --application-cost) :; return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'text ndjson' -- "$current"); return ;;
+        --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '--all --capacity --offered --nodes --times --cores --application-cost -o --output -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '--all --capacity --offered --nodes --times --cores --application-cost -o --output -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -219,9 +224,10 @@ _darta() {
         --fail) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -c|--max-count) :; return ;;
         --options) mapfile -t COMPREPLY < <(compgen -W 'pass drop test' -- "$current"); return ;;
+        --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format -w --write -o --output --force -z --compress -l --line-buffered -f --filter -F --filter-file -t --time-range --fail --invert --count -c --max-count -e --exit-match --options --strict --check --explain --ast -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format -w --write -o --output --force -z --compress -l --line-buffered -f --filter -F --filter-file -t --time-range --fail --invert --count -c --max-count -e --exit-match --options --strict --check --explain --ast -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -234,9 +240,10 @@ _darta() {
         --range) :; return ;;
         --status) mapfile -t COMPREPLY < <(compgen -W 'current deprecated' -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'table ndjson json csv' -- "$current"); return ;;
+        --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '--type --range --status --spec -o --output -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '--type --range --status --spec -o --output -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -250,9 +257,10 @@ _darta() {
         -f|--filter) :; return ;;
         -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'text ndjson json' -- "$current"); return ;;
+        --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --totals -f --filter -F --filter-file --templates --check --compare -o --output -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --totals -f --filter -F --filter-file --templates --check --compare -o --output -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -278,9 +286,10 @@ _darta() {
         --tls-key) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --tls-ca) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --tls-peer) :; return ;;
+        --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --rate --replay --as --max-message --template-refresh --reconnect --linger --stall --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --rate --replay --as --max-message --template-refresh --reconnect --linger --stall --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -301,9 +310,10 @@ _darta() {
         --units) mapfile -t COMPREPLY < <(compgen -W 'none si iec' -- "$current"); return ;;
         --time) :; return ;;
         --bigint) mapfile -t COMPREPLY < <(compgen -W 'number string' -- "$current"); return ;;
+        --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format -w --write -o --output --force -z --compress -l --line-buffered -c --count -f --filter -F --filter-file -t --time-range -n --numeric -N --plain --units --time --bigint -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format -w --write -o --output --force -z --compress -l --line-buffered -c --count -f --filter -F --filter-file -t --time-range -n --numeric -N --plain --units --time --bigint -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -325,9 +335,10 @@ _darta() {
         -c|--count) :; return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --app --key --symmetric --exec --to --units --weights --restart --split-hot --seed --explain --check -c --count --join -o --output -w --write --force -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --app --key --symmetric --exec --to --units --weights --restart --split-hot --seed --explain --check -c --count --join -o --output -w --write --force -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -355,9 +366,10 @@ _darta() {
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         --print-filter) :; return ;;
         --as) mapfile -t COMPREPLY < <(compgen -W 'expression bpf' -- "$current"); return ;;
+        --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --parts --weights --match --by --share-seed -w --write --exec --to --restart -G --rotate -C --rotate-size -W --rotate-files -z --compress -x --hook --join -f --filter -F --filter-file -o --output --force --print-filter --drift --as -q --quiet -v --verbose --json --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --parts --weights --match --by --share-seed -w --write --exec --to --restart -G --rotate -C --rotate-size -W --rotate-files -z --compress -x --hook --join -f --filter -F --filter-file -o --output --force --print-filter --drift --as -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in

@@ -19,6 +19,7 @@ type RawToken = Awaited<ReturnType<Command['parse']>>['raw'][number]
 interface CommonFlags {
   quiet?: boolean
   json?: boolean
+  metrics?: string
   'strict-loss'?: boolean
 }
 
@@ -44,6 +45,12 @@ export abstract class DartaCommand extends Command {
     json: Flags.boolean({
       helpGroup: 'common',
       summary: 'Write errors and counters on standard error as JSON, one object a line.',
+    }),
+    metrics: Flags.string({
+      helpGroup: 'common',
+      helpValue: '[HOST:]PORT',
+      summary:
+        'Serve the counters at /metrics for Prometheus, to this machine unless HOST says otherwise; unix:PATH is a socket.',
     }),
     'strict-loss': Flags.boolean({
       helpGroup: 'common',
@@ -83,6 +90,7 @@ export abstract class DartaCommand extends Command {
   #flush: (() => void) | undefined
   #common: CommonFlags = {}
   #exitCode = 0
+  #metrics: {close(): void} | undefined
 
   /** Aborted when nothing more can be written, because the reader went away: all work is in vain. */
   get signal(): AbortSignal {
@@ -193,10 +201,19 @@ export abstract class DartaCommand extends Command {
       const output = await super.parse<F, B, A>(options, argv)
       this.#common = output.flags
       this.verbosity = this.occurrences(output.raw, 'verbose')
+      if (this.#common.metrics !== undefined) await this.#serveMetrics(this.#common.metrics)
       return output
     } catch (error) {
       throw usageError(error)
     }
+  }
+
+  async #serveMetrics(address: string): Promise<void> {
+    // Loaded where it is needed: node:http takes longer than a small file.
+    const {parseMetricsAddress, serveMetrics} = await import('./metrics.js')
+    const server = await serveMetrics(parseMetricsAddress(address), this.name, this.ledger)
+    this.#metrics = server
+    this.note(`metrics on ${server.name}`)
   }
 
   /** Runs `execute` and never throws: faults become words on standard error and an exit code. */
@@ -209,6 +226,7 @@ export abstract class DartaCommand extends Command {
       if (error instanceof InputMissing) await this.#showUsage()
       if (!(error instanceof OutputClosed)) this.report(error)
     }
+    this.#metrics?.close()
     if (this.signal.aborted) this.#exitCode = EXIT_PIPE
     else this.#account()
     process.exitCode = this.#exitCode

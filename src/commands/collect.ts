@@ -10,6 +10,7 @@ import {isTerminal} from '../cli/terminal.js'
 import {tlsCredentials, tlsFlags} from '../cli/tls-flags.js'
 import {parseCount, parseDuration, parseSize} from '../cli/values.js'
 import {hostAndPort, parseEndpoint, type Endpoint} from '../io/endpoint.js'
+import {handedSockets} from '../io/listen-fds.js'
 import {loadNative} from '../io/native.js'
 import {createCollectingProcess, type CollectingProcess} from '../ipfix/session.js'
 import {createTemplatePool} from '../ipfix/template-store.js'
@@ -21,7 +22,7 @@ import type {RecordBatch, RecordStage, RecordStream} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
 import {readAllowList} from './collect/allow-list.js'
 import {createHook} from './collect/hook.js'
-import {listen, MAX_GONE, type Listeners} from './collect/listen.js'
+import {handedEndpoint, listen, MAX_GONE, type Listeners} from './collect/listen.js'
 import {decodings, openProtocols} from './collect/protocols.js'
 import {readFiles} from './collect/read-files.js'
 import {openRotatingSink, parseLayout} from './collect/rotating-sink.js'
@@ -169,11 +170,16 @@ export default class Collect extends DartaCommand {
     if (endpoints.length > 0 && flags.read !== undefined) {
       throw new DartaError('DARTA_USAGE', 'either listen or read files with -r, not both')
     }
-    if (endpoints.length === 0 && flags.read === undefined && isTerminal(0)) {
+    const handed = flags.read === undefined ? handedSockets().map(handedEndpoint) : []
+    const listens = endpoints.length + handed.length > 0
+    if (!listens && flags.read === undefined && isTerminal(0)) {
       throw new InputMissing('give endpoints like udp://*:2055 to listen on, or files with -r')
     }
-    const live = endpoints.length > 0
-    const credentials = await tlsCredentials(flags, endpoints)
+    const live = listens
+    const credentials = await tlsCredentials(flags, [
+      ...endpoints,
+      ...handed.map(({endpoint}) => endpoint),
+    ])
     const protocols = await openProtocols()
     const decodeAs = decodings(flags['decode-as'] ?? [], protocols)
     const files = live ? [] : await inputNames(flags.read)
@@ -206,6 +212,7 @@ export default class Collect extends DartaCommand {
     const listeners = live
       ? await listen(this, {
           endpoints,
+          handed,
           collector,
           streams,
           ledger,

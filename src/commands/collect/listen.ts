@@ -4,7 +4,13 @@ import {isIP} from 'node:net'
 import type {DartaCommand} from '../../cli/base-command.js'
 import type {Endpoint} from '../../io/endpoint.js'
 import {loadNative} from '../../io/native.js'
-import {listenForStreams, type Connection, type StreamListener} from '../../io/stream-listener.js'
+import type {HandedSocket} from '../../io/listen-fds.js'
+import {
+  listenForStreams,
+  type Connection,
+  type ConnectionHandlers,
+  type StreamListener,
+} from '../../io/stream-listener.js'
 import type {TlsCredentials} from '../../io/tls-credentials.js'
 import {
   DATAGRAM_NUMBERS,
@@ -22,8 +28,26 @@ import {DartaError} from '../../record/errors.js'
 import {Ledger} from '../../record/ledger.js'
 import {addressText, endpointText} from './read-files.js'
 
+/** A socket that was bound for us, as an endpoint. */
+export interface HandedEndpoint {
+  readonly endpoint: Endpoint
+  readonly descriptor: number
+}
+
+/** Over TCP, FileDescriptorName=tls says that TLS is spoken. */
+export function handedEndpoint({descriptor, name: called, kind}: HandedSocket): HandedEndpoint {
+  const name = `descriptor ${descriptor} (${called})`
+  const endpoint: Endpoint =
+    kind === 'unix'
+      ? {transport: kind, path: '', name}
+      : {transport: kind === 'tcp' && called === 'tls' ? 'tls' : kind, host: '', port: 0, name}
+  return {endpoint, descriptor}
+}
+
 export interface Listening {
   readonly endpoints: readonly Endpoint[]
+  /** Sockets that a service manager has bound. */
+  readonly handed: readonly HandedEndpoint[]
   readonly collector: Collector
   readonly streams: () => CollectingProcess
   readonly ledger: Ledger
@@ -73,7 +97,10 @@ interface Waiting {
  * @throws DartaError DARTA_LISTEN, DARTA_PERMISSION
  */
 export async function listen(command: DartaCommand, options: Listening): Promise<Listeners> {
-  const {endpoints, collector, ledger, decodeAs, ignorePorts} = options
+  const {handed, collector, ledger, decodeAs, ignorePorts} = options
+  const endpoints = [...options.endpoints, ...handed.map(({endpoint}) => endpoint)]
+  const descriptorOf = (endpoint: Endpoint): number | undefined =>
+    handed.find((one) => one.endpoint === endpoint)?.descriptor
   const datagrams = endpoints.some(({transport}) => transport === 'udp')
   const account = (datagrams ? ledger : new Ledger()).stage('sockets', 'packets')
   const streaming = endpoints.some(({transport}) => transport !== 'udp')
@@ -106,7 +133,10 @@ export async function listen(command: DartaCommand, options: Listening): Promise
   try {
     const udp: UdpAddress[] = []
     for (const endpoint of endpoints) {
-      if (endpoint.transport === 'udp') udp.push(...(await udpAddresses(endpoint)))
+      const descriptor = descriptorOf(endpoint)
+      if (endpoint.transport === 'udp' && descriptor !== undefined) {
+        udp.push({address: '0.0.0.0', port: 0, name: endpoint.name, descriptor})
+      } else if (endpoint.transport === 'udp') udp.push(...(await udpAddresses(endpoint)))
       else listeners.push(await openStreams(endpoint))
     }
     if (udp.length > 0) {
@@ -125,7 +155,7 @@ export async function listen(command: DartaCommand, options: Listening): Promise
   }
 
   async function openStreams(endpoint: Endpoint): Promise<StreamListener> {
-    return listenForStreams(endpoint, options.credentials, {
+    const handlers: ConnectionHandlers = {
       accepts(address, name) {
         connections.in++
         if (address !== undefined && !options.allows(address)) {
@@ -167,7 +197,8 @@ export async function listen(command: DartaCommand, options: Listening): Promise
         connections.lose('refused')
         log(`${name || 'a peer'} was refused: ${why}`)
       },
-    })
+    }
+    return listenForStreams(endpoint, options.credentials, handlers, descriptorOf(endpoint))
   }
 
   /** Sources by the hash of sender and socket, each with its address, so that no text is made of it every time. */
