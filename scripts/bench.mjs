@@ -80,6 +80,8 @@ const recipes = {
   'small.pcap': ['pcap', '--packets', 200e3, '--flows', 20e3, '--truth', 'small.json'],
   'big.pcap': ['pcap', '--packets', 10e6, '--flows', 1e6, '--truth', 'big.json'],
   '1m.ipfix': ['ipfix', '--records', 1e6, '--truth', '1m.ipfix.json'],
+  '1m.v9': ['v9', '--records', 1e6, '--truth', '1m.v9.json'],
+  '1m.v5': ['v5', '--records', 1e6, '--truth', '1m.v5.json'],
   '10m.ipfix': ['ipfix', '--records', 10e6, '--truth', '10m.ipfix.json'],
 }
 
@@ -330,6 +332,55 @@ function allRows() {
     })
   }
 
+  // Collectors take what replay sends over loopback; its own time does not count. Records a second: below what either loses.
+  for (const [feed, input, rate] of [
+    ['ipfix', '10m.ipfix', 400e3],
+    ['v9', '1m.v9', 400e3],
+    ['v5', '1m.v5', 1e6],
+    ['tcp', '10m.ipfix', 0],
+  ]) {
+    const group = `collect-${feed}`
+    const target = join(out, `${group}.ipfix`)
+    const transport = feed === 'tcp' ? 'tcp' : 'udp'
+    const want = () => truth(`${input}.json`)
+    row(
+      group,
+      'darta collect',
+      [],
+      input,
+      `${darta} collect ${transport}://127.0.0.1:4739 -w ${target} --force`,
+      {
+        unit: 'records',
+        feed: {transport, rate},
+        answer: () => {
+          const {packets, bytes, sequence_gaps: gaps} = sums(target)
+          const right = packets === want().packets && bytes === want().bytes
+          return {right, text: `${packets} packets, ${bytes} octets, ${gaps} gaps`}
+        },
+      },
+    )
+    if (feed === 'tcp') continue
+    const folder = join(out, 'nfcapd-bench')
+    row(
+      group,
+      'nfcapd',
+      ['nfcapd', 'nfdump'],
+      input,
+      `nfcapd -b 127.0.0.1 -p 4739 -w ${folder} -t 3600 -B 32000000`,
+      {
+        feed: {transport, rate},
+        before: () => {
+          rmSync(folder, {recursive: true, force: true})
+          mkdirSync(folder)
+        },
+        answer: () => {
+          const [, flows] = /^Flows: (\d+)$/m.exec(sh(`nfdump -R ${folder} -I`).stdout) ?? []
+          return {text: `${flows} of ${want().records} records`}
+        },
+      },
+    )
+  }
+
   const repeat = (command) =>
     `i=0; while [ $i -lt 10 ]; do ${command} ${lastLine}; i=$((i+1)); done`
   const message = join(out, 'one-message.ipfix')
@@ -367,6 +418,16 @@ async function runOnce(row) {
     const sink = `${data('sink')} 9999 ${row.sink} >/dev/null & s=$!; `
     const ready = 'while ! grep -q :270F /proc/net/udp; do sleep 0.1; done; '
     command = isolated(`${sink}${ready}${command}; kill -TERM $s; wait $s`)
+  }
+  if (row.feed) {
+    const {transport, rate} = row.feed
+    const pid = join(out, 'collector.pid')
+    const own = `${data('measure')} sh -c ${quote(`echo $$ > ${pid}; exec ${row.command}`)}`
+    const ready = `while ! grep -q :1283 /proc/net/${transport}; do sleep 0.1; done`
+    const tcp = transport === 'tcp' ? '--tcp' : ''
+    const send = `${data('replay')} --dst 127.0.0.1:4739 --rate ${rate} ${tcp} ${data(row.input)}`
+    const stop = `kill -TERM $(cat ${pid}); wait $m`
+    command = isolated(`${own} & m=$!; ${ready}; ${send} >/dev/null; sleep 2; ${stop}`)
   }
   const child = spawn('sh', ['-c', command], {
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
@@ -415,7 +476,7 @@ buildTools()
 
 const usable = rows.filter((row) => {
   const absent = row.needs.filter((program) => !have(program))
-  if (row.sink && !canIsolate()) absent.push('a network namespace')
+  if ((row.sink || row.feed) && !canIsolate()) absent.push('a network namespace')
   if (absent.length > 0) console.error(`bench: ${row.group}/${row.name} left out: no ${absent}`)
   return absent.length === 0
 })

@@ -104,11 +104,14 @@ napi_value receiver_start(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-/// A Uint8Array over `octets`, which malloc gave and JavaScript frees.
+/// A Uint8Array over `octets`, which JavaScript gives back when it is done with them.
 napi_value octets_value(napi_env env, uint8_t* octets, size_t size) {
   napi_value buffer = nullptr, array = nullptr;
-  const auto release = [](napi_env, void* data, void*) { std::free(data); };
-  if (napi_create_external_arraybuffer(env, octets, size, release, nullptr, &buffer) != napi_ok) {
+  const auto release = [](napi_env, void* data, void* length) {
+    give_back_block(static_cast<uint8_t*>(data), reinterpret_cast<size_t>(length));
+  };
+  if (napi_create_external_arraybuffer(env, octets, size, release, reinterpret_cast<void*>(size),
+                                       &buffer) != napi_ok) {
     // A JavaScript engine that keeps all its memory in one cage takes a copy only.
     void* data = nullptr;
     if (napi_create_arraybuffer(env, size, &data, &buffer) == napi_ok)
@@ -196,30 +199,41 @@ bool octets_of(napi_env env, napi_value value, Octets8& octets) {
   return true;
 }
 
-/// appendTail(octets, start, size, count, tail, out, to): copies `count` records of `size` octets from `start` on to `to`, each
-/// with `tail` behind it
-napi_value append_tail(napi_env env, napi_callback_info info) {
-  napi_value arguments[7] = {};
-  size_t given = 7;
-  Octets8 octets, tail, out;
-  uint32_t start = 0, size = 0, count = 0, to = 0;
-  if (napi_get_cb_info(env, info, &given, arguments, nullptr, nullptr) != napi_ok || given != 7 ||
-      !octets_of(env, arguments[0], octets) || !octets_of(env, arguments[4], tail) ||
-      !octets_of(env, arguments[5], out) ||
-      napi_get_value_uint32(env, arguments[1], &start) != napi_ok ||
-      napi_get_value_uint32(env, arguments[2], &size) != napi_ok ||
-      napi_get_value_uint32(env, arguments[3], &count) != napi_ok ||
-      napi_get_value_uint32(env, arguments[6], &to) != napi_ok ||
-      uint64_t{start} + uint64_t{size} * count > octets.size ||
-      uint64_t{to} + (uint64_t{size} + tail.size) * count > out.size)
-    return fail(env, "appendTail(octets, start, size, count, tail, out, to)");
-  const uint8_t* from = octets.data + start;
-  auto* write = const_cast<uint8_t*>(out.data) + to;
-  for (uint32_t i = 0; i < count; ++i) {
-    std::memcpy(write, from, size);
-    std::memcpy(write + size, tail.data, tail.size);
-    from += size;
-    write += size + tail.size;
+/// appendTails(octets, program, steps, tails, out, to): see src/mediation/origin.ts. Nothing is assumed of the program.
+napi_value append_tails(napi_env env, napi_callback_info info) {
+  static constexpr char usage[] = "appendTails(octets, program, steps, tails, out, to)";
+  napi_value arguments[6] = {};
+  size_t given = 6;
+  Octets8 octets, tails, out;
+  napi_typedarray_type type;
+  size_t numbers = 0;
+  void* data = nullptr;
+  uint32_t steps = 0, to = 0;
+  if (napi_get_cb_info(env, info, &given, arguments, nullptr, nullptr) != napi_ok || given != 6 ||
+      !octets_of(env, arguments[0], octets) ||
+      napi_get_typedarray_info(env, arguments[1], &type, &numbers, &data, nullptr, nullptr) !=
+          napi_ok ||
+      type != napi_uint32_array || napi_get_value_uint32(env, arguments[2], &steps) != napi_ok ||
+      !octets_of(env, arguments[3], tails) || !octets_of(env, arguments[4], out) ||
+      napi_get_value_uint32(env, arguments[5], &to) != napi_ok || uint64_t{steps} * 5 > numbers)
+    return fail(env, usage);
+  const auto* step = static_cast<const uint32_t*>(data);
+  uint64_t at = to;
+  for (uint32_t i = 0; i < steps; ++i, step += 5) {
+    const uint64_t start = step[0], size = step[1], count = step[2], tail = step[3],
+                   length = step[4];
+    if (start + size * count > octets.size || tail + length > tails.size ||
+        at + (size + length) * count > out.size)
+      return fail(env, usage);
+    const uint8_t* from = octets.data + start;
+    auto* write = const_cast<uint8_t*>(out.data) + at;
+    for (uint64_t n = 0; n < count; ++n) {
+      std::memcpy(write, from, size);
+      std::memcpy(write + size, tails.data + tail, length);
+      from += size;
+      write += size + length;
+    }
+    at += (size + length) * count;
   }
   return nullptr;
 }
@@ -237,7 +251,7 @@ void register_receive(napi_env env, napi_value exports) {
       {"receiverStop", receiver_stop},
       {"receiverStatistics", receiver_statistics},
       {"receiverClose", receiver_close},
-      {"appendTail", append_tail},
+      {"appendTails", append_tails},
   };
   for (const auto& [name, call] : functions) {
     napi_value function = nullptr;

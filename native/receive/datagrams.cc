@@ -27,8 +27,8 @@ constexpr size_t copied_below = 32;
 /// From so many at once on it pays to wait for more.
 constexpr size_t busy_from = 16;
 constexpr int idle_ms = 200;
-constexpr auto pause = std::chrono::microseconds(1000);
-constexpr double longest_wait_ms = 5;
+constexpr auto pause = std::chrono::microseconds(3000);
+constexpr double longest_wait_ms = 15;
 
 double now_ms() noexcept {
   timespec t{};
@@ -81,7 +81,32 @@ uint32_t kernel_drops(int descriptor) noexcept {
   return memory[SK_MEMINFO_DROPS];
 }
 
+/// Blocks that JavaScript is done with; 32 MiB at most.
+constexpr size_t kept_blocks = 32;
+std::mutex pool_mutex;
+uint8_t* pool[kept_blocks];
+size_t pooled = 0;
+
+uint8_t* new_block() noexcept {
+  {
+    const std::lock_guard lock(pool_mutex);
+    if (pooled > 0) return pool[--pooled];
+  }
+  return static_cast<uint8_t*>(std::malloc(block_slots * slot_octets));
+}
+
 }  // namespace
+
+void give_back_block(uint8_t* octets, size_t size) noexcept {
+  if (size == block_slots * slot_octets) {
+    const std::lock_guard lock(pool_mutex);
+    if (pooled < kept_blocks) {
+      pool[pooled++] = octets;
+      return;
+    }
+  }
+  std::free(octets);
+}
 
 /// The block being filled, and what recvmmsg(2) wants to know.
 struct DatagramReceiver::Filling {
@@ -187,7 +212,7 @@ size_t DatagramReceiver::drain(size_t index, Filling& filling) {
   Socket& socket = *sockets_[index];
   DatagramBlock& block = filling.block;
   if (block.octets == nullptr) {
-    block.octets = static_cast<uint8_t*>(std::malloc(block_slots * slot_octets));
+    block.octets = new_block();
     if (block.octets == nullptr) return 0;
     block.size = block_slots * slot_octets;
     block.datagrams.clear();

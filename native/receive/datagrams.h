@@ -46,7 +46,11 @@ struct DatagramInfo {
   uint8_t address[16];
 };
 
-/// Octets that were allocated by malloc, which whoever takes the block has to free.
+/// Keeps a block's octets for the next one if they are a whole block, so that its pages need not be made anew, or
+/// frees them. Any thread may.
+void give_back_block(uint8_t* octets, size_t size) noexcept;
+
+/// Octets that were allocated by malloc; whoever takes the block has to free them or give them back.
 struct DatagramBlock {
   uint8_t* octets = nullptr;
   size_t size = 0;

@@ -16,7 +16,7 @@ import {createCollectingProcess, type CollectingProcess} from '../ipfix/session.
 import {createTemplatePool} from '../ipfix/template-store.js'
 import {createCollector, type Collector} from '../mediation/collector.js'
 import {lossRecords, socketRecords, type Losses} from '../mediation/loss-records.js'
-import {createOrigin, type AppendTail} from '../mediation/origin.js'
+import {createOrigin, type AppendTails} from '../mediation/origin.js'
 import {createSampling, type Sampling} from '../mediation/sampling.js'
 import type {RecordBatch, RecordStage, RecordStream} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
@@ -367,12 +367,12 @@ function makeUpForSampling(how: Sampling): RecordStage {
 }
 
 /** By the addon where there is one. */
-function appendTail(): AppendTail | undefined {
+function appendTails(): AppendTails | undefined {
   const addon = loadNative()
-  return addon && ((...args) => addon.appendTail(...args))
+  return addon && ((...args) => addon.appendTails(...args))
 }
 
 async function* addOrigin(source: RecordStream): RecordStream {
-  const origin = createOrigin(appendTail())
+  const origin = createOrigin(appendTails())
   for await (const batches of source) yield origin.add(batches)
 }

@@ -50,13 +50,12 @@ export interface NativeAddon {
   /** Port, octets of the buffer, received and dropped datagrams of each socket, one after another. */
   receiverStatistics(receiver: ReceiverHandle): number[]
   receiverClose(receiver: ReceiverHandle): void
-  /** Copies `count` records of `size` octets from `start` on to `to`, each with `tail` behind it. */
-  appendTail(
+  /** See `AppendTails` of src/mediation/origin.ts. */
+  appendTails(
     octets: Uint8Array,
-    start: number,
-    size: number,
-    count: number,
-    tail: Uint8Array,
+    program: Uint32Array,
+    steps: number,
+    tails: Uint8Array,
     out: Uint8Array,
     to: number,
   ): void

@@ -3,16 +3,27 @@ import type {MessageContext} from '../record/batch.js'
 import {createTemplate, fieldIndex, type FieldSpecifier, type Template} from '../record/template.js'
 import {ie} from '../registry/lookup.js'
 
-/** Copies records of one size into `out` from `to` on, each with `tail` behind it. In C++ or in TypeScript. */
-export type AppendTail = (
+/**
+ * Runs `steps` steps of five numbers: from octet `start` of `octets` on, `count` records of `size` octets are copied to `out`, one
+ * behind the other from `to` on, each with a tail behind it, which is `length` octets of `tails` from `at` on. In C++ or in
+ * TypeScript.
+ *
+ *     start | size | count | at | length
+ */
+export type AppendTails = (
   octets: Uint8Array,
-  start: number,
-  size: number,
-  count: number,
-  tail: Uint8Array,
+  program: Uint32Array,
+  steps: number,
+  tails: Uint8Array,
   out: Uint8Array,
   to: number,
 ) => void
+
+const STEP_NUMBERS = 5
+const MAX_STEPS = 1024
+/** Records are put together in pieces of memory of this size, which batches share. */
+const SLAB_OCTETS = 1 << 20
+const TAILS_OCTETS = 1 << 15
 
 const received = {element: ie.collectionTimeMilliseconds, length: 8} as const
 const exporterV4 = {element: ie.originalExporterIPv4Address, length: 4} as const
@@ -42,7 +53,7 @@ const DOMAIN = 32
  *
  * Records of files, of which nothing is known, pass as they are.
  */
-export function createOrigin(appendTail: AppendTail = appendTailSlowly): {
+export function createOrigin(appendTails: AppendTails = appendTailsSlowly): {
   add(batches: readonly RecordBatch[]): RecordBatch[]
 } {
   const extensions = new WeakMap<Template, Extension[]>()
@@ -51,7 +62,19 @@ export function createOrigin(appendTail: AppendTail = appendTailSlowly): {
   let lastExtension: Extension | undefined
   let lastMessage: MessageContext | undefined
   let lastParts = 0
-  let tail: Uint8Array = new Uint8Array(0)
+  /** Tails of the steps that have not been run, and where the last one lies. */
+  const tails = new Uint8Array(TAILS_OCTETS)
+  const tailsView = new DataView(tails.buffer)
+  let tailAt = 0
+  let tailEnd = 0
+  const program = new Uint32Array(STEP_NUMBERS * MAX_STEPS)
+  let steps = 0
+  /** What the steps read, and where they begin to write. */
+  let source: Uint8Array = new Uint8Array(0)
+  let writeFrom = 0
+  let slab = new Uint8Array(0)
+  let slabView = new DataView(slab.buffer)
+  let slabAt = 0
 
   function extend(template: Template, kind: number, columns: Extension['columns']): Extension {
     const last = lastExtension
@@ -68,29 +91,52 @@ export function createOrigin(appendTail: AppendTail = appendTailSlowly): {
     return found
   }
 
-  function tailOf(message: MessageContext, {parts}: Extension): Uint8Array {
-    if (message === lastMessage && parts === lastParts) return tail
+  /** Does what was only planned. */
+  function run(): void {
+    if (steps > 0) appendTails(source, program, steps, tails, slab, writeFrom)
+    steps = 0
+    tailEnd = 0
+    lastMessage = undefined
+  }
+
+  /** Makes room for so many octets in the slab; returns where they begin. */
+  function reserve(octets: number): number {
+    if (slabAt + octets > slab.length) {
+      run()
+      slab = new Uint8Array(Math.max(SLAB_OCTETS, octets))
+      slabView = new DataView(slab.buffer)
+      slabAt = 0
+    }
+    const at = slabAt
+    slabAt += octets
+    return at
+  }
+
+  /** Puts the tail of a Message's records where `tailAt` says; returns its octets. */
+  function tailOf(message: MessageContext, {parts}: Extension): number {
+    if (message === lastMessage && parts === lastParts) return tailEnd - tailAt
+    const {columns, receivedMs, exporterAddress, observationDomainId} = message
+    const octets = tailOctets(message, parts)
+    if (tailEnd + octets > tails.length) run()
     lastMessage = message
     lastParts = parts
-    const {columns, receivedMs, exporterAddress, observationDomainId} = message
-    const octets = new Uint8Array(tailOctets(message, parts))
-    const view = new DataView(octets.buffer)
-    let at = 0
+    tailAt = tailEnd
+    let at = tailEnd
+    tailEnd += octets
     if (parts & COLUMNS && columns !== undefined) {
-      octets.set(columns.octets)
+      tails.set(columns.octets, at)
       at += columns.octets.length
     }
     if (parts & RECEIVED && receivedMs !== undefined) {
-      view.setUint32(at, Math.floor(receivedMs / 4294967296))
-      view.setUint32(at + 4, receivedMs >>> 0)
+      tailsView.setUint32(at, Math.floor(receivedMs / 4294967296))
+      tailsView.setUint32(at + 4, receivedMs >>> 0)
       at += 8
     }
     if (parts & EXPORTER && exporterAddress !== undefined) {
-      octets.set(exporterAddress, at)
+      tails.set(exporterAddress, at)
       at += exporterAddress.length
     }
-    if (parts & DOMAIN) view.setUint32(at, observationDomainId)
-    tail = octets
+    if (parts & DOMAIN) tailsView.setUint32(at, observationDomainId)
     return octets
   }
 
@@ -118,27 +164,29 @@ export function createOrigin(appendTail: AppendTail = appendTailSlowly): {
     if (kind === 0 && message.columns === undefined) return batch
     const extension = extend(template, kind, message.columns?.specifiers)
     if (extension.parts === 0) return batch
-    const behind = tailOf(message, extension)
     const {count} = batch
     const first = recordStart(batch, 0)
     const old = recordEnd(batch, count - 1) - first
-    const octets = new Uint8Array(old + count * behind.length)
+    const start = reserve(old + count * tailOctets(message, extension.parts))
+    const behind = tailOf(message, extension)
     let offsets: Uint32Array | undefined
     if (batch.offsets === undefined) {
-      appendTail(batch.octets, first, template.recordOctets, count, behind, octets, 0)
+      plan(batch.octets, first, template.recordOctets, count, behind, start)
     } else {
       offsets = new Uint32Array(count + 1)
-      let at = 0
+      let at = start
       for (let i = 0; i < count; i++) {
         offsets[i] = at
         const from = batch.offsets[i]
         const to = batch.offsets[i + 1]
-        octets.set(batch.octets.subarray(from, to), at)
+        slab.set(batch.octets.subarray(from, to), at)
         at += to - from
-        octets.set(behind, at)
-        at += behind.length
+        slab.set(tails.subarray(tailAt, tailAt + behind), at)
+        at += behind
       }
       offsets[count] = at
+      // The next steps write behind this.
+      run()
     }
     let {templates} = batch
     if (templates !== undefined && template.scopeCount > 0) {
@@ -148,9 +196,9 @@ export function createOrigin(appendTail: AppendTail = appendTailSlowly): {
     }
     return {
       template: extension.template,
-      octets,
-      view: new DataView(octets.buffer),
-      start: 0,
+      octets: slab,
+      view: slabView,
+      start,
       count,
       offsets,
       message,
@@ -159,9 +207,46 @@ export function createOrigin(appendTail: AppendTail = appendTailSlowly): {
     }
   }
 
-  return {add: (batches) => batches.map(addTo)}
-}
+  function plan(
+    octets: Uint8Array,
+    start: number,
+    size: number,
+    count: number,
+    behind: number,
+    to: number,
+  ): void {
+    if (steps === MAX_STEPS || (steps > 0 && octets.buffer !== source.buffer)) {
+      // The tail at hand serves on.
+      const at = tailAt
+      const message = lastMessage
+      run()
+      tails.copyWithin(0, at, at + behind)
+      tailAt = 0
+      tailEnd = behind
+      lastMessage = message
+    }
+    if (steps === 0) {
+      writeFrom = to
+      if (octets.buffer !== source.buffer) source = new Uint8Array(octets.buffer)
+    }
+    const step = STEP_NUMBERS * steps++
+    program[step] = octets.byteOffset + start
+    program[step + 1] = size
+    program[step + 2] = count
+    program[step + 3] = tailAt
+    program[step + 4] = behind
+  }
 
+  return {
+    add(batches) {
+      const added = batches.map(addTo)
+      run()
+      // What was read need not stay.
+      source = new Uint8Array(0)
+      return added
+    },
+  }
+}
 function kindOf({receivedMs, exporterAddress}: MessageContext): number {
   const address = exporterAddress === undefined ? 0 : exporterAddress.length === 4 ? V4 : V6
   return (receivedMs === undefined ? 0 : RECEIVED) | address
@@ -210,19 +295,24 @@ function tailOctets(message: MessageContext, parts: number): number {
   return octets
 }
 
-function appendTailSlowly(
+function appendTailsSlowly(
   octets: Uint8Array,
-  start: number,
-  size: number,
-  count: number,
-  tail: Uint8Array,
+  program: Uint32Array,
+  steps: number,
+  tails: Uint8Array,
   out: Uint8Array,
   to: number,
 ): void {
-  for (let i = 0; i < count; i++) {
-    out.set(octets.subarray(start, start + size), to)
-    out.set(tail, to + size)
-    start += size
-    to += size + tail.length
+  for (let step = 0; step < STEP_NUMBERS * steps; step += STEP_NUMBERS) {
+    let start = program[step]
+    const size = program[step + 1]
+    const at = program[step + 3]
+    const length = program[step + 4]
+    for (let i = 0; i < program[step + 2]; i++) {
+      out.set(octets.subarray(start, start + size), to)
+      out.set(tails.subarray(at, at + length), to + size)
+      start += size
+      to += size + length
+    }
   }
 }

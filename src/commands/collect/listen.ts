@@ -329,7 +329,6 @@ export async function listen(command: DartaCommand, options: Listening): Promise
       for (const {octets} of waiting) streamOctets += octets?.length ?? 0
       takeOctets(out)
       if (listeners.length === 0 && command.stopping.aborted) drained = true
-      countSockets()
       if (out.length > 0) yield out
       if (command.signal.aborted) return
     }
@@ -357,6 +356,7 @@ export async function listen(command: DartaCommand, options: Listening): Promise
   account.update = countSockets
 
   function close(): void {
+    countSockets()
     account.update = undefined
     receiver?.close()
     for (const listener of listeners) listener.close()
