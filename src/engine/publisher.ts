@@ -1,7 +1,7 @@
 import type {RecordBatch} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
 import type {Encoder} from '../record/format.js'
-import type {StageLedger} from '../record/ledger.js'
+import {Ledger, type StageLedger} from '../record/ledger.js'
 import {fieldIndex, type Template} from '../record/template.js'
 import {createDealer} from '../processing/routing/dealer.js'
 import {createUniflows, isDirected} from '../processing/routing/uniflows.js'
@@ -20,7 +20,7 @@ export interface PublisherOptions {
   /** 16 hex digits that nobody else has. */
   readonly id: string
   /** An encoder whose octets need nothing that was written before. */
-  readonly newEncoder: () => Encoder
+  readonly newEncoder: (ledger: Ledger) => Encoder
   readonly ledger: StageLedger
   /** Milliseconds for which an append that is not answered is tried again. */
   readonly patienceMs: number
@@ -44,6 +44,8 @@ const RETRY_MS = 200
 interface Part {
   readonly index: number
   encoder: Encoder | undefined
+  /** The encoder's account. */
+  encoding: Ledger
   chunks: Uint8Array[]
   octets: number
   records: number
@@ -62,6 +64,7 @@ export function createPublisher(engine: Engine, options: PublisherOptions): Publ
   const parts: Part[] = members.map((_, index) => ({
     index,
     encoder: undefined,
+    encoding: new Ledger(),
     chunks: [],
     octets: 0,
     records: 0,
@@ -125,6 +128,10 @@ export function createPublisher(engine: Engine, options: PublisherOptions): Publ
   function send(part: Part): Promise<void> {
     if (part.encoder === undefined) return part.last
     part.chunks.push(...part.encoder.end())
+    // What IPFIX cannot say: reverse elements without a direction, for one.
+    const refused = part.encoding.totalLost()
+    if (refused > 0) ledger.lose('not-encoded', refused)
+    part.records -= refused
     const header = {
       kind: 'records',
       publisher: id,
@@ -143,7 +150,10 @@ export function createPublisher(engine: Engine, options: PublisherOptions): Publ
   }
 
   function add(part: Part, batch: RecordBatch): void {
-    part.encoder ??= options.newEncoder()
+    if (part.encoder === undefined) {
+      part.encoding = new Ledger()
+      part.encoder = options.newEncoder(part.encoding)
+    }
     part.chunks.push(...part.encoder.push([batch]))
     part.records += batch.count
     part.octets += batch.count * batch.template.minimumOctets

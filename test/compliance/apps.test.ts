@@ -48,6 +48,7 @@ function otherValues(option: AppOption): unknown[] {
     case 'text':
       return (option.choices ?? []).filter((choice) => choice !== option.default)
     case 'texts':
+    case 'file':
       return []
   }
 }

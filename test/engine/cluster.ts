@@ -23,8 +23,16 @@ export function encodeResults(batches: Iterable<RecordBatch>): Uint8Array {
   return Buffer.concat(chunks)
 }
 
-const newEncoder = () => createEncoder({ledger: new Ledger()})
+const newEncoder = (ledger: Ledger) => createEncoder({ledger})
 const newDecoder = (ledger: Ledger) => createDecoder({ledger, source: 'log'})
+
+/** Records that IPFIX can carry: reverse elements need a direction (RFC 5103). */
+export function isSendable(batch: RecordBatch): boolean {
+  const ledger = new Ledger()
+  const encoder = createEncoder({ledger})
+  encoder.push([batch])
+  return batch.count > 0 && ledger.totalLost() === 0
+}
 
 /** What one unit makes of all records, window by window, by the octets of their results. */
 export function resultsOfOne(

@@ -1,3 +1,4 @@
+import {readFileSync} from 'node:fs'
 import * as Flags from '@oclif/core/flags'
 import type * as Interfaces from '@oclif/core/interfaces'
 import {parseCount} from '../../cli/values.js'
@@ -8,6 +9,7 @@ import type {
   OptionValues,
 } from '../../processing/analysis/app.js'
 import {DartaError} from '../../record/errors.js'
+import {readError} from '../../io/errors.js'
 
 /** An application's options as flags of the command. */
 export function appFlags(app: AnalysisApp): Interfaces.FlagInput {
@@ -61,6 +63,12 @@ function flagOf(option: AppOption): Interfaces.FlagInput[string] {
         default: option.default,
         ...(option.choices && {options: [...option.choices]}),
       })
+    case 'file':
+      return Flags.custom<string>({parse: async (input) => readText(input)})({
+        char,
+        summary,
+        helpValue: option.value,
+      })
     case 'texts':
       return Flags.string({
         char,
@@ -70,5 +78,14 @@ function flagOf(option: AppOption): Interfaces.FlagInput[string] {
         multiple: true,
         multipleNonGreedy: true,
       })
+  }
+}
+
+/** @throws DartaError DARTA_FILE_READ, DARTA_PERMISSION */
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw readError(path, error)
   }
 }

@@ -93,7 +93,7 @@ export interface TableStyle {
 /** Options by name, camelCase. */
 export type AppOptions = Readonly<Record<string, AppOption>>
 
-export type AppOption = FlagOption | NumberOption | TextOption | TextsOption
+export type AppOption = FlagOption | NumberOption | TextOption | TextsOption | FileOption
 
 interface AnyOption {
   /** One sentence for the help. */
@@ -128,6 +128,14 @@ export interface TextsOption extends AnyOption {
   readonly kind: 'texts'
   readonly value: string
   readonly default: readonly string[]
+}
+
+/** A file, of which the application is given the text. */
+export interface FileOption extends AnyOption {
+  readonly kind: 'file'
+  readonly value: string
+  /** The text where no file is named. */
+  readonly default: string
 }
 
 export type OptionValues<Options extends AppOptions> = {

@@ -1,0 +1,182 @@
+import type {GroupRow} from '../../../record/group-row.js'
+import type {GroupSpec} from '../../../record/group-spec.js'
+
+import {ie} from '../../../registry/elements.js'
+import {flowKey} from '../../../registry/flow-keys.js'
+import {reverseOf} from '../../../registry/lookup.js'
+import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
+import {
+  destinationField,
+  observerParts,
+  observerText,
+  octetText,
+  partNumber,
+  sourceField,
+  textOctets,
+} from '../findings.js'
+import {flowColumns, rowSums, type FlowSums} from '../flow-sums.js'
+import {resultBatches, type ResultField, type ResultRecord} from '../result-records.js'
+import {createTableSet} from '../table-set.js'
+
+export default defineApp({
+  summary: 'Each conversation once: what several exporters, timeouts and directions made of it',
+  options: {
+    uniflow: {
+      kind: 'flag',
+      summary: 'Leave the two directions apart instead of making Biflows (RFC 5103).',
+    },
+  },
+  prepare: ({uniflow}): Analysis => ({
+    needs: [
+      [ie.sourceIPv4Address, ie.sourceIPv6Address],
+      [ie.destinationIPv4Address, ie.destinationIPv6Address],
+      [ie.protocolIdentifier],
+    ],
+    uses: [...flowColumns.flatMap(({elements}) => elements)],
+    routingKey: {
+      key: [flowKey('srcip'), flowKey('dstip'), flowKey('proto')],
+      symmetric: 1,
+    },
+    splittable: true,
+    createState: (limits) => createState(uniflow, limits),
+  }),
+})
+
+const key = [
+  flowKey('srcip'),
+  flowKey('dstip'),
+  flowKey('proto'),
+  {...flowKey('srcport'), optional: true},
+  {...flowKey('dstport'), optional: true},
+  ...observerParts,
+]
+const [SOURCE, DESTINATION, PROTOCOL, SOURCE_PORT, DESTINATION_PORT, OBSERVER] = [0, 1, 2, 3, 4, 5]
+const spec: GroupSpec = {key, columns: flowColumns}
+
+/** One direction as the observation point saw it that saw most of it. */
+interface Direction {
+  readonly source: string
+  readonly destination: string
+  readonly protocol: number
+  readonly sourcePort: number | undefined
+  readonly destinationPort: number | undefined
+  sums: FlowSums
+  observer: string
+  observers: number
+}
+
+function createState(uniflow: boolean, limits: StateLimits): AnalysisState {
+  const tables = createTableSet([spec], limits)
+
+  function directions(): Map<string, Direction> {
+    const found = new Map<string, Direction>()
+    for (const domain of tables.names()) {
+      tables.of(domain)[0].eachRow((row) => {
+        const seen = directionOf(row, observerText(domain, row, OBSERVER))
+        const name = nameOf(seen, false)
+        const known = found.get(name)
+        if (known === undefined) {
+          found.set(name, seen)
+          return
+        }
+        known.observers++
+        // Points that saw less have lost something, sampled, or come from a part of the path.
+        if (isMore(seen, known)) {
+          known.sums = seen.sums
+          known.observer = seen.observer
+        }
+      })
+    }
+    return found
+  }
+
+  function* records(): Iterable<ResultRecord> {
+    const all = directions()
+    for (const name of [...all.keys()].sort()) {
+      const forward = all.get(name)!
+      const reverseName = nameOf(forward, true)
+      const reverse = uniflow || reverseName === name ? undefined : all.get(reverseName)
+      if (reverse === undefined) {
+        yield {fields: fieldsOf(forward)}
+        continue
+      }
+      // Whoever began is the source; of two that began at once the one with the lesser key.
+      const order = Number((forward.sums.start ?? 0n) - (reverse.sums.start ?? 0n))
+      if (order < 0 || (order === 0 && name < reverseName)) {
+        yield {fields: [...fieldsOf(forward), ...reverseFields(reverse.sums)]}
+      }
+    }
+  }
+
+  return {
+    add(batches) {
+      const byDomain = Map.groupBy(batches, ({message}) => String(message.observationDomainId))
+      let counted = 0
+      for (const [domain, own] of byDomain) counted += tables.add(domain, own)
+      return counted
+    },
+    merge: (snapshot) => tables.merge(snapshot),
+    snapshot: () => tables.snapshot(),
+    results: (message) => resultBatches(message, records()),
+    missing: () => tables.missing(),
+    memoryOctets: () => tables.memoryOctets(),
+    close: () => tables.close(),
+  }
+}
+
+function directionOf(row: GroupRow, observer: string): Direction {
+  const port = (part: number): number | undefined =>
+    row.part(part) === undefined ? undefined : partNumber(row, part)
+  return {
+    source: octetText(row.part(SOURCE)!),
+    destination: octetText(row.part(DESTINATION)!),
+    protocol: partNumber(row, PROTOCOL),
+    sourcePort: port(SOURCE_PORT),
+    destinationPort: port(DESTINATION_PORT),
+    sums: rowSums(row),
+    observer,
+    observers: 1,
+  }
+}
+
+function nameOf(of: Direction, turned: boolean): string {
+  const one = `${of.source}:${String(of.sourcePort)}`
+  const other = `${of.destination}:${String(of.destinationPort)}`
+  return `${of.protocol} ${turned ? `${other} ${one}` : `${one} ${other}`}`
+}
+
+function isMore(a: Direction, b: Direction): boolean {
+  if (a.sums.packets !== b.sums.packets) return a.sums.packets > b.sums.packets
+  if (a.sums.octets !== b.sums.octets) return a.sums.octets > b.sums.octets
+  return a.observer < b.observer
+}
+
+function fieldsOf(of: Direction): ResultField[] {
+  const {sums} = of
+  return [
+    sourceField(textOctets(of.source)),
+    destinationField(textOctets(of.destination)),
+    [ie.protocolIdentifier, of.protocol],
+    ...(of.sourcePort === undefined ? [] : [[ie.sourceTransportPort, of.sourcePort] as const]),
+    ...(of.destinationPort === undefined
+      ? []
+      : [[ie.destinationTransportPort, of.destinationPort] as const]),
+    ...sumsOf(sums),
+    [ie.deltaFlowCount, sums.flows],
+    [ie.dartaObserver, of.observer],
+    [ie.dartaObserverCount, of.observers],
+  ]
+}
+
+function sumsOf(sums: FlowSums): ResultField[] {
+  return [
+    [ie.octetDeltaCount, sums.octets],
+    [ie.packetDeltaCount, sums.packets],
+    ...(sums.start === undefined ? [] : [[ie.flowStartMilliseconds, sums.start] as const]),
+    ...(sums.end === undefined ? [] : [[ie.flowEndMilliseconds, sums.end] as const]),
+  ]
+}
+
+function reverseFields(sums: FlowSums): ResultField[] {
+  return sumsOf(sums).map(([element, value]) => [reverseOf(element)!, value] as const)
+}
