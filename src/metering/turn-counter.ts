@@ -85,8 +85,7 @@ export function createTurnCounter(
   read: () => Uint8Array,
 ): TurnCounter {
   const little = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
-  // The kernel's times are those of the monotonic clock.
-  const toWallMs = Date.now() - Number(process.hrtime.bigint()) / 1e6
+  const toWallMs = wallMinusMonotonicMs()
   let known = 0
   const view = (): DataView => {
     const octets = read()
@@ -119,4 +118,19 @@ export function createTurnCounter(
       return found
     },
   }
+}
+
+/** The kernel's times are those of the monotonic clock. Of several readings the one that was disturbed least. */
+function wallMinusMonotonicMs(): number {
+  let best = Infinity
+  let difference = 0
+  for (let i = 0; i < 10; i++) {
+    const before = Number(process.hrtime.bigint()) / 1e6
+    const wall = Date.now()
+    const took = Number(process.hrtime.bigint()) / 1e6 - before
+    if (took >= best) continue
+    best = took
+    difference = wall - before - took / 2
+  }
+  return difference
 }

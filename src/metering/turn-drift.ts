@@ -55,7 +55,7 @@ export function findDrift(nodes: readonly CountingNode[]): DriftReport {
 /** The same landmarks of different nodes together, by node, in the order of time. */
 function groupLandmarks(nodes: readonly CountingNode[]): Map<number, Landmark>[] {
   const all = nodes
-    .flatMap(({landmarks}, node) => landmarks.map((landmark) => ({node, landmark})))
+    .flatMap(({landmarks}, node) => distinct(landmarks).map((landmark) => ({node, landmark})))
     .sort((a, b) => a.landmark.timeMs - b.landmark.timeMs)
   const open = new Map<number, Map<number, Landmark>[]>()
   const groups: Map<number, Landmark>[] = []
@@ -65,7 +65,6 @@ function groupLandmarks(nodes: readonly CountingNode[]): Map<number, Landmark>[]
       const [first] = group.values()
       return timeMs - first.timeMs <= SAME_WITHIN_MS
     })
-    // Where a digest comes more than once, first goes with first.
     let group = recent.find((candidate) => !candidate.has(node))
     if (group === undefined) {
       group = new Map()
@@ -76,6 +75,19 @@ function groupLandmarks(nodes: readonly CountingNode[]): Map<number, Landmark>[]
     open.set(digest, recent)
   }
   return groups
+}
+
+/** Landmarks without those of one digest that come soon after one another: nobody could tell them apart. */
+function distinct(landmarks: readonly Landmark[]): Landmark[] {
+  const last = new Map<number, Landmark>()
+  const alike = new Set<Landmark>()
+  for (const landmark of landmarks) {
+    const before = last.get(landmark.digest)
+    last.set(landmark.digest, landmark)
+    if (before === undefined || landmark.timeMs - before.timeMs > 2 * SAME_WITHIN_MS) continue
+    alike.add(before).add(landmark)
+  }
+  return landmarks.filter((landmark) => !alike.has(landmark))
 }
 
 /** What comes most often; of several the greatest, since it is easier to miss a packet than to see one too many. */

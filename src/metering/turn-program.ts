@@ -1,5 +1,5 @@
 import type {BpfInstruction} from './bpf-assembler.js'
-import {createEbpfAssembler, R, type EbpfInstruction} from './ebpf.js'
+import {createEbpfAssembler, R, type EbpfAssembler, type EbpfInstruction} from './ebpf.js'
 import type {Share} from './share.js'
 import {MIX1, MIX2} from './share-hash.js'
 
@@ -11,9 +11,9 @@ import {MIX1, MIX2} from './share-hash.js'
  * The map's value, in the byte order of the machine:
  *
  *     0       8        16           24    32
- *     packets | resets | landmarks | 0 | landmark 0: digest (4), 0 (4), packets before it (8), monotonic time in ns (8) | …
+ *     packets | resets | landmarks | last digest (4), 0 (4) | landmark 0: digest (4), 0 (4), packets before it (8), monotonic time in ns (8) | …
  *
- * A landmark is a packet whose digest of the IP header and 8 octets behind it ends in eight zero bits: the same packets on
+ * A landmark is a packet whose digest of 48 octets from the IP header on, or 28 of short ones, ends in eight zero bits: the same packets on
  * all nodes, so that their counts at landmarks tell whether they still count alike.
  */
 export const TURN_HEADER_OCTETS = 32
@@ -24,9 +24,11 @@ export const LANDMARKS = 4096
 export const LANDMARK_EVERY = 256
 export const TURN_VALUE_OCTETS = TURN_HEADER_OCTETS + LANDMARKS * LANDMARK_OCTETS
 
-const DIGEST_OCTETS = 28
+/** Enough to tell packets of a Flow apart by their contents, as some have no identification. */
+const DIGEST_OCTETS = 48
+const SHORT_OCTETS = 28
 /** On the stack below the 64 octets of classic programs. */
-const DIGEST_AT = -96
+const DIGEST_AT = -112
 const PACKET_OUTGOING = 4
 const SKB_LOAD_BYTES_RELATIVE = 68
 const KTIME_GET_NS = 5
@@ -84,26 +86,24 @@ export function turnProgram({share, filter, begin, snapOctets}: TurnOptions): Eb
 }
 
 /** R7 is the packet's number, R8 the map's value. Packets without 28 octets behind the link header are no landmarks. */
-function landmark(b: ReturnType<typeof createEbpfAssembler>): void {
-  b.alu('mov', R.a1, {register: R.packet}, true)
-  b.alu('mov', R.a2, 0, true)
-  b.alu('mov', R.a3, {register: R.stack}, true)
-  b.alu('add', R.a3, DIGEST_AT, true)
-  b.alu('mov', R.a4, DIGEST_OCTETS, true)
-  b.alu('mov', R.a5, FROM_NETWORK_HEADER, true)
-  b.call(SKB_LOAD_BYTES_RELATIVE)
+function landmark(b: EbpfAssembler): void {
+  loadHead(b, DIGEST_OCTETS)
+  b.branch('ne', R.result, 0, 'short', true)
+  digest(b, DIGEST_OCTETS)
+  b.jump('digested')
+  b.label('short')
+  loadHead(b, SHORT_OCTETS)
   b.branch('ne', R.result, 0, 'decide', true)
-  for (let at = 0; at < DIGEST_OCTETS; at += 4) {
-    b.load(4, R.a1, R.stack, DIGEST_AT + at)
-    b.alu('xor', R.result, {register: R.a1})
-    b.alu('mul', R.result, at % 8 === 0 ? MIX1 : MIX2)
-    b.alu('mov', R.a1, {register: R.result})
-    b.alu('rsh', R.a1, 15)
-    b.alu('xor', R.result, {register: R.a1})
-  }
+  digest(b, SHORT_OCTETS)
+  b.label('digested')
   b.alu('mov', R.kept, {register: R.result})
   b.alu('and', R.result, LANDMARK_EVERY - 1)
   b.branch('ne', R.result, 0, 'decide')
+  // Packets that are all alike make one landmark, not as many as they are.
+  b.load(4, R.a1, R.map, 24)
+  b.store(4, R.map, 24, R.kept)
+  b.alu('xor', R.a1, {register: R.kept})
+  b.branch('eq', R.a1, 0, 'decide')
   b.alu('mov', R.a1, 1, true)
   b.fetchAdd(R.map, 16, R.a1)
   b.alu('and', R.a1, LANDMARKS - 1, true)
@@ -113,4 +113,27 @@ function landmark(b: ReturnType<typeof createEbpfAssembler>): void {
   b.store(8, R.map, TURN_HEADER_OCTETS + 8, R.x)
   b.call(KTIME_GET_NS)
   b.store(8, R.map, TURN_HEADER_OCTETS + 16, R.result)
+}
+
+/** Puts octets from the IP header on on the stack; R0 is 0 if there are so many. */
+function loadHead(b: EbpfAssembler, octets: number): void {
+  b.alu('mov', R.a1, {register: R.packet}, true)
+  b.alu('mov', R.a2, 0, true)
+  b.alu('mov', R.a3, {register: R.stack}, true)
+  b.alu('add', R.a3, DIGEST_AT, true)
+  b.alu('mov', R.a4, octets, true)
+  b.alu('mov', R.a5, FROM_NETWORK_HEADER, true)
+  b.call(SKB_LOAD_BYTES_RELATIVE)
+}
+
+/** R0, which is 0, becomes the digest of what is on the stack. */
+function digest(b: EbpfAssembler, octets: number): void {
+  for (let at = 0; at < octets; at += 4) {
+    b.load(4, R.a1, R.stack, DIGEST_AT + at)
+    b.alu('xor', R.result, {register: R.a1})
+    b.alu('mul', R.result, at % 8 === 0 ? MIX1 : MIX2)
+    b.alu('mov', R.a1, {register: R.result})
+    b.alu('rsh', R.a1, 15)
+    b.alu('xor', R.result, {register: R.a1})
+  }
 }

@@ -114,14 +114,23 @@ test('a landmark that one node has not seen is compared among the others, and sa
   t.deepEqual(findDrift([whole]), {common: 0, drifts: []})
 })
 
-test('the same packet sent twice makes two landmarks that are not mixed up', (t) => {
-  const twice = (name: string, counts: number[]): {name: string; landmarks: Landmark[]} => ({
+test('landmarks that look the same and come soon after one another say nothing, later ones do', (t) => {
+  const repeated = (
+    name: string,
+    counts: number[],
+    everyMs: number,
+  ): ReturnType<typeof counting> => ({
     name,
     landmarks: counts.map((packets, i) => ({
-      ...counting(name, counts).landmarks[0],
-      packets,
-      timeMs: 10 * i,
+      ...counting(name, [packets]).landmarks[0],
+      timeMs: everyMs * i,
     })),
   })
-  t.deepEqual(findDrift([twice('a', [5, 6]), twice('b', [5, 6])]), {common: 2, drifts: []})
+  const soon = [repeated('a', [5, 6], 10), repeated('b', [5, 7], 10)]
+  t.deepEqual(findDrift(soon), {common: 0, drifts: []})
+  const later = [repeated('a', [5, 6], 10_000), repeated('b', [5, 7], 10_000)]
+  t.deepEqual(findDrift(later), {
+    common: 2,
+    drifts: [{node: 'a', packets: -1, afterMs: 0, byMs: 10_000}],
+  })
 })

@@ -242,7 +242,9 @@ test('a share is I/N or I-J/N, and nothing else', (t) => {
 })
 
 test('shares of one division own every slot exactly once', (t) => {
-  for (const division of [['1/1'], ['1/3', '2/3', '3/3'], ['1-2/8', '3/8', '4-8/8']]) {
+  const equal = (n: number): string[] => Array.from({length: n}, (_, i) => `${i + 1}/${n}`)
+  const numbers = Array.from({length: 64}, (_, i) => i + 1)
+  for (const division of [...numbers.map(equal), ['1-2/8', '3/8', '4-8/8']]) {
     const owners = new Uint8Array(SLOTS)
     for (const text of division) {
       const owned = ownedSlots(parseShare(text))
