@@ -3,6 +3,7 @@ _darta_takes_value() {
   case $1 in
     aggregate) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range -A --keys -s --statistic -O --order -k --top --bin --distribution --sum --min --max --mean --distinct --approx-distinct --quantile --max-memory --metrics ' == *" $2 "* ]] ;;
     analyze) [[ ' -r --read --input-format -w --write -o --output -z --compress --window --slide --lateness --max-memory -f --filter -F --filter-file -t --time-range --units --metrics --min-contacts --jitter --min-interval --min-rate --factor --min-sources --bin --min-matched --by --deviations --side --share --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 -k --top --min-failed --min-clients -s --statistic --rating ' == *" $2 "* ]] ;;
+    anonymize) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file --method --key-file --key-agent --bits --ports --time-shift --time-precision --policy --metrics ' == *" $2 "* ]] ;;
     capture) [[ ' -r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --share --by --share-seed --begin --stats-interval -u --user -g --group -w --write -o --output -z --compress --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --record-filter -F --filter-file --meter --metrics ' == *" $2 "* ]] ;;
     collect) [[ ' -r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --template-lifetime --sampling --max-sessions --max-new -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output -z --compress -c --count --metrics ' == *" $2 "* ]] ;;
     doctor) [[ ' --offered --nodes --times --cores --application-cost -o --output --metrics ' == *" $2 "* ]] ;;
@@ -42,8 +43,8 @@ _darta() {
     fi
   done
   case $command in
-    '') mapfile -t COMPREPLY < <(compgen -W 'aggregate analyze capture collect doctor filter ie info ipfix-export print route split help --help --version' -- "$current") ;;
-    help) mapfile -t COMPREPLY < <(compgen -W 'aggregate analyze capture collect doctor filter ie info ipfix-export print route split' -- "$current") ;;
+    '') mapfile -t COMPREPLY < <(compgen -W 'aggregate analyze anonymize capture collect doctor filter ie info ipfix-export print route split help --help --version' -- "$current") ;;
+    help) mapfile -t COMPREPLY < <(compgen -W 'aggregate analyze anonymize capture collect doctor filter ie info ipfix-export print route split' -- "$current") ;;
     aggregate)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
@@ -122,6 +123,33 @@ _darta() {
       fi
       case $position in
         1) : ;;
+      esac
+      ;;
+    anonymize)
+      case $previous in
+        -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json ndjson' -- "$current"); return ;;
+        -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
+        -z|--compress) :; return ;;
+        -f|--filter) :; return ;;
+        -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --method) mapfile -t COMPREPLY < <(compgen -W 'crypto-pan truncate black' -- "$current"); return ;;
+        --key-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --key-agent) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --bits) :; return ;;
+        --ports) mapfile -t COMPREPLY < <(compgen -W 'keep bin black' -- "$current"); return ;;
+        --time-shift) :; return ;;
+        --time-precision) :; return ;;
+        --policy) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --metrics) :; return ;;
+      esac
+      if [[ $current == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format -w --write -o --output --force -z --compress -l --line-buffered -f --filter -F --filter-file --method --key-file --key-agent --bits --ports --time-shift --time-precision --policy --no-options -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        return
+      fi
+      case $position in
+        *) : ;;
       esac
       ;;
     capture)

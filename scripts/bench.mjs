@@ -316,6 +316,30 @@ function allRows() {
 
   const one = data('1m.ipfix')
   const one1 = data('1m.nf')
+  // A key for a bench is no secret.
+  const key = '0123456789abcdefghijklmnopqrstuv'
+  const keyFile = join(out, 'key')
+  const anonymized = join(out, 'anonymized.ipfix')
+  row(
+    'anonymize',
+    'darta anonymize',
+    [],
+    '1m.ipfix',
+    `${darta} anonymize -r ${one} -w ${anonymized} --force --key-file ${keyFile}`,
+    {
+      unit: 'records',
+      before: () => writeFileSync(keyFile, key),
+      answer: (run) => counted(anonymized)(run),
+    },
+  )
+  row(
+    'anonymize',
+    'nfanon',
+    ['nfanon'],
+    '1m.ipfix',
+    `nfanon -q -K ${key} -r ${one1} -w ${join(out, 'anonymized.nf')}`,
+    {nf: true},
+  )
   for (const [group, format, peer] of [
     ['ndjson', 'ndjson', 'json'],
     ['csv', 'csv', 'csv'],

@@ -10,6 +10,7 @@ NAPI_MODULE_INIT() {
   darta::register_text(env, exports);
   darta::register_select(env, exports);
   darta::register_filter(env, exports);
+  darta::register_crypto_pan(env, exports);
   darta::register_share(env, exports);
   darta::register_turns(env, exports);
   darta::register_capacity(env, exports);

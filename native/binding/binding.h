@@ -11,6 +11,7 @@ void register_deal(napi_env env, napi_value exports);
 void register_text(napi_env env, napi_value exports);
 void register_select(napi_env env, napi_value exports);
 void register_filter(napi_env env, napi_value exports);
+void register_crypto_pan(napi_env env, napi_value exports);
 void register_share(napi_env env, napi_value exports);
 void register_turns(napi_env env, napi_value exports);
 void register_capacity(napi_env env, napi_value exports);

@@ -9,4 +9,5 @@ export function useNativeKernels(): void {
   kernels.deal = addon.dealRecords
   kernels.text = addon.renderText
   kernels.filter = addon.createFilter
+  kernels.cryptoPan = addon.createCryptoPan
 }

@@ -2,6 +2,7 @@ import {existsSync} from 'node:fs'
 import {createRequire} from 'node:module'
 import {dirname, join} from 'node:path'
 import {fileURLToPath} from 'node:url'
+import type {CreateCryptoPanKernel} from '../record/crypto-pan-kernel.js'
 import type {CreateFilter} from '../record/filter-kernel.js'
 import type {DealRecords} from '../record/deal-kernel.js'
 import type {CreateGroups} from '../record/group-kernel.js'
@@ -23,6 +24,7 @@ export interface NativeAddon {
   readonly dealRecords: DealRecords
   readonly renderText: RenderText
   readonly createFilter: CreateFilter
+  readonly createCryptoPan: CreateCryptoPanKernel
   /** @throws an error with code DARTA_USAGE: a field that the meter cannot fill, a system without memory */
   meterCreate(options: NativeMeterOptions): MeterHandle
   meterPush(meter: MeterHandle, octets: Uint8Array): unknown[]

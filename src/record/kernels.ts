@@ -1,4 +1,5 @@
 import {createPlainGroups} from './plain-groups.js'
+import type {CreateCryptoPanKernel} from './crypto-pan-kernel.js'
 import type {CreateFilter} from './filter-kernel.js'
 import {dealPlainly} from './plain-deal.js'
 import type {DealRecords} from './deal-kernel.js'
@@ -16,9 +17,12 @@ export const kernels: {
   text: RenderText | undefined
   /** Undefined: src/mediation/filter/ decides for every record itself. */
   filter: CreateFilter | undefined
+  /** Undefined: src/mediation/anonymization/ permutes every address itself. */
+  cryptoPan: CreateCryptoPanKernel | undefined
 } = {
   groups: createPlainGroups,
   deal: dealPlainly,
   text: undefined,
   filter: undefined,
+  cryptoPan: undefined,
 }
