@@ -119,6 +119,7 @@ napi_value live_open(napi_env env, napi_callback_info info) {
       !read_meter_options(env, arguments[0], options.meter) ||
       !read_sources(env, arguments[1], options.sources))
     return fail(env, "liveOpen(options, sources)");
+  options.prompt = number_property(env, arguments[0], "prompt") > 0;
   options.threads = static_cast<unsigned>(
       std::max<uint64_t>(whole(number_property(env, arguments[0], "threads"), 64), 1));
   napi_value keeper = nullptr;
@@ -241,7 +242,8 @@ napi_value live_counters(napi_env env, napi_callback_info info) {
   return array;
 }
 
-/// liveStatistics(live): packets, drops, freezes and link type of each source, one after another
+/// liveStatistics(live): packets, drops, freezes, link type and frames taken of each source, one after
+/// another
 napi_value live_statistics(napi_env env, napi_callback_info info) {
   LiveHandle* const handle = handle_of(env, info);
   napi_value array = nullptr;
@@ -254,6 +256,7 @@ napi_value live_statistics(napi_env env, napi_callback_info info) {
     napi_set_element(env, array, at++, number(env, static_cast<double>(s.drops)));
     napi_set_element(env, array, at++, number(env, static_cast<double>(s.freezes)));
     napi_set_element(env, array, at++, number(env, handle->live->link_type(i)));
+    napi_set_element(env, array, at++, number(env, static_cast<double>(s.taken)));
   }
   return array;
 }

@@ -15,6 +15,8 @@ struct SourceStatistics {
   uint64_t drops = 0;
   /// How often the ring was full and the queue stood still.
   uint64_t freezes = 0;
+  /// Frames that were taken out and looked at; LiveCapture counts these.
+  uint64_t taken = 0;
 };
 
 /// What went wrong while opening: the call and its errno.

@@ -141,8 +141,8 @@ OpenFault XdpSocket::open(const XdpOptions& o, std::shared_ptr<XdpProgram>& prog
   const size_t wanted =
       std::clamp<size_t>(o.buffer_octets / chunk_octets, least_frames, most_frames);
   count_ = static_cast<uint32_t>(std::bit_floor(wanted));
-  // 16 frames a microsecond are the most that 10 Gbit/s bring.
-  gather_us_ = count_ / 16;
+  // More than four frames a microsecond are not copied by one processor.
+  gather_us_ = count_ / 4;
   failed = open_rings();
   if (failed.call != nullptr) return failed;
   if (!program) {

@@ -29,6 +29,8 @@ std::unique_ptr<LiveCapture> LiveCapture::open(const LiveOptions& options, OpenF
   std::unique_ptr<LiveCapture> live(new LiveCapture());
   live->meter_options_ = options.meter;
   live->keeper_ = options.keeper;
+  // Nodes of a group promise what they have handed over.
+  live->prompt_ = options.prompt || options.keeper != nullptr;
   for (unsigned i = 0; i < options.threads; ++i) {
     auto worker = std::make_unique<Worker>();
     worker->meter = Meter::create(options.meter, error);
@@ -62,6 +64,7 @@ std::unique_ptr<LiveCapture> LiveCapture::open(const LiveOptions& options, OpenF
     live->sources_.push_back(std::move(opened));
   }
   live->sources_left_ = source;
+  live->taken_ = std::make_unique<std::atomic<uint64_t>[]>(source);
   --source;
   return attach() ? std::move(live) : nullptr;
 }
@@ -108,7 +111,9 @@ std::vector<MeterCounters> LiveCapture::counters() {
 
 SourceStatistics LiveCapture::statistics(size_t source) {
   const std::lock_guard lock(statistics_mutex_);
-  return sources_[source]->statistics();
+  SourceStatistics all = sources_[source]->statistics();
+  all.taken = taken_[source].load(std::memory_order_relaxed);
+  return all;
 }
 
 std::vector<Notice> LiveCapture::take_notices() {
@@ -216,7 +221,11 @@ void LiveCapture::run(Worker& worker) {
       if (frames.empty()) continue;
       // What came after the end was asked for does not put it off.
       any = any || !last_round || frames.front().time < asked_to_end;
+      const uint64_t before = meter.frames();
       const MeterStatus status = take(worker, frames);
+      // A meter that is full takes no more; a sorter keeps them all.
+      taken_[number].fetch_add(worker.sorter == nullptr ? meter.frames() - before : frames.size(),
+                               std::memory_order_relaxed);
       source.release();
       if (status == MeterStatus::table_full) {
         error_ = -1;
@@ -232,7 +241,7 @@ void LiveCapture::run(Worker& worker) {
       const int64_t quiet = now(CLOCK_REALTIME) - clock_lag_ns;
       worker.each_meter([&](Meter& one) {
         if (!any) one.tick(quiet);
-        one.flush();
+        if (prompt_ || asked != flushes) one.flush();
       });
       publish(worker);
       flushes = asked;

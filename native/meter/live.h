@@ -21,6 +21,8 @@ struct LiveOptions {
   std::vector<std::variant<RingOptions, XdpOptions>> sources;
   /// 1..64; source i belongs to thread i mod threads.
   unsigned threads = 1;
+  /// Partly filled buffers are handed over now and then, for readers who wait.
+  bool prompt = true;
   /// Decides which frames are metered, where the node's share of the link can change.
   std::shared_ptr<ShareKeeper> keeper;
 };
@@ -108,9 +110,12 @@ class LiveCapture {
   std::shared_ptr<ShareKeeper> keeper_;
   std::vector<std::unique_ptr<FrameSource>> sources_;
   std::atomic<size_t> sources_left_{0};
+  /// Of each source.
+  std::unique_ptr<std::atomic<uint64_t>[]> taken_;
   std::mutex statistics_mutex_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::function<void()> ready_;
+  bool prompt_ = true;
   std::atomic<bool> stopping_{false};
   std::atomic<unsigned> running_{0};
   std::atomic<unsigned> flushes_{0};

@@ -107,6 +107,8 @@ class Meter {
   /// Moves the clock (nanoseconds since 1970) when no frame does, so that Flows of a quiet link
   /// end.
   void tick(int64_t time);
+  /// Frames so far.
+  [[nodiscard]] uint64_t frames() const noexcept { return frames_; }
   /// Whether the limit of frames is reached.
   [[nodiscard]] bool full() const noexcept {
     return options_.max_frames != 0 && frames_ >= options_.max_frames;

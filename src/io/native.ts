@@ -63,9 +63,12 @@ export interface NativeAddon {
   ): void
   /** 0, or the errno of what failed. */
   dropCapabilities(): number
-  /** Live capture: options with `threads`, and what frames come from; or what failed and where. */
+  /**
+   * Live capture: options with `threads` and whether partly filled buffers are handed over now and then (`prompt`), and
+   * what frames come from; or what failed and where.
+   */
   liveOpen(
-    options: NativeMeterOptions & {readonly threads: number},
+    options: NativeMeterOptions & {readonly threads: number; readonly prompt: boolean},
     sources: readonly (NativeRing | NativeXdpSocket)[],
   ): LiveHandle | [call: string, errno: number, source: number]
   /** Starts the threads; `wake` is called when there is something to take, and at the end. */
@@ -78,7 +81,7 @@ export interface NativeAddon {
   liveFlush(live: LiveHandle): void
   /** Of each thread. */
   liveCounters(live: LiveHandle): NativeMeterCounters[]
-  /** Packets, drops, freezes and link type of each source, one after another. */
+  /** Packets, drops, freezes, link type and frames taken of each source, one after another. */
   liveStatistics(live: LiveHandle): number[]
   liveClose(live: LiveHandle): void
   /** A connected UDP socket that never fragments; `address` is numeric. [descriptor or −1, errno] */

@@ -18,6 +18,8 @@ export interface LiveSource {
   readonly promiscuous: boolean
   /** Threads that divide the Flows of each interface between them. */
   readonly threads: number
+  /** Whether records are wanted soon after they are made, and not only when a buffer is full. */
+  readonly prompt: boolean
   /** One node's part of the link; undefined: all of it. */
   readonly share: ShareOf | undefined
   /** Every N-th packet instead of a part by hash. */
@@ -45,6 +47,8 @@ export interface KernelCounters {
   readonly packets: number
   /** Frames that found no room in the ring or buffer; undefined where the backend cannot tell. */
   readonly drops: number | undefined
+  /** Frames that were taken and looked at; the rest of those not dropped still lies in the ring. */
+  readonly taken: number
   /** How often the ring stood still. */
   readonly freezes: number
   /** How often the interface went down while it was captured. */

@@ -19,10 +19,16 @@ import {
 } from './native.js'
 import {DartaError} from '../record/errors.js'
 
+interface LiveNumbers {
+  readonly threads: number
+  /** Partly filled buffers are handed over now and then. */
+  readonly prompt: boolean
+}
+
 /** The part of the native addon that captures; src/io/native.ts tells what its functions do. */
 export interface LiveAddon<Handle = unknown> {
   liveOpen(
-    options: AddonOptions & {readonly threads: number},
+    options: AddonOptions & LiveNumbers,
     sources: readonly (RingOptions | XdpSocketOptions)[],
   ): Handle | [call: string, errno: number, source: number]
   liveStart(live: Handle, wake: () => void): void
@@ -120,13 +126,13 @@ function linkTypeOf(name: string): number | undefined {
  */
 export function openNative(
   addon: LiveAddon,
-  options: MeterOptions & {readonly threads: number},
+  options: MeterOptions & LiveNumbers,
   sources: readonly (RingOptions | XdpSocketOptions)[],
   owner: readonly string[],
   fault: typeof openFault,
 ): LiveCapture {
-  const {threads, ...meter} = options
-  const live = addon.liveOpen({...addonOptions(meter), threads}, sources)
+  const {threads, prompt, ...meter} = options
+  const live = addon.liveOpen({...addonOptions(meter), threads, prompt}, sources)
   if (Array.isArray(live)) {
     const [call, errno, source] = live as [string, number, number]
     throw fault(call, errno, owner[source])
@@ -193,12 +199,16 @@ function running(addon: LiveAddon, live: unknown, owner: readonly string[]): Liv
     counters: () => sumCounters(addon.liveCounters(live).map(readCounters)),
     kernel() {
       const numbers = addon.liveStatistics(live)
-      const sums = new Map<string, {packets: number; drops: number; freezes: number}>()
+      const sums = new Map<
+        string,
+        {packets: number; drops: number; freezes: number; taken: number}
+      >()
       owner.forEach((name, i) => {
-        const sum = sums.get(name) ?? {packets: 0, drops: 0, freezes: 0}
-        sum.packets += numbers[4 * i]
-        sum.drops += numbers[4 * i + 1]
-        sum.freezes += numbers[4 * i + 2]
+        const sum = sums.get(name) ?? {packets: 0, drops: 0, freezes: 0, taken: 0}
+        sum.packets += numbers[5 * i]
+        sum.drops += numbers[5 * i + 1]
+        sum.freezes += numbers[5 * i + 2]
+        sum.taken += numbers[5 * i + 4]
         sums.set(name, sum)
       })
       return [...sums].map(([name, sum]): KernelCounters => ({

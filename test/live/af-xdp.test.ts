@@ -1,4 +1,4 @@
-import {writeFileSync} from 'node:fs'
+import {readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {framesOf} from '../support/captures.js'
 import {bin, folder, start} from '../support/darta.js'
@@ -180,6 +180,10 @@ needing(
       ...[bin, 'capture', '-i', port, ...xdp, '-B', '2Mi', ...share, '-w', '-'],
     ])
     await ordinary.says(/capturing on/)
+    const status = readFileSync(`/proc/${String(ordinary.child.pid)}/status`, 'utf8')
+    for (const set of ['CapEff', 'CapPrm', 'CapInh', 'CapAmb']) {
+      t.regex(status, new RegExp(`^${set}:\\t0+$`, 'm'))
+    }
     sendFrames(sender, 'out', lab, 20_000)
     const {code, stdout, stderr} = await interrupted(ordinary)
     t.is(code, 0, stderr)

@@ -2,7 +2,7 @@ import {readFileSync, readdirSync} from 'node:fs'
 import {join} from 'node:path'
 import {framesOf} from '../support/captures.js'
 import {bin, darta, folder, start} from '../support/darta.js'
-import {cable, noNamespaces, noSender, sendFrames} from '../support/namespaces.js'
+import {cable, frameSender, noNamespaces, noSender, sendFrames} from '../support/namespaces.js'
 import {needing, openToAll, tools} from '../support/needing.js'
 import {
   capturing,
@@ -313,5 +313,41 @@ needing(
     t.deepEqual(octetsOf(join(at, 'ours.pcap')), wanted)
     t.true(wanted.length > 0)
     t.deepEqual(octetsOf(join(at, 'theirs.pcap')), wanted)
+  },
+)
+
+needing(noNamespaces, noSender)(
+  'a live capture ends without a word when its reader goes away',
+  async (t) => {
+    const {sender, node, port} = mirror(t)
+    const running = await capturing(t, node, '-i', port, '--emit', 'packets', '-o', 'ndjson')
+    running.child.stdout.destroy()
+    sendFrames(sender, 'out', lab, 20_000)
+    const {code, stderr} = await running.ended
+    t.is(code, 141)
+    t.regex(stderr, /^darta capture: capturing on in by tpacket\n$/)
+  },
+)
+
+needing(noNamespaces, noSender)(
+  'a live capture that is told to end while packets come without a pause does, and balances',
+  async (t) => {
+    const {sender, node, port} = mirror(t)
+    const file = join(folder(t), 'live.ipfix')
+    const running = await capturing(t, node, '-i', port, '-w', file)
+    const words = ['--if', 'out', '--loops', '1000000', lab]
+    const flood = start(t, sender.enter[0], [...sender.enter.slice(1), frameSender(), ...words])
+    const packets = `/sys/class/net/${port}/statistics/rx_packets`
+    while (Number(node.run('cat', packets)) < 20_000);
+    const {code, stderr} = await interrupted(running)
+    t.is(flood.child.exitCode, null, 'packets still come')
+    flood.child.kill('SIGKILL')
+    t.is(code, 0, stderr)
+    const [, all, out] = /kernel: (\d+) packets in, (\d+) out/.exec(stderr)!.map(Number)
+    const dropped = Number(/lost (\d+) \(ring-full/.exec(stderr)?.[1] ?? 0)
+    const left = Number(/after-the-end (\d+)/.exec(stderr)?.[1] ?? 0)
+    t.is(out + dropped + left, all)
+    t.regex(stderr, new RegExp(`meter: ${out} packets in`))
+    t.true((await sums(t, file)).packets > 0)
   },
 )

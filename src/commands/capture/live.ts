@@ -1,4 +1,5 @@
 import * as Flags from '@oclif/core/flags'
+import {statSync} from 'node:fs'
 import type {DartaCommand} from '../../cli/base-command.js'
 import {nearest} from '../../cli/suggest.js'
 import {parseDuration, parseSize} from '../../cli/values.js'
@@ -71,7 +72,7 @@ export const liveFlags = {
     char: 'B',
     helpValue: 'SIZE',
     summary:
-      'Kernel buffer of each interface and thread; 64Mi, for libpcap 256Mi, unless said otherwise.',
+      'Kernel buffer of each interface and thread; 64Mi, for af-xdp 128Mi, for libpcap 256Mi, unless said otherwise.',
   }),
   threads: Flags.integer({
     min: 1,
@@ -145,6 +146,7 @@ async function selectorsOf(flags: LiveFlagValues): Promise<SelectorReport[]> {
 
 export interface LiveFlagValues {
   readonly interface?: string[]
+  readonly write?: string
   readonly filter?: string
   readonly backend: string
   readonly snaplen?: number
@@ -187,6 +189,7 @@ export async function captureLive(
     ringOctets: flags.buffer,
     promiscuous: !flags['no-promiscuous'],
     threads: flags.threads,
+    prompt: !becomesFile(flags.write),
     ...(await shareOf(flags)),
   }
   const live = await backend.open(source, options, addon)
@@ -203,6 +206,12 @@ export async function captureLive(
   }
 }
 
+/** Nobody reads a file before it is whole: records may wait in their buffers. */
+function becomesFile(path: string | undefined): boolean {
+  if (path === undefined || path === '-') return false
+  return statSync(path, {throwIfNoEntry: false})?.isFile() !== false
+}
+
 async function run(
   command: DartaCommand,
   live: LiveCapture,
@@ -214,9 +223,10 @@ async function run(
   const meter = command.ledger.stage('meter', 'packets')
   // Behind the exporter's own stage they would be out of the data's order.
   const update = (): void => {
-    enterKernel(kernel, live.kernel(), watch())
+    enterKernel(kernel, live.kernel(), watch(), ended)
     enterMeter(meter, live.counters())
   }
+  let ended = false
   kernel.update = update
   command.onFlush(() => live.flush())
   command.onStop(() => live.stop())
@@ -251,6 +261,7 @@ async function run(
       if (!(error instanceof DartaError) || error.code !== 'DARTA_INTERFACE') throw error
       gone = error
     }
+    ended = true
     update()
     clearInterval(timer)
     clearInterval(reports)
@@ -346,10 +357,14 @@ function enterKernel(
   account: StageLedger,
   list: readonly KernelCounters[],
   interfaces: readonly InterfaceCounters[],
+  ended: boolean,
 ): void {
   const drops = list.reduce((sum, one) => sum + (one.drops ?? 0), 0)
   account.in = list.reduce((sum, one) => sum + one.packets, 0)
-  account.out = account.in - drops
+  account.out = list.reduce((sum, one) => sum + one.taken, 0)
+  // Until then it is held, and read soon.
+  const left = account.in - drops - account.out
+  if (ended && left > 0) account.skipped.set('after-the-end', left)
   const enter = (counts: Map<string, number>, reason: string, n: number): void => {
     if (n > 0) counts.set(reason, n)
   }

@@ -14,7 +14,6 @@ import {
   needAddon,
   noLinux,
   openNative,
-  RING_OCTETS,
   type LiveAddon,
   type XdpSocketOptions,
 } from '../native-live.js'
@@ -22,6 +21,8 @@ import {xdpProgram} from '../xdp-program.js'
 import {DartaError} from '../../record/errors.js'
 
 const ENODEV = 19
+/** Every frame takes 2 KiB of it, however short it is. */
+const BUFFER_OCTETS = 128 << 20
 const capabilities: readonly Capability[] = ['CAP_NET_RAW', 'CAP_BPF', 'CAP_NET_ADMIN']
 
 /**
@@ -80,14 +81,15 @@ function openSockets(
         interface: name,
         queue,
         queues,
-        ringOctets: (source.ringOctets ?? RING_OCTETS) / Math.max(1, queues / source.threads),
+        ringOctets: (source.ringOctets ?? BUFFER_OCTETS) / Math.max(1, queues / source.threads),
         snapOctets: source.snapOctets,
         promiscuous: source.promiscuous,
         instructions,
       })
     }
   }
-  return openNative(addon, {...options, threads: source.threads}, sockets, owner, xdpFault)
+  const numbers = {threads: source.threads, prompt: source.prompt}
+  return openNative(addon, {...options, ...numbers}, sockets, owner, xdpFault)
 }
 
 function refuse(source: LiveSource, options: MeterOptions): void {

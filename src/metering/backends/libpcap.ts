@@ -203,6 +203,7 @@ function capture(cap: CapPackage, source: LiveSource, meter: Meter): LiveCapture
         packets,
         // What the kernel dropped is not known; what was dropped here is.
         drops: drops > 0 ? drops : undefined,
+        taken: packets - drops,
         freezes: 0,
         downs,
       })),

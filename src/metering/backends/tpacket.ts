@@ -53,7 +53,8 @@ const tpacket: LiveBackend<LiveAddon> = {
         })
       }
     }
-    const live = openNative(addon, {...options, threads: source.threads}, rings, owner, openFault)
+    const numbers = {threads: source.threads, prompt: source.prompt}
+    const live = openNative(addon, {...options, ...numbers}, rings, owner, openFault)
     return turns.length === 0 ? live : {...live, turns}
   },
 }
