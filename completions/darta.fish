@@ -355,7 +355,7 @@ complete -c darta -n '__fish_seen_subcommand_from split' -s C -l rotate-size -x 
 complete -c darta -n '__fish_seen_subcommand_from split' -s W -l rotate-files -x -d 'Keep COUNT files of each part: after the last one the first is written anew'
 complete -c darta -n '__fish_seen_subcommand_from split' -s z -l compress -x -d 'Compress the output: gzip, bzip2, zstd, lz4 or none'
 complete -c darta -n '__fish_seen_subcommand_from split' -s x -l hook -x -d 'Run this for each file that is whole: %f is the file, %d its folder, %b its name, %t and %u the start of its period, %i the part'
-complete -c darta -n '__fish_seen_subcommand_from split' -l join -d 'Merge the records that the commands write into one stream, in the order of export times'
+complete -c darta -n '__fish_seen_subcommand_from split' -l join -d 'Merge what the commands write into one stream: records in the order of export times, captures in that of packets'
 complete -c darta -n '__fish_seen_subcommand_from split' -s f -l filter -x -d 'Only records that match'
 complete -c darta -n '__fish_seen_subcommand_from split' -s F -l filter-file -r -F -d 'Only records that match the expression in FILE'
 complete -c darta -n '__fish_seen_subcommand_from split' -s o -l output -x -a 'csv fmt ipfix json long ndjson null raw table tsv wide' -d 'Format of record parts, or of the joined stream: ipfix unless said otherwise'

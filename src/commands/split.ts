@@ -3,7 +3,7 @@ import {DartaCommand} from '../cli/base-command.js'
 import {detectFormat} from '../cli/find-format.js'
 import * as common from '../cli/flags.js'
 import {inputNames, openRecords} from '../cli/record-input.js'
-import {openRecordSink} from '../cli/record-output.js'
+import {openOctetSink, openRecordSink} from '../cli/record-output.js'
 import {checkPattern, placeName, type Place, type Rotation} from '../cli/rotation.js'
 import {runPipeline} from '../cli/run-pipeline.js'
 import {parseDuration, parseSize} from '../cli/values.js'
@@ -23,7 +23,7 @@ import {captureDivision} from './split/divide-capture.js'
 import {selectRecords, selectStage} from './filter/read-filter.js'
 import {divideRecords} from './split/divide-records.js'
 import {fileDestination} from './split/file-destination.js'
-import {joinOutputs} from './split/join-outputs.js'
+import {joinEither} from './split/join-outputs.js'
 import {matchDivider} from './split/match-divider.js'
 import {socketDestination} from './split/socket-destination.js'
 
@@ -132,7 +132,7 @@ export default class Split extends DartaCommand {
       dependsOn: ['exec'],
       exclusive: ['rotate'],
       summary:
-        'Merge the records that the commands write into one stream, in the order of export times.',
+        'Merge what the commands write into one stream: records in the order of export times, captures in that of packets.',
     }),
     filter: common.filter,
     'filter-file': common.filterFile,
@@ -258,12 +258,29 @@ export default class Split extends DartaCommand {
     children: readonly ChildDestination[],
     flags: {readonly output?: string; readonly force?: boolean},
   ): Promise<void> {
-    const sink = await openRecordSink(this, {output: flags.output, force: flags.force})
-    const merged = joinOutputs(
+    const joined = await joinEither(
       children.map((child) => child.output()),
       this.ledger,
     )
-    await runPipeline(this, merged, [], sink)
+    if (joined.kind === 'records') {
+      const sink = await openRecordSink(this, {output: flags.output, force: flags.force})
+      await runPipeline(this, joined.records, [], sink)
+      return
+    }
+    if (flags.output !== undefined) {
+      throw new DartaError(
+        'DARTA_USAGE',
+        '-o chooses a format of records; the commands write captures',
+      )
+    }
+    const sink = await openOctetSink(this, {}, 'a capture', true)
+    try {
+      for await (const octets of joined.octets) await sink.write(octets)
+      await sink.end()
+    } catch (error) {
+      await sink.abort()
+      throw error
+    }
   }
 }
 
