@@ -5,7 +5,7 @@ _darta_takes_value() {
     analyze) [[ ' -r --read --input-format -w --write -o --output -z --compress --window --slide --lateness --max-memory -f --filter -F --filter-file -t --time-range --units --metrics --min-contacts --jitter --min-interval --min-rate --factor --min-sources --bin --min-matched --by --deviations --side --share --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 -k --top --min-failed --min-clients -s --statistic --rating ' == *" $2 "* ]] ;;
     anonymize) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file --method --key-file --key-agent --bits --ports --time-shift --time-precision --policy --metrics ' == *" $2 "* ]] ;;
     capture) [[ ' -r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --share --by --share-seed --begin --stats-interval -u --user -g --group -w --write -o --output -z --compress --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --record-filter -F --filter-file --meter --metrics ' == *" $2 "* ]] ;;
-    collect) [[ ' -r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --template-lifetime --sampling --max-sessions --max-new -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output -z --compress -c --count --metrics ' == *" $2 "* ]] ;;
+    collect) [[ ' -r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --template-lifetime --template-cache --sampling --max-sessions --max-new -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output -z --compress -c --count --metrics ' == *" $2 "* ]] ;;
     doctor) [[ ' --offered --nodes --times --cores --application-cost -o --output --metrics ' == *" $2 "* ]] ;;
     filter) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range --fail -c --max-count --options --metrics ' == *" $2 "* ]] ;;
     ie) [[ ' --type --range --status -o --output --metrics ' == *" $2 "* ]] ;;
@@ -212,6 +212,7 @@ _darta() {
         --tls-peer) :; return ;;
         --decode-as) :; return ;;
         --template-lifetime) :; return ;;
+        --template-cache) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --sampling) :; return ;;
         --max-sessions) :; return ;;
         --max-new) :; return ;;
@@ -228,7 +229,7 @@ _darta() {
         --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --template-lifetime --ignore-ports --sampling --max-sessions --max-new --no-origin --no-losses -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output --force -z --compress -l --line-buffered -c --count -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --template-lifetime --template-cache --ignore-ports --sampling --max-sessions --max-new --no-origin --no-losses -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output --force -z --compress -l --line-buffered -c --count -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in

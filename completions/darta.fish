@@ -170,6 +170,7 @@ complete -c darta -n '__fish_seen_subcommand_from collect' -l tls-ca -r -F -d 'C
 complete -c darta -n '__fish_seen_subcommand_from collect' -l tls-peer -x -d 'Name that the peer\'s certificate must bear, or one of several'
 complete -c darta -n '__fish_seen_subcommand_from collect' -l decode-as -x -d 'Take what is sent to or from this UDP port for netflow1, netflow5, netflow7, netflow9, ipfix or sflow'
 complete -c darta -n '__fish_seen_subcommand_from collect' -l template-lifetime -x -d 'Forget Templates that an Exporter has not sent again for so long over UDP'
+complete -c darta -n '__fish_seen_subcommand_from collect' -l template-cache -r -F -d 'Keep Templates of UDP Exporters in FILE while no collector runs, for a day at most'
 complete -c darta -n '__fish_seen_subcommand_from collect' -l ignore-ports -d 'Let Templates that come from one port of an address hold for what comes from its other ports, against RFC 7011'
 complete -c darta -n '__fish_seen_subcommand_from collect' -l sampling -x -d 'Multiply counters by the rate of their sampler, where it is known, and mark it'
 complete -c darta -n '__fish_seen_subcommand_from collect' -l max-sessions -x -d 'Exporters that are remembered at once, and connections'

@@ -25,8 +25,12 @@ import {createHook} from './collect/hook.js'
 import {handedEndpoint, listen, MAX_GONE, type Listeners} from './collect/listen.js'
 import {decodings, openProtocols} from './collect/protocols.js'
 import {readFiles} from './collect/read-files.js'
+import {openTemplateCache} from './collect/template-cache.js'
 import {openRotatingSink, parseLayout} from './collect/rotating-sink.js'
 import {sampledHeaderReader} from './collect/sampled-header.js'
+
+/** How often Templates are written to the cache. */
+const SAVE_MS = 60_000
 
 const size = Flags.custom<number>({parse: async (input) => parseSize(input)})
 const duration = Flags.custom<number>({parse: async (input) => parseDuration(input)})
@@ -90,6 +94,11 @@ export default class Collect extends DartaCommand {
       helpValue: 'DURATION',
       summary:
         'Forget Templates that an Exporter has not sent again for so long over UDP; never unless said.',
+    }),
+    'template-cache': Flags.string({
+      helpValue: 'FILE',
+      summary:
+        'Keep Templates of UDP Exporters in FILE while no collector runs, for a day at most; what is restored is said.',
     }),
     'ignore-ports': Flags.boolean({
       summary:
@@ -189,6 +198,11 @@ export default class Collect extends DartaCommand {
     const pool = createTemplatePool()
     const ignorePorts = flags['ignore-ports']
     const gone: Losses[] = []
+    if (flags['template-cache'] !== undefined && !live) {
+      throw new DartaError('DARTA_USAGE', '--template-cache is for endpoints, not for files')
+    }
+    const cachePath = flags['template-cache']
+    const cache = cachePath === undefined ? undefined : openTemplateCache(this, cachePath)
     const collector = createCollector({
       protocols,
       context: {
@@ -201,6 +215,7 @@ export default class Collect extends DartaCommand {
       maxSessions: flags['max-sessions'],
       maxNewPerSecond: live ? flags['max-new'] : undefined,
       allows,
+      opened: (key, _, protocol, session) => cache?.restore(key, protocol, session),
       closing: (_, exporter, protocol, session) => {
         const losses = [...session.losses()]
         if (gone.length < MAX_GONE) gone.push({exporter, protocol, losses})
@@ -225,6 +240,9 @@ export default class Collect extends DartaCommand {
           allows,
         })
       : undefined
+    // Whatever ends the process, what was known a minute before is not lost.
+    const saving = cache && setInterval(() => void save().catch(() => {}), SAVE_MS)
+    const save = async (): Promise<void> => cache?.save(collector.reports())
     try {
       const clock = {exportTime: 0}
       const last = (): RecordBatch[] =>
@@ -242,7 +260,9 @@ export default class Collect extends DartaCommand {
         listeners?.records ??
         readFiles(this, files, {collector, streams, ledger, decodeAs, ignorePorts, gone})
       await runPipeline(this, source, stages, sink)
+      await cache?.save(collector.reports())
     } finally {
+      clearInterval(saving)
       listeners?.close()
       collector.end()
     }

@@ -370,3 +370,29 @@ test('ends quietly when the reader of its output goes away', async (t) => {
   t.is(code, 141)
   t.notRegex(stderr, /Error|EPIPE/)
 })
+
+test('Templates of an Exporter that goes on survive in --template-cache, for its own address and port only', async (t) => {
+  const cache = join(folder(t), 'templates.json')
+  const socket = createSocket('udp4')
+  t.teardown(() => socket.close())
+  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve))
+  const send = (octets: Uint8Array, port: number): Promise<void> =>
+    new Promise((resolve) => socket.send(octets, port, '127.0.0.1', () => resolve()))
+  const args = ['-o', 'ndjson', '--no-losses', '--template-cache', cache]
+  const before = await listening(t, ['udp://127.0.0.1:0'], args)
+  const [port] = before.ports
+  await send(ipfixTemplate({sequence: 0}), port)
+  await stopped(before)
+  const after = await listening(t, [`udp://127.0.0.1:${port}`], args)
+  await send(ipfix({sequence: 7, records: 2}), port)
+  // The same domain from another port: its Template was never seen.
+  await sendDatagrams(port, [ipfix({sequence: 0, records: 9})])
+  await after.says(/1 Templates of ipfix restored/)
+  const {stdout, stderr} = await stopped(after)
+  t.is(linesOf(stdout).filter(isData).length, 2, stderr)
+  t.regex(stderr, /lost 1 \(no-template 1/)
+  writeFileSync(cache, '{"version":1}')
+  const {code, stderr: words} = await darta(t, ['collect', 'udp://127.0.0.1:0', ...args])
+  t.is(code, 1)
+  t.regex(words, /is no cache of Templates/)
+})

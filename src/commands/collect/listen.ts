@@ -236,7 +236,7 @@ export async function listen(command: DartaCommand, options: Listening): Promise
     const begin = 4 * (at + 7)
     const address = addresses.slice(begin, begin + datagrams[at + 5])
     const name = endpointText(address, port)
-    const key = ignorePorts ? addressText(address) : `${name}>${socket}`
+    const key = ignorePorts ? addressText(address) : `${name}>${udpPorts[socket]}`
     const source = collector.source(key, () => ({name, address, port}))
     const forced = decodeAs.get(udpPorts[socket]) ?? decodeAs.get(port)
     const made = {hash, socket, port, address, source, forced}
