@@ -177,6 +177,7 @@ complete -c darta -n '__fish_seen_subcommand_from collect' -l max-sessions -x -d
 complete -c darta -n '__fish_seen_subcommand_from collect' -l max-new -x -d 'New Exporters in a second'
 complete -c darta -n '__fish_seen_subcommand_from collect' -l no-origin -d 'Do not put time of receipt, Exporter and what headers said into the records'
 complete -c darta -n '__fish_seen_subcommand_from collect' -l no-losses -d 'Do not put records of what is missing at the end of the output'
+complete -c darta -n '__fish_seen_subcommand_from collect' -l time-window -d 'Put the time window of its records at the end of each output: first start, last end (RFC 5655)'
 complete -c darta -n '__fish_seen_subcommand_from collect' -s w -l write -r -F -d 'Write FILE'
 complete -c darta -n '__fish_seen_subcommand_from collect' -s G -l rotate -l rotate -x -d 'Begin a new file every so often, by the clock'
 complete -c darta -n '__fish_seen_subcommand_from collect' -s C -l rotate-size -x -d 'Begin a new file when one has so many octets, before compression'

@@ -16,6 +16,7 @@ import {createCollectingProcess, type CollectingProcess} from '../ipfix/session.
 import {createTemplatePool} from '../ipfix/template-store.js'
 import {createCollector, type Collector} from '../mediation/collector.js'
 import {lossRecords, socketRecords, type Losses} from '../mediation/loss-records.js'
+import {createFileWindow} from '../mediation/file-window.js'
 import {createOrigin, type AppendTails} from '../mediation/origin.js'
 import {createSampling, type Sampling} from '../mediation/sampling.js'
 import type {RecordBatch, RecordStage, RecordStream} from '../record/batch.js'
@@ -125,6 +126,10 @@ export default class Collect extends DartaCommand {
     }),
     'no-losses': Flags.boolean({
       summary: 'Do not put records of what is missing at the end of the output.',
+    }),
+    'time-window': Flags.boolean({
+      summary:
+        'Put the time window of its records at the end of each output: first start, last end (RFC 5655).',
     }),
     write: {...common.write, summary: 'Write FILE; with -G, -C or -S a pattern of many.'},
     rotate: duration({
@@ -245,9 +250,12 @@ export default class Collect extends DartaCommand {
     const save = async (): Promise<void> => cache?.save(collector.reports())
     try {
       const clock = {exportTime: 0}
-      const last = (): RecordBatch[] =>
-        flags['no-losses'] ? [] : lastRecords(collector, listeners, gone, clock)
-      const sink = await this.#openSink(flags, last)
+      const window = flags['time-window'] ? createFileWindow() : undefined
+      const last = (): RecordBatch[] => [
+        ...(window?.take() ?? []),
+        ...(flags['no-losses'] ? [] : lastRecords(collector, listeners, gone, clock)),
+      ]
+      const sink = await this.#openSink(flags, (batches) => window?.see(batches), last)
       const stages: RecordStage[] = [noteTime(clock)]
       if (!flags['no-origin']) stages.push(addOrigin)
       if (flags.sampling !== 'none') stages.push(makeUpForSampling(flags.sampling))
@@ -280,7 +288,11 @@ export default class Collect extends DartaCommand {
     }
   }
 
-  async #openSink(flags: SinkFlags, last: () => readonly RecordBatch[]): Promise<RecordSink> {
+  async #openSink(
+    flags: SinkFlags,
+    seen: (batches: readonly RecordBatch[]) => void,
+    last: () => readonly RecordBatch[],
+  ): Promise<RecordSink> {
     const rotation: Rotation = {
       periodMs: flags.rotate,
       octets: flags['rotate-size'],
@@ -292,7 +304,10 @@ export default class Collect extends DartaCommand {
       const sink = await openRecordSink(this, {...flags, lineBuffered})
       return {
         format: sink.format,
-        write: (batches) => sink.write(batches),
+        write: (batches) => {
+          seen(batches)
+          return sink.write(batches)
+        },
         flush: () => sink.flush(),
         abort: () => sink.abort(),
         async end() {
@@ -312,6 +327,7 @@ export default class Collect extends DartaCommand {
       lineBuffered,
       hook: flags.exec === undefined ? undefined : createHook(this, flags.exec, flags.ident),
       ledger: new SharedLedger(this.ledger),
+      seen,
       last,
       live: flags.read === undefined,
     })

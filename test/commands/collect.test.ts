@@ -396,3 +396,66 @@ test('Templates of an Exporter that goes on survive in --template-cache, for its
   t.is(code, 1)
   t.regex(words, /is no cache of Templates/)
 })
+
+test('--time-window says for each file when its first Flow began and its last one ended', async (t) => {
+  const place = folder(t)
+  const input = join(place, 'in')
+  // Two datagrams a minute apart, each with a Flow of 1 s that ended 10 s before its export.
+  const datagrams = [0, 60].map((after) => {
+    const octets = netflow5({sequence: after, records: 1, time: 1_700_000_000 + after})
+    const view = new DataView(octets.buffer)
+    view.setUint32(24 + 24, 60_000 - 11_000)
+    view.setUint32(24 + 28, 60_000 - 10_000)
+    return octets
+  })
+  for (const [i, octets] of datagrams.entries()) writeFileSync(`${input}${i}`, octets)
+  const {code, stderr} = await darta(t, [
+    ...['collect', '-r', `${input}0`, '-r', `${input}1`, '--time-window', '--no-losses'],
+    ...['-w', join(place, '%H%M.ipfix'), '-G', '1m'],
+  ])
+  t.is(code, 0, stderr)
+  const files = readdirSync(place).filter((name) => name.endsWith('.ipfix'))
+  t.is(files.length, 2)
+  const windows = await Promise.all(
+    files.sort().map(async (name) => {
+      const records = await recordsOf(t, join(place, name))
+      const [window, ...more] = records.filter((one) => 'minFlowStartMilliseconds' in one)
+      t.deepEqual(more, [])
+      return [
+        window.minFlowStartMilliseconds,
+        window.maxFlowEndMilliseconds,
+        window.maxExportSeconds,
+      ]
+    }),
+  )
+  t.deepEqual(windows, [
+    ['2023-11-14T22:13:09.000Z', '2023-11-14T22:13:10.000Z', '2023-11-14T22:13:20Z'],
+    ['2023-11-14T22:14:09.000Z', '2023-11-14T22:14:10.000Z', '2023-11-14T22:14:20Z'],
+  ])
+})
+
+test('a damaged stretch of a file is lost alone, and files read one behind the other are as one', async (t) => {
+  const place = folder(t)
+  const whole = Buffer.concat([
+    ipfixTemplate({sequence: 0}),
+    ...Array.from({length: 20}, (_, i) => ipfix({sequence: 2 * i, records: 2})),
+  ])
+  const damaged = Buffer.from(whole)
+  // The Message Header of the sixth one with data.
+  damaged.fill(0xee, 28 + 5 * 28, 28 + 5 * 28 + 8)
+  writeFileSync(join(place, 'a'), whole)
+  writeFileSync(join(place, 'b'), damaged)
+  writeFileSync(join(place, 'both'), Buffer.concat([whole, damaged]))
+  const read = async (...names: string[]): Promise<[number, string]> => {
+    const files = names.flatMap((name) => ['-r', join(place, name)])
+    const {stdout, stderr} = await darta(t, ['collect', ...files, '-o', 'ndjson'])
+    return [linesOf(stdout).filter(isData).length, stderr]
+  }
+  t.is((await read('a'))[0], 40)
+  const [some, words] = await read('b')
+  t.is(some, 38)
+  t.regex(words, /lost 1 \(malformed-message 1 from octet 168\)/)
+  t.regex(words, /lost 2 \(malformed-message 2/)
+  t.is((await read('a', 'b'))[0], 78)
+  t.is((await read('both'))[0], 78)
+})

@@ -34,6 +34,8 @@ export interface RotatingOptions {
   readonly hook: Hook | undefined
   /** One account for the encoders of all files. */
   readonly ledger: Ledger
+  /** Told of what goes into the file at hand. */
+  readonly seen: (batches: readonly RecordBatch[]) => void
   /** Records that stand at the end of each file. */
   readonly last: () => readonly RecordBatch[]
   /** Whether periods end by the clock when nothing comes. */
@@ -221,9 +223,9 @@ export async function openRotatingSink(
       let to = i + 1
       const end = periodMs === undefined ? Infinity : period! + periodMs
       while (to < batches.length && timeOf(batches[to]) < end) to++
-      await put(
-        current!.encoder.push(i === 0 && to === batches.length ? batches : batches.slice(i, to)),
-      )
+      const part = i === 0 && to === batches.length ? batches : batches.slice(i, to)
+      options.seen(part)
+      await put(current!.encoder.push(part))
       i = to
       if (rotation.octets !== undefined && octets >= rotation.octets) {
         await finish()

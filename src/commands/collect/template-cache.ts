@@ -120,8 +120,9 @@ function isCache({version, savedMs, sessions}: CacheFile): boolean {
         typeof one.protocol === 'string' &&
         Array.isArray(one.templates) &&
         one.templates.every(
-          (each) =>
-            Number.isInteger(each?.domain) &&
+          (each: Kept['templates'][number] | undefined) =>
+            each !== undefined &&
+            Number.isInteger(each.domain) &&
             typeof each.record === 'string' &&
             typeof each.options === 'boolean' &&
             Number.isInteger(each.exportTime),
