@@ -24,6 +24,7 @@ const registryFolders = [
   'src/formats',
   'src/metering/backends',
   'src/metering/selectors',
+  'src/metering/user-sources',
   'src/mediation/processes',
   'src/processing/analysis/apps',
   'src/mediation/protocols',

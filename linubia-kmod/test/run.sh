@@ -2,9 +2,9 @@
 # Runs in a virtual machine as root: loads the module, makes the traffic of traffic.c, leaves in the folder OUT what the
 # kernel counted and what tcpdump saw. Whoever started the machine compares them.
 #
-#   run.sh OUT MODULE TRAFFIC PACKETS PROCESSES MESSAGES ROUNDS
+#   run.sh OUT MODULE TRAFFIC PACKETS PROCESSES MESSAGES ROUNDS [DARTA]
 set -eu
-out=$1 module=$2 traffic=$3 packets=$4 processes=$5 messages=$6 rounds=$7
+out=$1 module=$2 traffic=$3 packets=$4 processes=$5 messages=$6 rounds=$7 darta=${8-}
 
 say() { echo "== $*"; }
 tables() {
@@ -108,6 +108,20 @@ say brief
 echo 65536 >/sys/module/linubia/parameters/max_flows
 "$traffic" brief "$processes" >"$out/brief"
 tables brief
+
+if [ -n "$darta" ]; then
+  say command
+  "$darta" user-map status >"$out/status.said"
+  "$darta" user-map --source kmod --once --processes -nn -o ndjson -w "$out/map.ndjson" --force
+  "$darta" user-map --source kmod --once --reset -n -o ndjson >/dev/null
+  "$traffic" brief 10 >/dev/null
+  "$darta" user-map --source kmod --once --reset -n -o ndjson >"$out/reset.ndjson"
+  setpriv --reuid=2001 --clear-groups "$darta" user-map --source kmod --once -n -o ndjson >"$out/own.ndjson"
+  ping -i 0.01 -q 10.9.0.2 >/dev/null & ping=$!
+  "$darta" user-map audit --interval 500ms >"$out/audit.said"
+  kill $ping
+  wait $ping || :
+fi
 
 say limits
 # Refused values change nothing.

@@ -3,6 +3,7 @@
  * Traffic of many users for the tests of the module, and who owns which port.
  *
  *   traffic cases     every case once; prints a line of JSON for each socket
+ *   traffic loopback  those of them that need no other host
  *   traffic million N balance of interfaces after N packets of mixed traffic
  *   traffic brief N   N processes that send once and end
  *   traffic blast N   N datagrams over loopback, each sent and received
@@ -742,6 +743,29 @@ static void cases(const char *self)
 	packet_sockets();
 }
 
+/* What needs no other host. */
+static void loopback_cases(void)
+{
+	int port = 20000;
+
+	for (int family = 4; family <= 6; family += 2) {
+		udp_case(family, loopback(family), "home", "home", 2001, 2002,
+			 port, 100, 100);
+		tcp_case(family, "home", "home", 2005, 2006, port + 4, 300000,
+			 90000);
+		exits_at_once(family, port + 14);
+		reuseport(family, port + 20);
+		for (int i = 0; i < 20; i++) {
+			udp_case(family, loopback(family), "home", "home",
+				 2200 + i, 2250, port + 100 + 4 * i, 5,
+				 50 + i);
+			tcp_case(family, "home", "home", 2200 + i, 2251,
+				 port + 102 + 4 * i, 2000 + i, 1000);
+		}
+		port += 1000;
+	}
+}
+
 /* --- What the module says. --- */
 
 struct table {
@@ -1103,6 +1127,8 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (!strcmp(what, "cases"))
 		cases(argv[0]);
+	else if (!strcmp(what, "loopback"))
+		loopback_cases();
 	else if (!strcmp(what, "million"))
 		return million(n);
 	else if (!strcmp(what, "brief"))

@@ -719,4 +719,15 @@ inline constexpr uint16_t dartaBaseline = 223;
 inline constexpr uint16_t dartaIntervalMilliseconds = 224;
 inline constexpr uint16_t dartaJitter = 225;
 inline constexpr uint16_t dartaErrorBound = 226;
+inline constexpr uint16_t dartaUserId = 500;
+inline constexpr uint16_t dartaNamespaceUserId = 501;
+inline constexpr uint16_t dartaAccountRow = 502;
+inline constexpr uint16_t dartaProtocolClass = 503;
+inline constexpr uint16_t dartaProcessId = 504;
+inline constexpr uint16_t dartaProcessName = 505;
+inline constexpr uint16_t dartaCgroupId = 506;
+inline constexpr uint16_t dartaSocketCookie = 507;
+inline constexpr uint16_t dartaUserSource = 508;
+inline constexpr uint16_t dartaPeerUserName = 509;
+inline constexpr uint16_t dartaPeerUserId = 510;
 }  // namespace darta::ie

@@ -1,7 +1,7 @@
 // Tests the kernel module on a kernel of Debian's in an emulator; leaves what it counted in a folder.
 //
 //   run.mjs provide FLAVOUR           fetches the kernel if it is not in the cache
-//   run.mjs cases FLAVOUR FOLDER      [--packets N] [--processes N] [--messages N] [--rounds N]
+//   run.mjs cases FLAVOUR FOLDER      [--packets N] [--processes N] [--messages N] [--rounds N] [--command]
 //   run.mjs overhead FLAVOUR FOLDER   guest instructions a packet takes
 //
 // Status 69 with the reason on standard error: it cannot be done here. Otherwise the last line is JSON.
@@ -24,6 +24,7 @@ const {values, positionals} = parseArgs({
     messages: {type: 'string', default: '20000'},
     rounds: {type: 'string', default: '3'},
     minutes: {type: 'string', default: '5'},
+    command: {type: 'boolean', default: false},
   },
 })
 const [what, flavour, folder] = positionals
@@ -68,6 +69,7 @@ const script =
     : [
         ...['run.sh', '/out', module, traffic],
         ...[values.packets, values.processes, values.messages, values.rounds],
+        ...(values.command ? [join(root, 'bin/darta')] : []),
       ]
 const result = await boot(kernel, folder, `sh ${join(source, 'test', script.join(' '))}`, {
   icount: what === 'overhead',

@@ -115,6 +115,14 @@ export interface NativeAddon {
   turnsDescriptor(turns: TurnsHandle): number
   /** A copy of the map's value, and what fills its last page. */
   turnsRead(turns: TurnsHandle): Uint8Array
+  /** Sends one netlink message and takes all that answers it, an error message too. */
+  netlinkAsk(protocol: number, message: Uint8Array): [answer: Uint8Array, errno: number]
+  /** bpf(2): the address of each `octets` is put at the offset before it. */
+  bpfCall(
+    command: number,
+    attributes: Uint8Array,
+    ...pointers: (number | Uint8Array)[]
+  ): [result: number, errno: number]
 }
 
 export interface NativeCapacityOptions {

@@ -49,6 +49,7 @@ const OP = {
   mov: 0xb0,
 }
 const TEST = {eq: 0x10, gt: 0x20, ge: 0x30, set: 0x40, ne: 0x50, lt: 0xa0}
+const MAP_DESCRIPTOR = 1
 /** Marks the address of a map's value, which the loader fills in. */
 export const MAP_VALUE = 2
 
@@ -75,6 +76,8 @@ export interface EbpfAssembler {
   call(helper: number): void
   /** to ← address of the map's value */
   mapValue(to: number): void
+  /** to ← the map that the descriptor is open for, as helpers take it */
+  map(to: number, descriptor: number): void
   exit(): void
   /**
    * Appends a program of classic BPF, which goes on at `accept` or `reject`. R6 is the packet; R0, R7, R8 and 64 octets of
@@ -119,6 +122,10 @@ export function createEbpfAssembler(): EbpfAssembler {
     call: (helper) => put(0x85, 0, 0, 0, helper),
     mapValue(to) {
       put(0x18, to, MAP_VALUE, 0, 0)
+      put(0, 0, 0, 0, 0)
+    },
+    map(to, descriptor) {
+      put(0x18, to, MAP_DESCRIPTOR, 0, descriptor)
       put(0, 0, 0, 0, 0)
     },
     exit: () => put(0x95, 0, 0, 0, 0),

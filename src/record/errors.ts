@@ -42,7 +42,9 @@ export const errorCodes = {
   DARTA_TLS: 'TLS credentials cannot be used, or a peer was refused',
   DARTA_UNDELIVERED: 'records could not be delivered to a Collector',
   DARTA_UNFIT: 'something on this machine falsifies or forbids measurement',
+  DARTA_UNBALANCED: 'user-map audit found traffic that is in no account',
   DARTA_USAGE: 'the command line is wrong',
+  DARTA_USER_SOURCE: 'a source of user accounts cannot be used; the message says why',
   DARTA_VALUE: 'a value cannot be read as, or written as, its abstract data type',
 } as const
 

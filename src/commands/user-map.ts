@@ -1,0 +1,355 @@
+import * as Args from '@oclif/core/args'
+import * as Flags from '@oclif/core/flags'
+import {DartaCommand} from '../cli/base-command.js'
+import * as common from '../cli/flags.js'
+import {
+  chooseFormat,
+  openRecordSink,
+  type RecordOutputOptions,
+  type RecordSink,
+} from '../cli/record-output.js'
+import {openRecords} from '../cli/record-input.js'
+import {runPipeline} from '../cli/run-pipeline.js'
+import {isTerminal} from '../cli/terminal.js'
+import {textTable} from '../cli/text-table.js'
+import {parseDuration} from '../cli/values.js'
+import {loadNative} from '../io/native.js'
+import type {
+  UserReader,
+  UserReading,
+  UserSource,
+  UserSourceOptions,
+  UserTotal,
+} from '../metering/user-account.js'
+import {createUserFlows, mapUsers} from '../mediation/map-users.js'
+import {userSources} from '../metering/user-sources/index.js'
+import {resultBatches} from '../processing/analysis/result-records.js'
+import {DartaError} from '../record/errors.js'
+import {balance, linkOctets, lookAt} from './user-map/audit.js'
+import {processesTable, usersTable} from './user-map/live-table.js'
+import {loadModule, moduleStatus, unloadModule} from './user-map/module.js'
+import {userNames} from './user-map/user-names.js'
+import {flowRecords, totalKey, totalRecords} from './user-map/user-records.js'
+
+/** The order in which `--source auto` tries them: the one that sees most first. */
+const preference = ['kmod', 'ebpf', 'sockets'] as const
+type SourceName = (typeof preference)[number]
+
+const actions = ['tag', 'audit', 'status', 'load', 'unload'] as const
+
+const CLEAR = '\x1b[H\x1b[J'
+
+export default class UserMap extends DartaCommand {
+  static override summary = 'Show and export who on this host caused which traffic.'
+  static override description =
+    'Counts come from the kernel module linubia(4), from programs at a cgroup (ebpf), or from polling the sockets that ' +
+    'exist (sockets). On a terminal a table of users is shown and renewed; into a pipe go records, with what came since the ' +
+    'last ones and the totals.\n\n' +
+    'tag puts users behind records of flows that it reads; audit holds the accounts against the counters of the interfaces; status says which sources can be used here; load builds ' +
+    'the module and loads it, unload removes it.'
+  static override examples = [
+    '<%= config.bin %> user-map',
+    '<%= config.bin %> user-map --once --processes',
+    '<%= config.bin %> user-map --interval 10s -o ipfix -w users.ipfix',
+    '<%= config.bin %> user-map audit --interval 10s',
+    '<%= config.bin %> capture -i eth0 | <%= config.bin %> user-map tag | <%= config.bin %> print',
+    '<%= config.bin %> user-map tag -r router.ipfix --users users.ipfix -w tagged.ipfix',
+  ]
+  static override args = {
+    action: Args.string({
+      ignoreStdin: true,
+      options: [...actions],
+      description: 'What to do instead of showing users.',
+    }),
+  }
+  static override flags = {
+    source: Flags.option({options: ['auto', ...preference] as const})({
+      helpValue: 'auto|kmod|ebpf|sockets',
+      default: 'auto',
+      summary: 'Where counts come from; auto takes the first of these that can be used.',
+    }),
+    cgroup: Flags.string({
+      helpValue: 'PATH',
+      summary: 'Count the sockets of this cgroup only; for --source ebpf.',
+    }),
+    read: Flags.string({
+      char: 'r',
+      multiple: true,
+      multipleNonGreedy: true,
+      helpValue: 'FILE',
+      summary: 'tag: read records of flows from FILE; standard input without it.',
+    }),
+    users: Flags.string({
+      multiple: true,
+      multipleNonGreedy: true,
+      helpValue: 'FILE',
+      summary:
+        'tag: take users from what user-map --processes wrote to FILE; without it from the kernel, while it runs.',
+    }),
+    slack: Flags.custom<number>({parse: async (input) => parseDuration(input)})({
+      helpValue: 'DURATION',
+      default: 1000,
+      defaultHelp: async () => '1s',
+      summary: 'tag: how far the times of a record and of its user’s flow may lie apart.',
+    }),
+    interval: Flags.custom<number>({parse: async (input) => parseDuration(input)})({
+      helpValue: 'DURATION',
+      default: 1000,
+      defaultHelp: async () => '1s',
+      summary: 'How often to look.',
+    }),
+    once: Flags.boolean({summary: 'Look once and end.'}),
+    count: common.count,
+    reset: Flags.boolean({
+      summary: 'Begin the totals anew at each look; what came before it is in none of the next.',
+    }),
+    processes: Flags.boolean({summary: 'Show processes, too; as records, flows with processes.'}),
+    numeric: {...common.numeric, summary: 'Numbers of users instead of names.'},
+    units: common.units,
+    plain: common.plain,
+    write: common.write,
+    output: {
+      ...common.output,
+      summary: 'table, or a format of records; without it table on a terminal, else ipfix.',
+    },
+    force: common.force,
+    compress: common.compress,
+  }
+
+  protected async execute(): Promise<void> {
+    const {flags, args} = await this.parse(UserMap)
+    const options: UserSourceOptions = {calls: loadNative(), cgroup: flags.cgroup}
+    if (args.action === 'status') return this.#status(options)
+    if (args.action === 'load') return loadModule((words) => this.note(words))
+    if (args.action === 'unload') return unloadModule()
+    if (args.action === 'tag') return this.#tag(flags, options)
+    const {name, source} = await chooseSource(flags.source, options)
+    const reader = source.open(options)
+    try {
+      if (args.action === 'audit') await this.#audit(reader, name, flags.interval)
+      else await this.#show(reader, name, flags)
+    } finally {
+      reader.close()
+    }
+  }
+
+  async #show(reader: UserReader, name: SourceName, flags: ShowOptions): Promise<void> {
+    if (flags.processes && !reader.hasFlows) {
+      throw new DartaError('DARTA_USAGE', `--processes: ${name} does not tell of processes`)
+    }
+    const asTable =
+      flags.output === 'table' ||
+      (flags.output === undefined && flags.write === undefined && isTerminal(1))
+    if (!asTable) await chooseFormat(flags)
+    const sink = asTable ? undefined : await openRecordSink(this, flags)
+    const names = userNames(flags.numeric)
+    const units = flags.plain ? 'none' : (flags.units ?? 'si')
+    const account = this.ledger.stage(name, 'records')
+    const looks = flags.once ? 1 : (flags.count ?? Infinity)
+    let before = new Map<string, UserTotal>()
+    let last: number | undefined
+    // A source that only counts since now has nothing to show before something came.
+    if (name !== 'kmod' && !flags.reset) await this.#wait(flags.interval)
+    try {
+      for (let n = 0; n < looks; n++) {
+        if (n > 0) await this.#wait(flags.interval)
+        const reading = reader.read(flags.reset)
+        names.learn([...reading.totals, ...reading.flows].flatMap(({uid}) => uid ?? []))
+        if (sink === undefined) {
+          const seconds = last === undefined ? 0 : (reading.timeMs - last) / 1000
+          const tables = [usersTable(reading, before, seconds, names, units)]
+          if (flags.processes) tables.push(processesTable(reading.flows, names, units))
+          this.print(`${isTerminal(1) && looks > 1 ? CLEAR : ''}${tables.join('\n')}`)
+          account.in += reading.totals.length
+          account.out += reading.totals.length
+        } else {
+          const written = await this.#write(sink, name, reading, before, names, flags.processes)
+          account.in += written
+          account.out += written
+        }
+        before = new Map(flags.reset ? [] : reading.totals.map((total) => [totalKey(total), total]))
+        last = reading.timeMs
+        // What was to be seen is shown once more before a stop takes effect.
+        if (this.stopping.aborted) break
+      }
+      await sink?.end()
+    } catch (error) {
+      await sink?.abort()
+      throw error
+    }
+  }
+
+  async #write(
+    sink: RecordSink,
+    name: SourceName,
+    reading: UserReading,
+    before: ReadonlyMap<string, UserTotal>,
+    names: ReturnType<typeof userNames>,
+    processes: boolean,
+  ): Promise<number> {
+    const message = {
+      exportTime: Math.floor(reading.timeMs / 1000),
+      sequenceNumber: 0,
+      observationDomainId: 0,
+      offset: 0,
+    }
+    const records = [
+      ...totalRecords(name, reading, before, names),
+      ...(processes ? flowRecords(name, reading.flows, names) : []),
+    ]
+    await sink.write([...resultBatches(message, records)])
+    return records.length
+  }
+
+  /** Waits; a signal to stop ends it. */
+  #wait(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      const stop = (): void => {
+        clearTimeout(timer)
+        resolve()
+      }
+      if (this.stopping.aborted) stop()
+      else this.stopping.addEventListener('abort', stop, {once: true})
+    })
+  }
+
+  /** Users of recorded flows, or of those that the kernel has while records come. */
+  async #tag(flags: TagOptions, options: UserSourceOptions): Promise<void> {
+    const known = createUserFlows(flags.slack)
+    const names = userNames(flags.numeric)
+    let reader: UserReader | undefined
+    let name = ''
+    let looked = -Infinity
+    const look = (): void => {
+      const now = performance.now()
+      if (reader === undefined || now - looked < flags.interval) return
+      looked = now
+      const {flows} = reader.read(false)
+      names.learn(flows.map(({uid}) => uid))
+      const message = {exportTime: 0, sequenceNumber: 0, observationDomainId: 0, offset: 0}
+      for (const batch of resultBatches(message, flowRecords(name, flows, names))) {
+        known.learn(batch)
+      }
+    }
+    if (flags.users === undefined) {
+      const chosen = await chooseSource(flags.source, options)
+      name = chosen.name
+      reader = chosen.source.open(options)
+      if (!reader.hasFlows) {
+        throw new DartaError(
+          'DARTA_USAGE',
+          `tag: ${name} does not tell of flows; give --users FILE`,
+        )
+      }
+    } else {
+      for await (const batches of await openRecords(this, {read: flags.users})) {
+        for (const batch of batches) known.learn(batch)
+      }
+      if (known.size === 0) {
+        throw new DartaError(
+          'DARTA_USER_SOURCE',
+          `${flags.users.join(', ')}: no flow with a user; user-map --processes writes them`,
+        )
+      }
+    }
+    const timer = reader === undefined ? undefined : setInterval(look, flags.interval)
+    try {
+      look()
+      const source = await openRecords(this, {read: flags.read})
+      const account = this.ledger.stage('tag', 'records')
+      const stage = mapUsers(() => {
+        // Flows that began since the last look may be in these records already.
+        look()
+        return known
+      }, account)
+      await runPipeline(this, source, [stage], await openRecordSink(this, flags))
+    } finally {
+      clearInterval(timer)
+      reader?.close()
+    }
+  }
+
+  async #audit(reader: UserReader, name: SourceName, interval: number): Promise<void> {
+    const look = (): ReturnType<typeof lookAt> => lookAt(() => reader.read(false))
+    const from = look()
+    if (from.reading.interfaces === undefined) {
+      throw new DartaError('DARTA_USAGE', `audit: ${name} does not see interfaces; the module does`)
+    }
+    await this.#wait(interval)
+    const lines = balance(from, look(), linkOctets)
+    this.print(
+      textTable(
+        ['interface', '', 'counted', 'octets', 'IPv4', 'IPv6', 'in no account', 'octets'],
+        lines.map((l) => [
+          l.name,
+          l.direction,
+          String(l.devicePackets),
+          String(l.deviceOctets),
+          String(l.packets[4]),
+          String(l.packets[6]),
+          String(l.restPackets),
+          String(l.restOctets),
+        ]),
+        ['left', 'left', ...Array<'right'>(6).fill('right')],
+      ),
+    )
+    const off = lines.filter((l) => l.restPackets !== 0 || l.restOctets !== 0)
+    if (off.length === 0) return
+    throw new DartaError(
+      'DARTA_UNBALANCED',
+      `${off.map((l) => `${l.name} ${l.direction}: ${l.restPackets} packets, ${l.restOctets} octets`).join('; ')} ` +
+        'are in no account: frames that are not IP, packets that the firewall or IP dropped, or sent by packet sockets',
+    )
+  }
+
+  async #status(options: UserSourceOptions): Promise<void> {
+    const rows: string[][] = []
+    for (const name of preference) {
+      const source = await sourceOf(name)
+      rows.push([name, source.absence(options) ?? 'can be used', source.summary])
+    }
+    this.print(textTable(['source', 'state', 'what it is'], rows))
+    const module = moduleStatus()
+    this.print(`${module}\n`)
+  }
+}
+
+interface TagOptions extends RecordOutputOptions {
+  readonly read?: string[]
+  readonly users?: string[]
+  readonly slack: number
+  readonly source: 'auto' | SourceName
+  readonly numeric: boolean
+  readonly interval: number
+}
+
+/** What the user asked for, of the command line. */
+interface ShowOptions extends RecordOutputOptions {
+  readonly processes: boolean
+  readonly reset: boolean
+  readonly once: boolean
+  readonly numeric: boolean
+  readonly plain: boolean
+  readonly units?: 'none' | 'si' | 'iec'
+  readonly count?: number
+  readonly interval: number
+}
+
+async function sourceOf(name: SourceName): Promise<UserSource> {
+  return (await userSources[name]()).default
+}
+
+async function chooseSource(
+  wanted: 'auto' | SourceName,
+  options: UserSourceOptions,
+): Promise<{name: SourceName; source: UserSource}> {
+  const why: string[] = []
+  for (const name of wanted === 'auto' ? preference : [wanted]) {
+    const source = await sourceOf(name)
+    const absence = source.absence(options)
+    if (absence === undefined) return {name, source}
+    why.push(`${name}: ${absence}`)
+  }
+  throw new DartaError('DARTA_USER_SOURCE', why.join('; '))
+}

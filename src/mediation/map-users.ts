@@ -1,0 +1,249 @@
+import {recordEnd, recordStart, type RecordBatch, type RecordStage} from '../record/batch.js'
+import {VARIABLE, type InformationElement} from '../record/element.js'
+import {makeColumnReader} from '../record/group-reader.js'
+import type {StageLedger} from '../record/ledger.js'
+import {createOctetWriter, append, extend} from '../record/octet-writer.js'
+import {numberReader, octetsReader, readerOf, valueReader, type Reader} from '../record/readers.js'
+import {createTemplate, type Template} from '../record/template.js'
+import {ie} from '../registry/elements.js'
+import {endColumn, startColumn} from '../registry/flow-columns.js'
+
+/** A flow of which the user is known. Times are milliseconds since 1970. */
+interface KnownFlow {
+  startMs: number
+  endMs: number
+  readonly userId: number
+  readonly userName: string
+}
+
+/** What makes the key of a flow out of a record: one end, the other, protocol. */
+interface Ends {
+  readonly source: string
+  readonly dest: string
+  readonly protocol: string
+}
+
+type EndsReader = (batch: RecordBatch, index: number) => Ends | undefined
+
+/** Users of flows by addresses, ports, protocol and time. */
+export interface UserFlows {
+  /** How many flows are known. */
+  readonly size: number
+  /** Takes flows of `user-map --processes`; records without a user are left out. */
+  learn(batch: RecordBatch): void
+  /** Whoever had the flow from this end between these times; why not, if nobody. */
+  find(ends: Ends, from: 'source' | 'dest', startMs: number, endMs: number): KnownFlow | Missing
+}
+
+/** Why a flow has no user: no such flow is known, or only at other times. */
+type Missing = 'no-user-flow' | 'other-time'
+
+/**
+ * Users with the same addresses and ports at different times are told apart; clocks and the meter's and the kernel's
+ * notion of a flow's first packet may differ by `slackMs`.
+ */
+export function createUserFlows(slackMs: number): UserFlows {
+  const flows = new Map<string, KnownFlow[]>()
+  const readers = new Map<Template, {ends: EndsReader; take: (b: RecordBatch, i: number) => void}>()
+  let size = 0
+  const key = ({source, dest, protocol}: Ends): string => protocol + source + dest
+  const takerOf = (template: Template): {take: (b: RecordBatch, i: number) => void} => {
+    const known = readers.get(template)
+    if (known !== undefined) return known
+    const ends = endsReader(template)
+    const userId = readerOf(template, ie.dartaUserId, numberReader)
+    const userName = readerOf(template, ie.userName, valueReader)
+    const start = makeColumnReader(startColumn, template)
+    const end = makeColumnReader(endColumn, template)
+    const taker = {
+      ends,
+      take(batch: RecordBatch, i: number): void {
+        const of = ends(batch, i)
+        if (of === undefined || userId === undefined) return
+        const id = userId(batch, i)
+        const name = userName?.(batch, i)
+        const flow: KnownFlow = {
+          startMs: start?.(batch, i) ?? 0,
+          endMs: end?.(batch, i) ?? Infinity,
+          userId: id,
+          userName: typeof name === 'string' ? name : String(id),
+        }
+        const ports = key(of)
+        const list = flows.get(ports)
+        // A long flow is reported again and again.
+        const same = list?.find((f) => f.userId === id && f.startMs === flow.startMs)
+        if (same !== undefined) same.endMs = Math.max(same.endMs, flow.endMs)
+        else {
+          size++
+          if (list === undefined) flows.set(ports, [flow])
+          else list.push(flow)
+        }
+      },
+    }
+    readers.set(template, taker)
+    return taker
+  }
+  return {
+    get size() {
+      return size
+    },
+    learn(batch) {
+      const {take} = takerOf(batch.template)
+      for (let i = 0; i < batch.count; i++) take(batch, i)
+    },
+    find(ends, from, startMs, endMs) {
+      const list = flows.get(
+        from === 'source'
+          ? key(ends)
+          : key({source: ends.dest, dest: ends.source, protocol: ends.protocol}),
+      )
+      if (list === undefined) return 'no-user-flow'
+      let best: KnownFlow | undefined
+      let most = -Infinity
+      for (const flow of list) {
+        const overlap = Math.min(flow.endMs, endMs) - Math.max(flow.startMs, startMs)
+        if (overlap < -slackMs || overlap <= most) continue
+        most = overlap
+        best = flow
+      }
+      return best ?? 'other-time'
+    },
+  }
+}
+
+function endsReader(template: Template): EndsReader {
+  const octets = (element: InformationElement): Reader<Uint8Array> | undefined =>
+    readerOf(template, element, octetsReader)
+  const number = (element: InformationElement): Reader<number> | undefined =>
+    readerOf(template, element, numberReader)
+  const source = octets(ie.sourceIPv4Address) ?? octets(ie.sourceIPv6Address)
+  const dest = octets(ie.destinationIPv4Address) ?? octets(ie.destinationIPv6Address)
+  const sourcePort = number(ie.sourceTransportPort)
+  const destPort = number(ie.destinationTransportPort)
+  const protocol = number(ie.protocolIdentifier)
+  if (source === undefined || dest === undefined || protocol === undefined) return () => undefined
+  const text = (address: Uint8Array): string => String.fromCharCode(...address)
+  return (batch, i) => ({
+    source: `${text(source(batch, i))}:${sourcePort?.(batch, i) ?? 0};`,
+    dest: `${text(dest(batch, i))}:${destPort?.(batch, i) ?? 0};`,
+    protocol: `${protocol(batch, i)};`,
+  })
+}
+
+/** Elements that a record gets: of the user at the one local end, or of both. */
+const addedFields = [
+  {element: ie.userName, length: VARIABLE},
+  {element: ie.dartaUserId, length: 4},
+]
+const addedForPeer = [
+  {element: ie.dartaPeerUserName, length: VARIABLE},
+  {element: ie.dartaPeerUserId, length: 4},
+]
+
+interface Tagger {
+  readonly ends: EndsReader
+  readonly start: ReturnType<typeof makeColumnReader>
+  readonly end: ReturnType<typeof makeColumnReader>
+  /** By how many users a record got. */
+  readonly templates: readonly Template[]
+}
+
+const utf8 = new TextEncoder()
+
+/**
+ * Puts the user behind records of flows: `userName` and `dartaUserId` of the end that is this host's, or of the source
+ * where both are, and then those of the destination as `dartaPeerUserName` and `dartaPeerUserId`. Records without a user
+ * pass as they are, and are noted by reason.
+ */
+export function mapUsers(flows: () => UserFlows, account: StageLedger): RecordStage {
+  const taggers = new Map<Template, Tagger>()
+  const taggerOf = (template: Template): Tagger => {
+    let tagger = taggers.get(template)
+    if (tagger === undefined) {
+      const {id, fields} = template
+      tagger = {
+        ends: endsReader(template),
+        start: makeColumnReader(startColumn, template),
+        end: makeColumnReader(endColumn, template),
+        templates: [
+          template,
+          createTemplate(id, [...fields, ...addedFields]),
+          createTemplate(id, [...fields, ...addedFields, ...addedForPeer]),
+        ],
+      }
+      taggers.set(template, tagger)
+    }
+    return tagger
+  }
+  return async function* (source, {signal}) {
+    for await (const batches of source) {
+      signal.throwIfAborted()
+      yield batches.flatMap((batch) => {
+        account.in += batch.count
+        account.out += batch.count
+        if (batch.template.scopeCount > 0) return [batch]
+        return tagBatch(batch, taggerOf(batch.template), flows(), account)
+      })
+    }
+  }
+}
+
+function tagBatch(
+  batch: RecordBatch,
+  {ends, start, end, templates}: Tagger,
+  flows: UserFlows,
+  account: StageLedger,
+): RecordBatch[] {
+  const out: RecordBatch[] = []
+  let users = -1
+  let writer = createOctetWriter()
+  let offsets: number[] = []
+  const put = (): void => {
+    if (offsets.length === 0) return
+    const octets = writer.octets.slice(0, writer.length)
+    const template = templates[users]
+    out.push({
+      ...batch,
+      template,
+      octets,
+      view: new DataView(octets.buffer),
+      start: 0,
+      count: offsets.length,
+      offsets:
+        template.recordOctets > 0 ? undefined : Uint32Array.from([...offsets, octets.length]),
+    })
+    writer = createOctetWriter()
+    offsets = []
+  }
+  for (let i = 0; i < batch.count; i++) {
+    const of = ends(batch, i)
+    const from = start?.(batch, i) ?? end?.(batch, i) ?? batch.message.exportTime * 1000
+    const to = end?.(batch, i) ?? from
+    const found: KnownFlow[] = []
+    let why: Missing | 'no-addresses' = 'no-addresses'
+    if (of !== undefined) {
+      const ours = flows.find(of, 'source', from, to)
+      const theirs = flows.find(of, 'dest', from, to)
+      if (typeof ours === 'object') found.push(ours)
+      if (typeof theirs === 'object') found.push(theirs)
+      why = ours === 'other-time' || theirs === 'other-time' ? 'other-time' : 'no-user-flow'
+    }
+    if (found.length === 0) account.note(why)
+    // Order is kept: a batch goes on as long as its records get as much.
+    if (found.length !== users) put()
+    users = found.length
+    offsets.push(writer.length)
+    append(writer, batch.octets.subarray(recordStart(batch, i), recordEnd(batch, i)))
+    for (const {userName, userId} of found) {
+      const name = utf8.encode(userName).subarray(0, 254)
+      // The buffer may be another one after it has grown.
+      const length = extend(writer, 1)
+      writer.octets[length] = name.length
+      append(writer, name)
+      const id = extend(writer, 4)
+      writer.view.setUint32(id, userId)
+    }
+  }
+  put()
+  return out
+}

@@ -1,0 +1,176 @@
+import test, {type ExecutionContext} from 'ava'
+import {execFileSync} from 'node:child_process'
+import {mkdirSync, readFileSync, rmdirSync} from 'node:fs'
+import {join} from 'node:path'
+import {loadNative} from '../../src/io/native.js'
+import ebpf, {cgroupRoot} from '../../src/metering/user-sources/ebpf.js'
+import {flowsOf, totalsOf} from '../../src/metering/user-sources/kmod.js'
+import sockets from '../../src/metering/user-sources/sockets.js'
+import type {UserTotal} from '../../src/metering/user-account.js'
+import {expectedSums, packetsOf, type Ownership} from '../kmod/witness.js'
+import {folder, start} from '../support/darta.js'
+import {host, noNamespaces} from '../support/namespaces.js'
+import {native} from '../support/native-addon.js'
+import {needing, root, tools} from '../support/needing.js'
+
+const calls = loadNative()
+const cgroups = cgroupRoot() === undefined ? 'no cgroup tree of version 2' : undefined
+
+/** A cgroup that goes away with the test. */
+function cgroup(t: ExecutionContext): string {
+  const path = join(cgroupRoot()!, `darta-test-${process.pid}`)
+  mkdirSync(path)
+  t.teardown(() => rmdirSync(path))
+  return path
+}
+
+/** Packets and octets by uid and direction. */
+function byUser(totals: readonly UserTotal[]): Map<string, [number, number]> {
+  const sums = new Map<string, [number, number]>()
+  for (const {uid, direction, packets, octets} of totals) {
+    const key = `${String(uid)} ${direction}`
+    const [p, o] = sums.get(key) ?? [0, 0]
+    sums.set(key, [p + packets, o + octets])
+  }
+  return sums
+}
+
+needing(
+  native,
+  noNamespaces,
+  cgroups,
+  tools('tcpdump', 'gcc'),
+)('programs at a cgroup count what tcpdump sees of each user’s ports', async (t) => {
+  t.timeout(120_000)
+  const temporary = folder(t)
+  const traffic = join(temporary, 'traffic')
+  execFileSync('gcc', ['-O1', '-o', traffic, join(root, 'linubia-kmod/test/traffic.c')])
+  const home = host(t)
+  home.run('sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=0', 'net.ipv6.conf.lo.disable_ipv6=0')
+  home.run('ethtool', '-K', 'lo', 'tso', 'off', 'gso', 'off', 'gro', 'off')
+  const [enter, ...words] = home.enter
+  const capture = join(temporary, 'lo.pcap')
+  const tcpdump = start(t, enter, [
+    ...words,
+    ...['tcpdump', '-i', 'lo', '-n', '-U', '-s', '200', '-B', '32768', '-Z', 'root', '-w', capture],
+  ])
+  await tcpdump.says(/listening on/)
+  const path = cgroup(t)
+  const reader = ebpf.open({calls, cgroup: path})
+  t.teardown(() => reader.close())
+  // Whoever enters a namespace by ip(8) does not see the cgroups any more.
+  const run = start(t, 'sh', [
+    '-c',
+    `echo $$ >${path}/cgroup.procs && exec ${home.enter.join(' ')} ${traffic} loopback`,
+  ])
+  const {stdout, code, stderr} = await run.ended
+  t.is(code, 0, stderr)
+  const owners = stdout
+    .toString()
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Ownership)
+  // The last packet that tcpdump has to have written.
+  home.run('ping', '-c', '1', '-q', '-p', '6c696e7562696121', '127.0.0.1')
+  while (!readFileSync(capture).includes('linubia!linubia!')) {
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  tcpdump.child.kill('SIGINT')
+  t.regex((await tcpdump.ended).stderr, /^0 packets dropped by kernel$/m)
+  const expected = expectedSums('home', packetsOf(capture), owners)
+  const counted = byUser(reader.read(false).totals)
+  // What still comes and goes after a process has left its socket to the kernel passes no cgroup: the other end's
+  // FIN and the answer to it, once in each IP version.
+  const closing = new Map<string, [number, number]>([['2010', [2, 52 + 72]]])
+  const wanted = [...expected].flatMap(([uid, sums]) =>
+    (['in', 'out'] as const).flatMap((way) => {
+      const [packets, octets] = closing.get(uid) ?? [0, 0]
+      return sums[way][0] === 0
+        ? []
+        : [`${uid} ${way}: ${sums[way][0] - packets}/${sums[way][1] - octets}`]
+    }),
+  )
+  const got = [...counted]
+    .filter(([key]) => !key.startsWith('0 '))
+    .map(([key, [packets, octets]]) => `${key}: ${packets}/${octets}`)
+  t.true(wanted.length > 40)
+  t.deepEqual(got.sort(), wanted.sort())
+  // What is read with a reset begins anew.
+  reader.read(true)
+  t.deepEqual(
+    reader.read(true).totals.filter(({packets}) => packets !== 0),
+    [],
+  )
+})
+
+needing(native)(
+  'a source of sockets sees the connections that exist, with their users',
+  async (t) => {
+    const {createServer, connect} = await import('node:net')
+    const server = createServer((socket) => socket.resume())
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const {port} = server.address() as {port: number}
+    const client = connect(port, '127.0.0.1')
+    t.teardown(() => {
+      client.destroy()
+      server.close()
+    })
+    await new Promise((resolve) => client.write(Buffer.alloc(50_000), resolve))
+    const reader = sockets.open({calls})
+    const mine = (): ReturnType<typeof reader.read>['flows'][number] | undefined =>
+      reader
+        .read(false)
+        .flows.find(
+          ({remotePort, localPort}) => remotePort === port && localPort === client.localPort,
+        )
+    while ((mine()?.outOctets ?? 0) < 50_000) await new Promise((resolve) => setImmediate(resolve))
+    const flow = mine()!
+    t.is(flow.uid, process.getuid!())
+    t.is(flow.local, '127.0.0.1')
+    t.true(flow.outOctets < 60_000, String(flow.outOctets))
+    const before = reader.read(false).totals
+    client.destroy()
+    // A socket that is gone keeps what it had in the user's total.
+    const sum = (totals: readonly UserTotal[]): number =>
+      totals.filter(({uid}) => uid === flow.uid).reduce((n, {octets}) => n + octets, 0)
+    while (mine() !== undefined) await new Promise((resolve) => setImmediate(resolve))
+    t.true(sum(reader.read(false).totals) >= sum(before))
+  },
+)
+
+test('tables of the module are read by the names of their columns', (t) => {
+  const text =
+    'uid ns_uid tcp_in_packets tcp_in_octets new_column udp_out_packets udp_out_octets\n' +
+    'kernel - 1 40 9 0 0\n1000 0 2 80 9 3 99\n'
+  const totals = totalsOf(text, 6).filter(({packets}) => packets > 0)
+  t.deepEqual(totals, [
+    {row: 'kernel', ipVersion: 6, protocol: 'tcp', direction: 'in', packets: 1, octets: 40},
+    {
+      row: 'user',
+      uid: 1000,
+      nsUid: 0,
+      ipVersion: 6,
+      protocol: 'tcp',
+      direction: 'in',
+      packets: 2,
+      octets: 80,
+    },
+    {
+      row: 'user',
+      uid: 1000,
+      nsUid: 0,
+      ipVersion: 6,
+      protocol: 'udp',
+      direction: 'out',
+      packets: 3,
+      octets: 99,
+    },
+  ])
+  const [flow] = flowsOf(
+    'family protocol local local_port remote remote_port uid tgid comm first_ns last_ns cookie\n' +
+      '6 6 fd00::1 22 fd00::2 4444 5 77 - 1700000000123456789 1700000001000000000 18446744073709551615\n',
+  )
+  t.is(flow.startMs, 1_700_000_000_123)
+  t.is(flow.command, '')
+  t.is(flow.cookie, 18446744073709551615n)
+})
