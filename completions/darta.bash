@@ -2,7 +2,7 @@
 _darta_takes_value() {
   case $1 in
     aggregate) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range -A --keys -s --statistic -O --order -k --top --bin --distribution --sum --min --max --mean --distinct --approx-distinct --quantile --max-memory --metrics ' == *" $2 "* ]] ;;
-    analyze) [[ ' -r --read --input-format -w --write -o --output -z --compress --window --slide --lateness --max-memory -f --filter -F --filter-file -t --time-range --units --metrics --min-contacts --jitter --min-interval --min-rate --factor --min-sources --bin --min-matched --by --deviations --side --share --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 -k --top --min-failed --min-clients -s --statistic --rating ' == *" $2 "* ]] ;;
+    analyze) [[ ' -r --read --input-format -w --write -o --output -z --compress --window --slide --lateness --max-memory -f --filter -F --filter-file -t --time-range --engine --replicas --engine-size --engine-ca --units --metrics --min-contacts --jitter --min-interval --min-rate --factor --min-sources --bin --min-matched --by --deviations --side --share --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 -k --top --min-failed --min-clients -s --statistic --rating ' == *" $2 "* ]] ;;
     anonymize) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file --method --key-file --key-agent --bits --ports --time-shift --time-precision --policy --metrics ' == *" $2 "* ]] ;;
     capture) [[ ' -r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --share --by --share-seed --begin --stats-interval -u --user -g --group -w --write -o --output -z --compress --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --record-filter -F --filter-file --meter --metrics ' == *" $2 "* ]] ;;
     collect) [[ ' -r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --template-lifetime --template-cache --sampling --max-sessions --max-new -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output -z --compress -c --count --metrics ' == *" $2 "* ]] ;;
@@ -12,7 +12,7 @@ _darta_takes_value() {
     info) [[ ' -r --read --input-format -f --filter -F --filter-file -o --output --metrics ' == *" $2 "* ]] ;;
     ipfix-export) [[ ' -r --read --input-format --rate --replay --as --max-message --template-refresh --reconnect --linger --stall --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
     print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count -f --filter -F --filter-file -t --time-range --units --time --bigint --metrics ' == *" $2 "* ]] ;;
-    route) [[ ' -r --read --input-format --app --key --exec --to --units --weights --seed --explain -c --count -o --output -w --write --metrics ' == *" $2 "* ]] ;;
+    route) [[ ' -r --read --input-format --app --key --exec --to --units --weights --seed --engine --replicas --engine-size --engine-ca --window --lateness --parts --remove --explain -c --count -o --output -w --write --metrics ' == *" $2 "* ]] ;;
     split) [[ ' -r --read --parts --weights --match --by --share-seed -w --write --exec --to -G --rotate -C --rotate-size -W --rotate-files -z --compress -x --hook -f --filter -F --filter-file -o --output --print-filter --as --metrics ' == *" $2 "* ]] ;;
     user-map) [[ ' --source --cgroup -r --read --users --slack --interval -c --count --units -w --write -o --output -z --compress --metrics ' == *" $2 "* ]] ;;
     *) return 1 ;;
@@ -94,6 +94,10 @@ _darta() {
         -f|--filter) :; return ;;
         -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -t|--time-range) :; return ;;
+        --engine) :; return ;;
+        --replicas) :; return ;;
+        --engine-size) :; return ;;
+        --engine-ca) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --units) mapfile -t COMPREPLY < <(compgen -W 'none si iec' -- "$current"); return ;;
         --metrics) :; return ;;
         --min-contacts) :; return ;;
@@ -119,7 +123,7 @@ _darta() {
         --rating) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '--list -r --read --input-format -w --write -o --output --force -z --compress --window --slide --lateness --max-memory -f --filter -F --filter-file -t --time-range -n --numeric -N --plain --units -q --quiet -v --verbose --json --metrics --strict-loss --one-way --why --min-contacts --jitter --min-interval --min-rate --factor --min-sources --bin --min-matched --by --deviations --side --share --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 --symmetric -k --top --uniflow --min-failed --udp --min-clients -s --statistic --rating --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '--list -r --read --input-format -w --write -o --output --force -z --compress --window --slide --lateness --max-memory -f --filter -F --filter-file -t --time-range --engine --replicas --engine-size --engine-ca --allow-old-server --follow -n --numeric -N --plain --units -q --quiet -v --verbose --json --metrics --strict-loss --one-way --why --min-contacts --jitter --min-interval --min-rate --factor --min-sources --bin --min-matched --by --deviations --side --share --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 --symmetric -k --top --uniflow --min-failed --udp --min-clients -s --statistic --rating --help' -- "$current")
         return
       fi
       case $position in
@@ -375,6 +379,14 @@ _darta() {
         --units) :; return ;;
         --weights) :; return ;;
         --seed) :; return ;;
+        --engine) :; return ;;
+        --replicas) :; return ;;
+        --engine-size) :; return ;;
+        --engine-ca) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --window) :; return ;;
+        --lateness) :; return ;;
+        --parts) :; return ;;
+        --remove) :; return ;;
         --explain) :; return ;;
         -c|--count) :; return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
@@ -382,7 +394,7 @@ _darta() {
         --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --app --key --symmetric --exec --to --units --weights --restart --split-hot --seed --explain --check -c --count --join -o --output -w --write --force -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --app --key --symmetric --exec --to --units --weights --restart --split-hot --seed --engine --replicas --engine-size --engine-ca --allow-old-server --window --lateness --parts --status --remove --dev-engine --explain --check -c --count --join -o --output -w --write --force -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in

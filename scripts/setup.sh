@@ -39,6 +39,7 @@ ip iproute2
 ipfixDump libfixbuf-tools
 lz4 lz4
 mandoc mandoc
+nats-server nats-server
 modprobe kmod
 nfacctd pmacct
 nfdump nfdump

@@ -16,7 +16,10 @@ import {toolbox} from '../processing/analysis/toolbox.js'
 import {DartaError} from '../record/errors.js'
 import type {RecordStream} from '../record/batch.js'
 import {appFlags, appOptions} from './analyze/app-flags.js'
-import {appNames, loadApp} from './analyze/load-app.js'
+import {deployedApp} from '../engine/apps.js'
+import {appFileName, appNames, loadApp} from './analyze/load-app.js'
+import {runUnit, writeResults} from './analyze/unit-of-engine.js'
+import {engineFlags, openEngine} from './route/open-engine.js'
 import {openResults, type ResultSink} from './analyze/results.js'
 import {windowingOf} from './analyze/windowing.js'
 import {selectRecords, selectStage} from './filter/read-filter.js'
@@ -77,6 +80,12 @@ export default class Analyze extends DartaCommand {
     filter: common.filter,
     'filter-file': common.filterFile,
     'time-range': common.timeRange,
+    ...engineFlags,
+    follow: Flags.boolean({
+      dependsOn: ['engine'],
+      summary:
+        'Write the results that units at the engine have found, each window once, and do no work.',
+    }),
     numeric: common.numeric,
     plain: common.plain,
     units: common.units,
@@ -107,6 +116,7 @@ export default class Analyze extends DartaCommand {
       baseFlags: DartaCommand.baseFlags,
       args: Analyze.args,
     })
+    if (flags.engine !== undefined) return this.#atEngine(word)
     const analysis = app.prepare(appOptions(app, flags), toolbox)
     const style: TableStyle = {
       units: flags.plain ? 'none' : (flags.units ?? 'si'),
@@ -124,6 +134,34 @@ export default class Analyze extends DartaCommand {
     const source = select === undefined ? records : selectStage(select)(records, this)
     const sink = await openResults(this, flags, analysis, style)
     await this.#analyse(source, analysis, windowing, flags['max-memory'] ?? 0, word, sink)
+  }
+
+  /** As one of the units of a deployed application, whose flags are those of the deployment. */
+  async #atEngine(word: string): Promise<void> {
+    const {argv} = this
+    const {flags} = await this.parse(
+      {args: {}, flags: Analyze.flags, baseFlags: DartaCommand.baseFlags},
+      argv.slice(1),
+    )
+    const name = appFileName(word)
+    const engine = await openEngine(flags)
+    try {
+      if (flags.follow) {
+        const {output, write, force} = flags
+        return await writeResults(this, engine, name, {output, write, force})
+      }
+      const deployed = await deployedApp(engine, name)
+      const app = await loadApp(word)
+      const {flags: own} = await this.parse({flags: appFlags(app)}, deployed.words.slice(1))
+      await this.parse(
+        {args: {}, flags: Analyze.flags, baseFlags: DartaCommand.baseFlags},
+        argv.slice(1),
+      )
+      const analysis = app.prepare(appOptions(app, own), toolbox)
+      await runUnit(this, engine, deployed, analysis, flags['max-memory'] ?? 0)
+    } finally {
+      await engine.close()
+    }
   }
 
   async #analyse(

@@ -6,6 +6,8 @@ import {openRecords} from '../cli/record-input.js'
 import {openRecordSink} from '../cli/record-output.js'
 import {placeName} from '../cli/rotation.js'
 import {runPipeline} from '../cli/run-pipeline.js'
+import {parseDuration} from '../cli/values.js'
+import {removeApp} from '../engine/apps.js'
 import {parseSocketUrl} from '../io/connect-socket.js'
 import {createDealer} from '../processing/routing/dealer.js'
 import {createUniflows, isDirected} from '../processing/routing/uniflows.js'
@@ -14,6 +16,11 @@ import type {WeightedUnit} from '../processing/routing/rendezvous.js'
 import type {RecordBatch, RecordStream} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
 import {Ledger} from '../record/ledger.js'
+import {windowingOf} from './analyze/windowing.js'
+import {runDevEngine} from './route/dev-engine.js'
+import {engineFlags, openEngine} from './route/open-engine.js'
+import {publishRecords} from './route/publish.js'
+import {engineStatus} from './route/status.js'
 import {keyApp, routedApp, type RoutedApp} from './route/application.js'
 import {checkSample} from './route/check.js'
 import {explainRecords, tupleBatch, type ExplainedGroup} from './route/explain.js'
@@ -23,6 +30,8 @@ import {childDestination, type ChildDestination} from './split/child-destination
 import type {Destination} from './split/destination.js'
 import {socketDestination} from './split/socket-destination.js'
 import {joinOutputs} from './split/join-outputs.js'
+
+const duration = Flags.custom<number>({parse: async (input) => parseDuration(input)})
 
 export default class Route extends DartaCommand {
   static override summary = 'Take each record to the Processing Unit that owns its routing key.'
@@ -34,6 +43,7 @@ export default class Route extends DartaCommand {
     'name, each application has units of its own.'
   static override examples = [
     "<%= config.bin %> route -r flows.ipfix --app scan --units 4 --exec '<%= config.bin %> analyze scan -o ipfix' --join -o ndjson",
+    '<%= config.bin %> collect -b udp://*:4739 | <%= config.bin %> route --engine nats://engine.example.org --app scan --window 5m',
     "<%= config.bin %> route -r flows.ipfix --key srcip,dstip --symmetric --units 2 --exec './my-program --part %d'",
   ]
   static override flags = {
@@ -94,6 +104,40 @@ export default class Route extends DartaCommand {
       default: 0,
       summary: 'Of the hash: secret, nobody can choose keys that meet in one unit.',
     }),
+    ...engineFlags,
+    window: duration({
+      helpValue: 'DURATION',
+      dependsOn: ['engine'],
+      summary:
+        'At the engine: a result for each window of event time this long; else one of all input.',
+    }),
+    lateness: duration({
+      helpValue: 'DURATION',
+      dependsOn: ['window'],
+      summary: 'How long a window waits for late records after its end; 5m unless said otherwise.',
+    }),
+    parts: Flags.integer({
+      min: 1,
+      max: 1024,
+      default: 16,
+      helpValue: 'N',
+      summary:
+        'At the engine: into how many parts records are dealt; no more units than parts have work.',
+    }),
+    status: Flags.boolean({
+      dependsOn: ['engine'],
+      summary:
+        'Only say which applications and units there are at the engine, and how far they are.',
+    }),
+    remove: Flags.string({
+      helpValue: 'APP',
+      dependsOn: ['engine'],
+      summary: 'Only end an application at the engine: units that look for it find it no more.',
+    }),
+    'dev-engine': Flags.boolean({
+      exclusive: ['engine'],
+      summary: 'Only run a server for trying out --engine on this machine, until it is stopped.',
+    }),
     explain: Flags.string({
       helpValue: 'SRCIP,SRCPORT,DSTIP,DSTPORT,PROTO',
       exclusive: ['check', 'exec', 'to'],
@@ -123,8 +167,10 @@ export default class Route extends DartaCommand {
   }
 
   protected async execute(): Promise<void> {
+    if (await this.#atEngine()) return
     const apps = await this.#apps()
     const {flags} = await this.parse(Route)
+    if (flags.engine !== undefined) return this.#publish(apps)
     const weights = weightsOf(flags, flags.to)
     const members: WeightedUnit[] = weights.map((weight, i) => ({id: `unit-${i + 1}`, weight}))
     if (flags.explain !== undefined || flags.check) {
@@ -210,6 +256,40 @@ export default class Route extends DartaCommand {
     } catch (error) {
       await Promise.all(opened.flatMap(({lanes}) => lanes.map(({unit}) => unit.abort())))
       throw error
+    }
+  }
+
+  /** What is only asked of an engine. */
+  async #atEngine(): Promise<boolean> {
+    const {flags} = await this.parse(Route)
+    if (flags['dev-engine']) {
+      await runDevEngine(this, 4222)
+      return true
+    }
+    if (!flags.status && flags.remove === undefined) return false
+    const engine = await openEngine(flags)
+    try {
+      if (flags.remove !== undefined) await removeApp(engine, flags.remove)
+      if (flags.status) this.print(await engineStatus(engine))
+    } finally {
+      await engine.close()
+    }
+    return true
+  }
+
+  async #publish(apps: readonly RoutedApp[]): Promise<void> {
+    const {flags} = await this.parse(Route)
+    const windowing = windowingOf(flags.window, undefined, flags.lateness)
+    const source = await openRecords(this, {
+      read: flags.read,
+      inputFormat: flags['input-format'],
+    })
+    const engine = await openEngine(flags)
+    try {
+      const {parts, seed} = flags
+      await publishRecords(this, engine, source, apps, {parts, seed, windowing})
+    } finally {
+      await engine.close()
     }
   }
 

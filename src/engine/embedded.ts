@@ -37,6 +37,7 @@ export function createEmbeddedEngine(store: EmbeddedStore, clock: Clock): Engine
   return {
     name: 'embedded',
     clock,
+    async declare() {},
     async append(topic, part, octets) {
       const log = logOf(topic, part)
       log.entries.push(octets)

@@ -7,6 +7,8 @@ export interface Engine {
   readonly name: string
   /** Of this process: never set back, and of no meaning to others. */
   readonly clock: Clock
+  /** Makes sure that a topic's log is there; all who use it say the same. */
+  declare(topic: string, parts: number): Promise<void>
   /**
    * Appends to a part of a topic's log and gives the entry's number, from 1 on. Appends to one part are made one after another.
    *

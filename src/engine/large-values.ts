@@ -26,11 +26,11 @@ export async function putLarge(
     }
     return revision
   }
-  const id = `${key}~${expected}~${Math.floor(Math.random() * 2 ** 52).toString(36)}`
+  const id = `${key}=${expected}=${Math.floor(Math.random() * 2 ** 52).toString(36)}`
   const pieces = Math.ceil(value.length / MOST_VALUE_OCTETS)
   for (let i = 0; i < pieces; i++) {
     const piece = value.subarray(i * MOST_VALUE_OCTETS, (i + 1) * MOST_VALUE_OCTETS)
-    await engine.put(bucket, `${id}~${i}`, piece, 0)
+    await engine.put(bucket, `${id}=${i}`, piece, 0)
   }
   const pointer = new TextEncoder().encode(`${pieces} ${id}`)
   const revision = await engine.put(bucket, key, withMark(PIECES, pointer), expected)
@@ -72,7 +72,7 @@ export async function deleteLarge(engine: Engine, bucket: string, key: string): 
 
 /** Whether a key is a piece of another's value. */
 export function isPiece(key: string): boolean {
-  return key.includes('~')
+  return key.includes('=')
 }
 
 async function deletePieces(engine: Engine, bucket: string, stored: Uint8Array): Promise<void> {
@@ -82,7 +82,7 @@ async function deletePieces(engine: Engine, bucket: string, stored: Uint8Array):
 
 function pieceNames(stored: Uint8Array): string[] {
   const [pieces, id] = new TextDecoder().decode(stored.subarray(1)).split(' ')
-  return Array.from({length: Number(pieces)}, (_, i) => `${id}~${i}`)
+  return Array.from({length: Number(pieces)}, (_, i) => `${id}=${i}`)
 }
 
 function withMark(mark: number, octets: Uint8Array): Uint8Array {

@@ -194,7 +194,7 @@ export async function runCluster(
   const engine = createEmbeddedEngine(cluster.store, time)
   const results = new Map<string, string>()
   for (const key of await engine.keys(bucketOf.final('app'))) {
-    if (key === 'end' || key.includes('~')) continue
+    if (key === 'end' || key.includes('=')) continue
     const stored = await engine.get(bucketOf.final('app'), key)
     const value = await getLarge(engine, bucketOf.final('app'), stored!.value)
     results.set(key, Buffer.from(value!).toString('hex'))

@@ -114,6 +114,7 @@ export class SimulatedCluster {
     const engine: Engine = {
       name: 'simulated',
       clock: {now: () => time.now(), sleep: (ms) => delay(ms)},
+      declare: (topic, parts) => inner.declare(topic, parts),
       append: async (topic, part, octets) => {
         const sequence = await call(() => inner.append(topic, part, octets))
         if (this.chance(faults.unansweredAppend)) throw new DartaError('DARTA_ENGINE', 'no answer')

@@ -8,6 +8,11 @@ import {DartaError} from '../../record/errors.js'
 
 const apps: Readonly<Record<string, () => Promise<{default: unknown}>>> = table
 
+/** The name of the application that a word or file means. */
+export function appFileName(word: string): string {
+  return word.replace(/^.*[/\\]|\.[cm]?[jt]s$/g, '')
+}
+
 export function appNames(): string[] {
   return Object.keys(apps)
 }

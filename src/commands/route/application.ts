@@ -4,7 +4,7 @@ import {toolbox} from '../../processing/analysis/toolbox.js'
 import {DartaError} from '../../record/errors.js'
 import {flowKey} from '../../registry/flow-keys.js'
 import {appFlags, appOptions} from '../analyze/app-flags.js'
-import {loadApp} from '../analyze/load-app.js'
+import {appFileName, loadApp} from '../analyze/load-app.js'
 
 /** An application that records are routed for, as far as routing is concerned. */
 export interface RoutedApp {
@@ -35,7 +35,7 @@ export async function routedApp(text: string, parse: ParseFlags): Promise<Routed
   const app = await loadApp(words[0])
   const flags = await parse(appFlags(app), words.slice(1))
   const analysis = app.prepare(appOptions(app, flags), toolbox)
-  const name = words[0].replace(/^.*\/|\.[cm]?[jt]s$/g, '')
+  const name = appFileName(words[0])
   const {needs, routingKey, splittable} = analysis
   return {name, words, needs, key: routingKey, splittable, analysis}
 }

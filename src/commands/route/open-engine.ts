@@ -1,0 +1,59 @@
+import * as Flags from '@oclif/core/flags'
+import {parseSize} from '../../cli/values.js'
+import type {Engine} from '../../engine/engine.js'
+import {DartaError} from '../../record/errors.js'
+
+export const engineFlags = {
+  engine: Flags.string({
+    helpValue: 'URL',
+    summary:
+      'Use this engine between machines: nats://HOST[:PORT], or tls:// with verified servers.',
+  }),
+  replicas: Flags.integer({
+    min: 1,
+    max: 5,
+    helpValue: 'N',
+    dependsOn: ['engine'],
+    summary: 'Copies that the engine keeps; 3 in a cluster.',
+  }),
+  'engine-size': Flags.custom<number>({parse: async (input) => parseSize(input)})({
+    helpValue: 'SIZE',
+    dependsOn: ['engine'],
+    summary:
+      'Most octets of records that wait in the engine; a full one blocks; 1G unless said otherwise.',
+  }),
+  'engine-ca': Flags.string({
+    helpValue: 'FILE',
+    dependsOn: ['engine'],
+    summary: 'Certificates that a tls:// engine is verified by, as PEM.',
+  }),
+  'allow-old-server': Flags.boolean({
+    dependsOn: ['engine'],
+    summary: 'Use a cluster of servers that are known to lose messages.',
+  }),
+}
+
+/** @throws DartaError DARTA_USAGE, DARTA_ENGINE */
+export async function openEngine(flags: {
+  readonly engine?: string
+  readonly replicas?: number
+  readonly 'engine-size'?: number
+  readonly 'engine-ca'?: string
+  readonly 'allow-old-server': boolean
+}): Promise<Engine> {
+  const {engine: url} = flags
+  if (url === undefined || !/^(nats|tls):\/\/[^/]+$/.test(url)) {
+    throw new DartaError(
+      'DARTA_USAGE',
+      `--engine: expected nats://HOST[:PORT] or tls://HOST[:PORT], not '${url ?? ''}'`,
+    )
+  }
+  const {connectNats} = await import('../../engine/nats.js')
+  return connectNats({
+    url,
+    replicas: flags.replicas ?? 1,
+    maxOctets: flags['engine-size'] ?? 1_000_000_000,
+    tls: {...(flags['engine-ca'] !== undefined && {caFile: flags['engine-ca']})},
+    allowOldServer: flags['allow-old-server'],
+  })
+}

@@ -1,0 +1,101 @@
+import {randomBytes} from 'node:crypto'
+import type {DartaCommand} from '../../cli/base-command.js'
+import {deployApp, type DeployedApp} from '../../engine/apps.js'
+import type {Engine} from '../../engine/engine.js'
+import {createPublisher, type Publisher} from '../../engine/publisher.js'
+import {PUBLISHERS, publisherKey} from '../../engine/worker.js'
+import {createEncoder} from '../../ipfix/encoder.js'
+import type {Windowing} from '../../processing/analysis/processing-unit.js'
+import type {RecordStream} from '../../record/batch.js'
+import {DartaError} from '../../record/errors.js'
+import type {RoutedApp} from './application.js'
+
+export interface PublishOptions {
+  readonly parts: number
+  readonly seed: number
+  readonly windowing: Windowing | undefined
+}
+
+/** How often units are told what time the records have reached, and that this publisher is alive. */
+const PUNCTUATION_MS = 250
+/** An engine that elects a new leader needs 4 to 8 s. */
+const PATIENCE_MS = 30_000
+
+/** Declares the applications and takes records to their parts of the engine's log. */
+export async function publishRecords(
+  command: DartaCommand,
+  engine: Engine,
+  source: RecordStream,
+  apps: readonly RoutedApp[],
+  {parts, seed, windowing}: PublishOptions,
+): Promise<void> {
+  const id = randomBytes(8).toString('hex')
+  const publishers: {topic: string; publisher: Publisher}[] = []
+  for (const app of apps) {
+    if (app.analysis === undefined) {
+      throw new DartaError('DARTA_USAGE', '--engine carries records of applications: give --app')
+    }
+    const deployed: DeployedApp = {
+      app: app.name,
+      topic: app.name,
+      parts,
+      windowing: windowing && {
+        lengthMs: windowing.lengthMs,
+        slideMs: windowing.slideMs,
+        latenessMs: windowing.latenessMs,
+      },
+      words: app.words,
+      seed,
+    }
+    await deployApp(engine, deployed)
+    const publisher = createPublisher(engine, {
+      topic: deployed.topic,
+      parts,
+      key: app.key,
+      needs: [app.needs],
+      seed,
+      id,
+      newEncoder: (ledger) => createEncoder({ledger}),
+      ledger: command.ledger.stage(`route ${app.name}`, 'records'),
+      patienceMs: PATIENCE_MS,
+    })
+    publishers.push({topic: deployed.topic, publisher})
+  }
+  const each = (work: (publisher: Publisher) => Promise<void>): Promise<unknown> =>
+    Promise.all(publishers.map(({publisher}) => work(publisher)))
+
+  let fault: Error | undefined
+  let over = false
+  const alive = async (): Promise<void> => {
+    while (!over) {
+      try {
+        for (const {topic} of publishers) await sayAlive(engine, publisherKey(topic, id))
+        await each((publisher) => publisher.punctuate())
+      } catch (error) {
+        fault ??= error instanceof Error ? error : new Error(String(error))
+        return
+      }
+      await engine.clock.sleep(PUNCTUATION_MS)
+    }
+  }
+  await each((publisher) => publisher.punctuate())
+  const living = alive()
+  try {
+    for await (const batches of source) {
+      if (fault !== undefined) break
+      await each((publisher) => publisher.publish(batches))
+      if (command.stopping.aborted) break
+    }
+  } finally {
+    over = true
+    await living
+  }
+  if (fault !== undefined) throw fault
+  await each((publisher) => publisher.end())
+  for (const {topic} of publishers) await engine.delete(PUBLISHERS, publisherKey(topic, id))
+}
+
+async function sayAlive(engine: Engine, key: string): Promise<void> {
+  const known = await engine.get(PUBLISHERS, key)
+  await engine.put(PUBLISHERS, key, new Uint8Array([1]), known?.revision ?? 0)
+}

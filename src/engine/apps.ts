@@ -1,0 +1,70 @@
+import {DartaError} from '../record/errors.js'
+import {jsonOctets, readJson, type Engine} from './engine.js'
+import {checkName, type Deployment} from './task.js'
+
+/** An application as it is declared to all who work for it: data, and never code. */
+export interface DeployedApp extends Deployment {
+  /** Words of `darta analyze`: name and flags. */
+  readonly words: readonly string[]
+  /** Of the hash of routing keys. */
+  readonly seed: number
+}
+
+const BUCKET = 'apps'
+
+/** @throws DartaError DARTA_USAGE it is declared already, and otherwise */
+export async function deployApp(engine: Engine, app: DeployedApp): Promise<void> {
+  const key = checkName(app.app)
+  const value = jsonOctets(app)
+  if ((await engine.put(BUCKET, key, value, 0)) === undefined) {
+    const stored = await engine.get(BUCKET, key)
+    if (stored !== undefined && Buffer.compare(stored.value, value) !== 0) {
+      throw new DartaError(
+        'DARTA_USAGE',
+        `${app.app} is deployed at ${engine.name} with other flags; route --remove ends it`,
+      )
+    }
+  }
+  await engine.declare(app.topic, app.parts)
+}
+
+/** @throws DartaError DARTA_ENGINE there is none, or what is declared is none */
+export async function deployedApp(engine: Engine, name: string): Promise<DeployedApp> {
+  const stored = await engine.get(BUCKET, checkName(name))
+  if (stored === undefined) {
+    const names = await engine.keys(BUCKET)
+    const hint = names.length === 0 ? 'nothing is' : `${names.join(', ')} are`
+    throw new DartaError(
+      'DARTA_ENGINE',
+      `no application '${name}' is routed at ${engine.name}; ${hint}`,
+    )
+  }
+  const app = readJson(stored.value)
+  if (!isDeployed(app))
+    throw new DartaError('DARTA_ENGINE', `what is declared as '${name}' is no application`)
+  await engine.declare(app.topic, app.parts)
+  return app
+}
+
+export async function deployedNames(engine: Engine): Promise<string[]> {
+  return [...(await engine.keys(BUCKET))].sort()
+}
+
+export async function removeApp(engine: Engine, name: string): Promise<void> {
+  await engine.delete(BUCKET, checkName(name))
+}
+
+function isDeployed(value: unknown): value is DeployedApp {
+  if (typeof value !== 'object' || value === null) return false
+  const {app, topic, parts, words, seed} = value as Partial<Record<string, unknown>>
+  return (
+    typeof app === 'string' &&
+    typeof topic === 'string' &&
+    Number.isInteger(parts) &&
+    (parts as number) >= 1 &&
+    (parts as number) <= 4096 &&
+    Array.isArray(words) &&
+    words.every((word) => typeof word === 'string') &&
+    Number.isInteger(seed)
+  )
+}

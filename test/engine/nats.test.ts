@@ -1,0 +1,110 @@
+import {createServer} from 'node:net'
+import {createRequire} from 'node:module'
+import {join} from 'node:path'
+import type {ExecutionContext} from 'ava'
+import {bin, darta, folder, start, type Running} from '../support/darta.js'
+import {needing, root, tools} from '../support/needing.js'
+
+/** Why the adapter cannot be tested; undefined: it can. */
+function natsAbsence(): string | undefined {
+  try {
+    createRequire(import.meta.url).resolve('nats')
+    return undefined
+  } catch {
+    return 'the npm package nats is not installed'
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const {port} = server.address() as {port: number}
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+/** A server with JetStream on loopback, ready. */
+async function serve(t: ExecutionContext, port: number, store: string): Promise<Running> {
+  const words = ['-js', '-a', '127.0.0.1', '-p', String(port), '-sd', store]
+  const env = {...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin`}
+  const server = start(t, 'nats-server', words, {env})
+  await server.says(/Server is ready/)
+  return server
+}
+
+async function labFlows(t: ExecutionContext): Promise<string> {
+  const file = join(folder(t), 'lab.ipfix')
+  await darta(t, ['capture', '-q', '-r', join(root, 'test/fixtures/lab.pcap'), '-w', file])
+  return file
+}
+
+const real = needing(tools('nats-server'), natsAbsence())
+
+real(
+  'units at a NATS server give the results of one, though a unit and the server are killed',
+  async (t) => {
+    const flows = await labFlows(t)
+    const store = folder(t)
+    const port = await freePort()
+    const url = `nats://127.0.0.1:${port}`
+    const server = await serve(t, port, store)
+    const windows = ['--window', '10s', '--lateness', '10m']
+    const routed = await darta(t, [
+      ...['route', '-r', flows, '--app', 'top -k 0 -s srcip,dstport', '--engine', url],
+      ...[...windows, '--parts', '8'],
+    ])
+    t.is(routed.code, 0, routed.stderr)
+    t.regex(routed.stderr, /route top: 727 records in, 724 out, skipped 3 \(options 3\)/)
+
+    const unit = (): Running => start(t, bin, ['analyze', 'top', '--engine', url, '-v'])
+    const [victim, other] = [unit(), unit()]
+    await Promise.all([victim.says(/works for top/), other.says(/works for top/)])
+    victim.child.kill('SIGKILL')
+    server.child.kill('SIGKILL')
+    await server.ended
+    await serve(t, port, store)
+    const third = unit()
+    const follow = await darta(t, ['analyze', 'top', '--engine', url, '--follow', '-o', 'ndjson'])
+    t.is(follow.code, 0, follow.stderr)
+    const ends = await Promise.all([other.ended, third.ended])
+    t.deepEqual(
+      ends.map(({code}) => code),
+      [0, 0],
+    )
+    const one = await darta(t, [
+      ...['analyze', 'top', '-q', '-r', flows, '-k', '0', '-s', 'srcip,dstport', ...windows],
+      ...['-o', 'ndjson'],
+    ])
+    const plain = (octets: Buffer): string[] =>
+      octets
+        .toString()
+        .trim()
+        .split('\n')
+        .map((line) => line.replace(/,"_ipfix":\{[^}]*\}/, ''))
+    t.deepEqual(plain(follow.stdout), plain(one.stdout))
+    const status = await darta(t, ['route', '-q', '--engine', url, '--status'])
+    t.regex(status.stdout.toString(), /analysed 724, late 0, lost 0, repeated 0/)
+  },
+)
+
+real('an engine that is not there is told within seconds', async (t) => {
+  const url = `nats://127.0.0.1:${await freePort()}`
+  const {code, stderr} = await darta(t, ['route', '--engine', url, '--status'])
+  t.is(code, 1)
+  t.regex(stderr, /127\.0\.0\.1:\d+: .* \(DARTA_ENGINE\)/)
+})
+
+real('a server without JetStream is told so', async (t) => {
+  const port = await freePort()
+  const env = {...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin`}
+  const server = start(t, 'nats-server', ['-a', '127.0.0.1', '-p', String(port)], {env})
+  await server.says(/Server is ready/)
+  const {code, stderr} = await darta(t, [
+    'route',
+    '--engine',
+    `nats://127.0.0.1:${port}`,
+    '--status',
+  ])
+  t.is(code, 1)
+  t.regex(stderr, /JetStream/)
+})
