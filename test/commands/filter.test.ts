@@ -216,3 +216,23 @@ test('print, info, analyze, split and capture take the same expressions', async 
     t.is((await bash(t, wrong)).code, 2, wrong)
   }
 })
+
+test('a file without -r before it is told as such', async (t) => {
+  const {file} = made(t)
+  for (const command of ['filter', 'print', 'aggregate', 'anonymize']) {
+    const more = {aggregate: ['-a'], anonymize: ['--method', 'black']}[command] ?? []
+    const {code, stderr} = await darta(t, [command, ...more, file])
+    t.is(code, 2)
+    t.true(stderr.includes(`${file} is a file: give it as -r ${file}`), stderr)
+  }
+})
+
+test('records of NDJSON are filtered as those of IPFIX', async (t) => {
+  const {file} = made(t)
+  const json = await darta(t, ['print', '-q', '-r', file, '-o', 'ndjson'])
+  const expression = 'tcp and flags S and not port 80'
+  const ours = await darta(t, ['filter', '-q', '-r', file, '-o', 'ndjson:bare', expression])
+  const theirs = await darta(t, ['filter', '-q', '-o', 'ndjson:bare', expression], json.stdout)
+  t.true(ours.stdout.length > 500)
+  t.deepEqual(theirs.stdout, ours.stdout)
+})

@@ -1,3 +1,4 @@
+import {existsSync} from 'node:fs'
 import {parseTimeRange} from '../../cli/values.js'
 import {nearest} from '../../cli/suggest.js'
 import {readInputFile} from './read-input-file.js'
@@ -6,6 +7,7 @@ import type {FilterContext} from '../../mediation/filter/operands.js'
 import {parseFilter} from '../../mediation/filter/parse.js'
 import {createRecordFilter} from '../../mediation/filter/record-filter.js'
 import type {RecordBatch, RecordStage} from '../../record/batch.js'
+import {DartaError} from '../../record/errors.js'
 import type {StageLedger} from '../../record/ledger.js'
 import type {TimeRange} from '../../cli/values.js'
 
@@ -37,7 +39,12 @@ export function readFilter(sources: FilterSources): Expression | undefined {
   const parts: Expression[] = []
   const {words = [], filter, file, timeRange} = sources
   for (const text of [words.length > 0 ? words.join(' ') : undefined, filter]) {
-    if (text !== undefined) parts.push(parseFilter({name: undefined, text}, context))
+    if (text === undefined) continue
+    try {
+      parts.push(parseFilter({name: undefined, text}, context))
+    } catch (error) {
+      throw text !== filter && existsSync(text) ? meantAsFile(text, error) : error
+    }
   }
   if (file !== undefined) {
     const text = new TextDecoder().decode(readInputFile(file))
@@ -52,6 +59,11 @@ export function readFilter(sources: FilterSources): Expression | undefined {
     if (text.length > 0) parts.push(parseFilter({name: '-t', text: text.join(' and ')}, context))
   }
   return parts.length === 0 ? undefined : all(parts)
+}
+
+/** Whoever forgets `-r` gets more help from this than from a caret under a file name. */
+function meantAsFile(name: string, cause: unknown): DartaError {
+  return new DartaError('DARTA_USAGE', `${name} is a file: give it as -r ${name}`, undefined, cause)
 }
 
 /** Milliseconds since 1970 as a filter takes them: 12 digits or more. */

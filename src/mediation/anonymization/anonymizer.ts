@@ -343,6 +343,7 @@ export function createAnonymizer(options: AnonymizerOptions): Anonymizer {
     const {template} = batch
     const key = `${message.observationDomainId}|${template.layout}`
     if (namesNothing(template) || described.has(key)) return
+    if (described.size >= 16 * MAX_PLANS) described.clear()
     described.add(key)
     out.push(...optionsRecords(template, policy, message))
   }

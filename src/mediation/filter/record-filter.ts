@@ -88,7 +88,9 @@ export function createRecordFilter(
     if (strict) check(template)
     const resolved = resolve(whole, template)
     if (resolved.kind === 'constant') return {kind: resolved.value ? 'all' : 'none'}
-    const program = kernel && makeProgram(resolved, template)
+    // A kernel keeps its programs: who sends ever new Templates gets the functions.
+    const program =
+      byLayout.size < MAX_PLANS ? kernel && makeProgram(resolved, template) : undefined
     if (program === undefined) return {kind: 'match', match: matchOf(resolved, template)}
     // Exporters that send their Templates again make no new programs; learned types change what a layout means.
     const key = `${template.layout}|${template.fields.map(({element}) => element.type).join()}`
