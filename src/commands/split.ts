@@ -228,8 +228,12 @@ export default class Split extends DartaCommand {
         children.push(await openChild({part, file: 1}))
       }
       joined = this.#join(children, flags)
-      // A fault of the joined output is told when the division has ended.
-      joined.catch(() => this.stop())
+      // A fault of the joined output is told when the division has ended. Nobody reads what the children write any more: they
+      // would wait for ever, and the division for them.
+      joined.catch(() => {
+        this.stop()
+        for (const child of children) void child.abort()
+      })
     }
     if (source !== undefined) {
       const format = (flags.join ? undefined : flags.output) ?? 'ipfix'

@@ -42,6 +42,7 @@ export async function childDestination(
   let place = first
   let child: ResultPromise
   let gone = false
+  let aborted = false
 
   function start(): void {
     gone = false
@@ -88,7 +89,7 @@ export async function childDestination(
       failed?: boolean
       shortMessage?: string
     }
-    if (failed !== true) return
+    if (failed !== true || aborted) return
     const how =
       signal !== undefined
         ? `died of ${signal}`
@@ -105,7 +106,7 @@ export async function childDestination(
     live: true,
     async write(chunks) {
       if (await put(chunks)) return 'taken'
-      if (!options.restart || command.stopping.aborted) return 'gone'
+      if (!options.restart || aborted || command.stopping.aborted) return 'gone'
       await child
       account.note('started-again')
       start()
@@ -118,7 +119,10 @@ export async function childDestination(
     },
     end: finish,
     async abort() {
+      aborted = true
       child.kill()
+      // What nobody reads would never be over.
+      if (options.takeOutput) child.stdout?.destroy()
       await child
     },
     output: () => child.stdout as AsyncIterable<Uint8Array>,
