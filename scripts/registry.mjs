@@ -20,6 +20,8 @@ function read(file, enterprise) {
 const elements = [...read('iana.csv', 0), ...read('darta.csv', 32473)]
 const names = new Set(elements.map((e) => e.name))
 if (names.size !== elements.length) throw new Error('two elements have one name')
+const numbers = new Set(elements.map((e) => `${e.enterprise}/${e.id}`))
+if (numbers.size !== elements.length) throw new Error('two elements have one number')
 
 const quote = (s) => `'${s.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
 const rows = elements.map((e) => {

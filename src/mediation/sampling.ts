@@ -89,13 +89,12 @@ export function createSampling(sampling: Sampling): {
 
   function scale(batch: RecordBatch, rule: Rule): RecordBatch {
     const key = rates.size > 0 ? exporterKey(batch) : ''
-    const factors = new Float64Array(batch.count)
-    let any = false
-    for (let i = 0; i < batch.count; i++) {
-      factors[i] = rateOf(batch, i, rule, key)
-      if (factors[i] > 1) any = true
-    }
-    return any ? rewrite(batch, rule, factors) : batch
+    // Most Exporters do not sample at all.
+    let first = 0
+    while (first < batch.count && rateOf(batch, first, rule, key) <= 1) first++
+    if (first === batch.count) return batch
+    const factors = Float64Array.from({length: batch.count}, (_, i) => rateOf(batch, i, rule, key))
+    return rewrite(batch, rule, factors)
   }
 
   return {

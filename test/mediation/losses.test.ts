@@ -149,18 +149,22 @@ for (const {name, counts, account, template, data} of protocols) {
     t.is(losses(A)[0].sums.resets, 2)
   })
 
-  test(`${name}: two Exporters with one domain number are counted apart`, async (t) => {
-    const {send, losses} = await collecting()
-    const templates = template !== undefined && counts === 'messages' ? 1 : 0
-    for (const one of [A, B]) if (template !== undefined) send(one, template({sequence: 0}))
-    for (let i = 0; i < 1000; i++) {
-      // A loses every tenth, B none.
-      if (i % 10 !== 5) send(A, data({sequence: i + templates}))
-      send(B, data({sequence: i + templates}))
-    }
-    t.is(losses(A)[0].sums.missing, 100)
-    t.is(losses(B)[0].sums.missing, 0)
-  })
+  for (const [where, other] of [
+    ['', B],
+    [' behind one address', '192.0.2.1:40001'],
+  ] as const)
+    test(`${name}: two Exporters with one domain number${where} are counted apart`, async (t) => {
+      const {send, losses} = await collecting()
+      const templates = template !== undefined && counts === 'messages' ? 1 : 0
+      for (const one of [A, other]) if (template !== undefined) send(one, template({sequence: 0}))
+      for (let i = 0; i < 1000; i++) {
+        // A loses every tenth, B none.
+        if (i % 10 !== 5) send(A, data({sequence: i + templates}))
+        send(other, data({sequence: i + templates}))
+      }
+      t.is(losses(A)[0].sums.missing, 100)
+      t.is(losses(other)[0].sums.missing, 0)
+    })
 }
 
 test('sflow: samples that the agent dropped are missing though every datagram came', async (t) => {

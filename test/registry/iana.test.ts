@@ -55,3 +55,12 @@ test('every element has a description of 1 to 12 words, and no two have the same
   }
   t.true(seen.size > 500)
 })
+
+test('no two elements have the same number', (t) => {
+  const seen = new Map<string, string>()
+  for (const {enterpriseNumber, elementId, name} of allElements()) {
+    const number = `${enterpriseNumber}/${elementId}`
+    t.is(seen.get(number), undefined, `${number} is ${name}`)
+    seen.set(number, name)
+  }
+})
