@@ -362,6 +362,33 @@ function allRows() {
     })
   }
 
+  // The Exporting Process at full speed; the sink's socket has room for all of it.
+  for (const [group, as, target] of [
+    ['export-ipfix', 'ipfix', join(out, 'exported.ipfix')],
+    ['export-v9', 'netflow9', join(out, 'exported.v9')],
+  ]) {
+    const command = `${darta} ipfix-export -r ${one} --as ${as} udp://127.0.0.1:9999`
+    row(group, 'darta ipfix-export', [], '1m.ipfix', command, {
+      unit: 'records',
+      sink: target,
+      answer: () => {
+        const {packets, bytes, sequence_gaps: gaps} = sums(target)
+        const want = truth('1m.ipfix.json')
+        const right = packets === want.packets && bytes === want.bytes
+        return {right, text: `${packets} packets, ${bytes} octets, ${gaps} gaps`}
+      },
+    })
+  }
+  const replayed = join(out, 'nfreplay.v9')
+  row(
+    'export-v9',
+    'nfreplay',
+    ['nfreplay'],
+    '1m.ipfix',
+    `nfreplay -r ${one1} -H 127.0.0.1 -p 9999 -v 9`,
+    {nf: true, sink: replayed, answer: counted(replayed)},
+  )
+
   // Collectors take what replay sends over loopback; its own time does not count. Records a second: below what either loses.
   for (const [feed, input, rate] of [
     ['ipfix', '10m.ipfix', 400e3],

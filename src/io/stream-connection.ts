@@ -16,8 +16,8 @@ const WINDOW_SLACK = 1 << 16
 /** After so long without anything new, a peer with an open window has read all. */
 const CALM_MS = 10_000
 /** How long a server has to refuse our certificate: TLS 1.3 lets us believe that all is well before it does. */
-const REFUSAL_MS = 1000
-const SETTLE_MS = 100
+const REFUSAL_MS = 3000
+const SETTLE_MS = 300
 
 /** How a connection ended. */
 export interface StreamEnd {
@@ -248,6 +248,7 @@ class OpenConnection implements StreamConnection {
     this.#socket.write(octets, (error) => {
       if (error) return
       this.#taken += octets.length
+      if (!this.#known) this.progressAt = performance.now()
       this.#sample()
       this.#room?.()
     })

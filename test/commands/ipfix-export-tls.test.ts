@@ -1,10 +1,7 @@
 import {readFileSync} from 'node:fs'
-import {createServer} from 'node:tls'
-import {once} from 'node:events'
-import type {AddressInfo} from 'node:net'
 import type {ExecutionContext} from 'ava'
 import {authority, noCertificates, type Authority, type Identity} from '../support/certificates.js'
-import {darta, folder, start, type Ended} from '../support/darta.js'
+import {bin, darta, folder, start, type Ended} from '../support/darta.js'
 import {numberedRecords} from '../support/numbered.js'
 import {needing} from '../support/needing.js'
 
@@ -197,27 +194,28 @@ withOpenssl('secrets are in nothing that is said', async (t) => {
 })
 
 withOpenssl(
-  'a peer that closes after the handshake, as a Node program that refuses us does, gets no record',
+  'darta collect takes whom it trusts, and both sides log whom it does not',
   async (t) => {
-    const {ca, server, client} = setting(t)
-    const got: Buffer[] = []
-    const options = {cert: readFileSync(server.cert), key: readFileSync(server.key)}
-    const peer = createServer(
-      {...options, requestCert: true, rejectUnauthorized: false},
-      (socket) => {
-        socket.on('data', (chunk: Buffer) => got.push(chunk))
-        socket.on('error', () => {})
-        // It looked at our certificate and did not like it.
-        socket.destroy()
-      },
-    )
-    peer.listen(0, '127.0.0.1')
-    await once(peer, 'listening')
-    t.teardown(() => peer.close())
-    const to = `tls://127.0.0.1:${(peer.address() as AddressInfo).port}`
-    const {code, stderr} = await sendTo(t, to, ...credentials(client, ca.ca))
-    t.is(code, 1)
-    t.regex(stderr, /it refused us/)
-    t.is(Buffer.concat(got).length, 0)
+    const place = folder(t)
+    const ca = authority(place)
+    const other = authority(place, 'other')
+    const server = credentials(ca.issue('127.0.0.1'), ca.ca)
+    const args = ['collect', 'tls://127.0.0.1:0', '-o', 'ndjson', ...server]
+    const collecting = start(t, bin, args)
+    await collecting.says(/listening on tls:\/\/127\.0\.0\.1:\d+/)
+    const to = /listening on (tls:\S+)/.exec(collecting.words())![1]
+    for (const client of [other.issue('exporter.example'), ca.issue('exporter.example', -1)]) {
+      const {code, stderr} = await sendTo(t, to, ...credentials(client, ca.ca))
+      t.is(code, 1)
+      t.regex(stderr, /cannot connect: /)
+    }
+    await collecting.says(/a peer was refused: /)
+    const good = await sendTo(t, to, ...credentials(ca.issue('exporter.example'), ca.ca))
+    t.is(good.code, 0, good.stderr)
+    collecting.child.kill('SIGTERM')
+    const {stdout, stderr} = await collecting.ended
+    t.regex(stderr, /lost 2 \(refused 2\)/)
+    const lines = stdout.toString().split('\n')
+    t.is(lines.filter((line) => line.includes('"flowId"')).length, 10)
   },
 )

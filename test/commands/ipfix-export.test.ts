@@ -4,6 +4,7 @@ import {join} from 'node:path'
 import {countRecords, decoded, tcpCollector, udpCollector} from '../support/collector.js'
 import {bin, darta, folder, start, type Running} from '../support/darta.js'
 import {numberedRecords} from '../support/numbered.js'
+import {host, noNamespaces} from '../support/namespaces.js'
 import {native} from '../support/native-addon.js'
 import {needing, root} from '../support/needing.js'
 
@@ -309,6 +310,60 @@ needing(native)(
     ])
     t.true(got.size >= 90, stderr)
     t.is(account(stderr, to).in, 110)
+  },
+)
+
+test('over UDP Templates come again at their interval', async (t) => {
+  const collector = await udpCollector(t)
+  const to = `udp://127.0.0.1:${collector.port}`
+  const running = exporting(t, '--template-refresh', '150ms', to)
+  running.child.stdin.write(numberedRecords(3))
+  const announcements = (): number =>
+    collector.datagrams.filter((datagram) => datagram.readUInt16BE(16) === 2).length
+  // Two at first, one ahead of the first use and one with it, and three at their time.
+  await collector.until(() => announcements() >= 7)
+  running.child.stdin.end()
+  const {code, stderr} = await running.ended
+  t.is(code, 0, stderr)
+  t.true(account(stderr, to)['template-refresh'] >= 3)
+  const {records, faults} = decoded(Buffer.concat(collector.datagrams))
+  t.deepEqual(numbers(records), upTo(3))
+  t.deepEqual(faults, [])
+})
+
+needing(noNamespaces, native)(
+  'a path that carries less makes Messages shorter, and records stay whole',
+  async (t) => {
+    const place = host(t)
+    place.run('ip', 'link', 'set', 'lo', 'mtu', '1400')
+    const keeper = join(root, 'build/test/support/keep-datagrams.js')
+    const [enter, ...words] = [...place.enter, process.execPath, keeper]
+    const keeping = start(t, enter, words)
+    await keeping.says(/ready \d+/)
+    const port = /ready (\d+)/.exec(keeping.words())![1]
+    const lengths = (): number[] =>
+      [...keeping.words().matchAll(/length (\d+)/g)].map(([, length]) => Number(length))
+    const sending = start(t, place.enter[0], [
+      ...place.enter.slice(1),
+      ...[bin, 'ipfix-export', '--rate', '5k', `udp://127.0.0.1:${port}`],
+    ])
+    sending.child.stdin.write(numberedRecords(200))
+    await keeping.says(/length 1[23]\d\d/)
+    place.run('ip', 'link', 'set', 'lo', 'mtu', '700')
+    sending.child.stdin.end(numberedRecords(200, 200))
+    const {code, stderr} = await sending.ended
+    t.is(code, 0, stderr)
+    // 28 octets are headers of IP and UDP.
+    t.true(Math.max(...lengths()) <= 1372)
+    t.true(Math.max(...lengths().slice(-2)) <= 672)
+    await keeping.gives(lengths().reduce((sum, length) => sum + length, 0))
+    keeping.child.kill('SIGTERM')
+    const {stdout} = await keeping.ended
+    const got = numbers(decoded(stdout).records)
+    t.deepEqual(
+      [...new Set(got)].sort((a, b) => a - b),
+      upTo(400),
+    )
   },
 )
 

@@ -153,14 +153,22 @@ export class DatagramDestination extends Destination {
   async #send(): Promise<boolean> {
     const {signal} = this.around
     while (!signal.aborted) {
-      const due = this.#refreshes[0] ?? Infinity
+      const [due] = this.#refreshes
+      // By the timer and not by the clock: a timer may be early by a part of a millisecond.
+      let isDue = due !== undefined && performance.now() >= due
       const timer =
-        due === Infinity
+        due === undefined
           ? undefined
-          : setTimeout(() => this.around.gate.open(), Math.max(0, due - performance.now()))
-      const slice = await this.next(() => performance.now() >= due)
+          : setTimeout(
+              () => {
+                isDue = true
+                this.around.gate.open()
+              },
+              Math.max(0, due - performance.now()),
+            )
+      const slice = await this.next(() => isDue)
       clearTimeout(timer)
-      if (performance.now() >= due) {
+      if (isDue) {
         const again = this.wire.refresh(this.cursor)
         await this.#sender!.send(again.octets, again.ends, 0, again.ends.length)
         this.account.note('template-refresh')

@@ -150,7 +150,7 @@ export abstract class Destination {
       const changed = gate.wait()
       const slice = await log.take(this.cursor, this.pace.octets)
       if (slice !== undefined) return this.inTime(slice, over)
-      this.progressAt = performance.now()
+      this.idle()
       if (this.around.ended()) return undefined
       await changed
     }
@@ -196,6 +196,11 @@ export abstract class Destination {
     this.cursor = slice.end
     this.#lostUpTo = Math.max(this.#lostUpTo, slice.end)
     this.checkpoint()
+  }
+
+  /** There is nothing to send just now: who has nothing to do is not stuck. */
+  protected idle(): void {
+    this.progressAt = performance.now()
   }
 
   protected moved(): void {

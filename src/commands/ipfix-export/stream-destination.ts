@@ -52,6 +52,11 @@ export class StreamDestination extends Destination {
     this.inFlight.settleOctets(this.#connection.acknowledged())
   }
 
+  /** What is in buffers may still be stuck: the connection knows. */
+  protected override idle(): void {
+    this.settle()
+  }
+
   hurry(): void {
     this.#wake?.()
   }
@@ -161,7 +166,8 @@ export class StreamDestination extends Destination {
       this.inFlight.add({slice, from, to: from + outgoing.octets.length, at, state})
       this.sent(slice, outgoing)
       await connection.write(outgoing.octets)
-      this.moved()
+      // That there is room in our own buffers is no progress: what the peer has acknowledged is.
+      this.around.gate.open()
     }
     const arrived = !over && !signal.aborted && (await connection.end(lingerMs))
     signal.removeEventListener('abort', giveUp)
