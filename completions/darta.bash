@@ -12,7 +12,7 @@ _darta_takes_value() {
     info) [[ ' -r --read --input-format -f --filter -F --filter-file -o --output --metrics ' == *" $2 "* ]] ;;
     ipfix-export) [[ ' -r --read --input-format --rate --replay --as --max-message --template-refresh --reconnect --linger --stall --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
     print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count -f --filter -F --filter-file -t --time-range --units --time --bigint --metrics ' == *" $2 "* ]] ;;
-    route) [[ ' -r --read --input-format --app --key --exec --to --units --weights --seed --engine --replicas --engine-size --engine-ca --window --lateness --parts --remove --explain -c --count -o --output -w --write --metrics ' == *" $2 "* ]] ;;
+    route) [[ ' -r --read --input-format -f --filter -F --filter-file --app --key --exec --to --units --weights --seed --engine --replicas --engine-size --engine-ca --window --lateness --parts --remove --explain -c --count -o --output -w --write --metrics ' == *" $2 "* ]] ;;
     split) [[ ' -r --read --parts --weights --match --by --share-seed -w --write --exec --to -G --rotate -C --rotate-size -W --rotate-files -z --compress -x --hook -f --filter -F --filter-file -o --output --print-filter --as --metrics ' == *" $2 "* ]] ;;
     user-map) [[ ' --source --cgroup -r --read --users --slack --interval -c --count --units -w --write -o --output -z --compress --metrics ' == *" $2 "* ]] ;;
     *) return 1 ;;
@@ -372,6 +372,8 @@ _darta() {
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json ndjson' -- "$current"); return ;;
+        -f|--filter) :; return ;;
+        -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --app) :; return ;;
         --key) :; return ;;
         --exec) :; return ;;
@@ -394,7 +396,7 @@ _darta() {
         --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --app --key --symmetric --exec --to --units --weights --restart --split-hot --seed --engine --replicas --engine-size --engine-ca --allow-old-server --window --lateness --parts --status --remove --dev-engine --explain --check -c --count --join -o --output -w --write --force -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format -f --filter -F --filter-file --app --key --symmetric --exec --to --units --weights --restart --split-hot --seed --engine --replicas --engine-size --engine-ca --allow-old-server --window --lateness --parts --status --remove --dev-engine --explain --check -c --count --join -o --output -w --write --force -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in

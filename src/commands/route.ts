@@ -17,6 +17,7 @@ import type {RecordBatch, RecordStream} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
 import {Ledger} from '../record/ledger.js'
 import {windowingOf} from './analyze/windowing.js'
+import {selectRecords, selectStage} from './filter/read-filter.js'
 import {runDevEngine} from './route/dev-engine.js'
 import {engineFlags, openEngine} from './route/open-engine.js'
 import {publishRecords} from './route/publish.js'
@@ -49,6 +50,8 @@ export default class Route extends DartaCommand {
   static override flags = {
     read: common.read,
     'input-format': common.inputFormat,
+    filter: common.filter,
+    'filter-file': common.filterFile,
     app: Flags.string({
       multiple: true,
       multipleNonGreedy: true,
@@ -193,10 +196,14 @@ export default class Route extends DartaCommand {
     )
     if (flags.to !== undefined) checkSockets(flags.to, groups, weights.length)
     if (flags['split-hot']) refuseUnsplittable(apps)
-    const source = await openRecords(this, {
+    const select = selectRecords({filter: flags.filter, file: flags['filter-file']}, () =>
+      this.ledger.stage('filter', 'records'),
+    )
+    const records = await openRecords(this, {
       read: flags.read,
       inputFormat: flags['input-format'],
     })
+    const source = select === undefined ? records : selectStage(select)(records, this)
     const {format, argument} = await formatByName(
       (flags.join ? undefined : flags.output) ?? 'ipfix',
       '-o',
@@ -280,10 +287,14 @@ export default class Route extends DartaCommand {
   async #publish(apps: readonly RoutedApp[]): Promise<void> {
     const {flags} = await this.parse(Route)
     const windowing = windowingOf(flags.window, undefined, flags.lateness)
-    const source = await openRecords(this, {
+    const select = selectRecords({filter: flags.filter, file: flags['filter-file']}, () =>
+      this.ledger.stage('filter', 'records'),
+    )
+    const records = await openRecords(this, {
       read: flags.read,
       inputFormat: flags['input-format'],
     })
+    const source = select === undefined ? records : selectStage(select)(records, this)
     const engine = await openEngine(flags)
     try {
       const {parts, seed} = flags

@@ -175,7 +175,7 @@ test('a reader of the output that goes away ends the command with status 141', a
   t.true(code === 141 || code === 0)
 })
 
-test('print, info, analyze, split and capture take the same expressions', async (t) => {
+test('print, info, analyze, split, route and capture take the same expressions', async (t) => {
   const {place, file} = made(t)
   const expression = 'udp and dst port 53'
   const out = async (line: string): Promise<string> => {
@@ -207,6 +207,10 @@ test('print, info, analyze, split and capture take the same expressions', async 
     ),
     n,
   )
+  const unit = `${bin} filter -q -w ${place}/r%d.ipfix any`
+  await out(`darta route -q -r ${file} --key srcip --units 2 --exec '${unit}' -f '${expression}'`)
+  const units = `cat ${place}/r1.ipfix ${place}/r2.ipfix | darta print -q -o 'fmt:%sa'`
+  t.is(await lines(units), n)
   for (const wrong of [
     `darta split -r ${lab} --parts 2 -w ${place}/q%d.pcap -f udp`,
     `darta info -r ${lab} --totals -f udp`,
