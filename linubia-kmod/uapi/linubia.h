@@ -176,7 +176,6 @@ struct linubia_interface_counters {
 #define LINUBIA_FLOW_LISTENER	0x02	/* of the listener, no accept() yet */
 #define LINUBIA_FLOW_PROCESS	0x04	/* process seen using the socket */
 #define LINUBIA_FLOW_SHARED	0x08	/* more than one process used it */
-#define LINUBIA_FLOW_GUESSED	0x10	/* process is the last that used the socket */
 #define LINUBIA_FLOW_GOES_ON	0x20	/* reported for its age, not its end */
 
 /**

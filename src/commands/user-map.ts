@@ -25,7 +25,7 @@ import {createUserFlows, mapUsers} from '../mediation/map-users.js'
 import {userSources} from '../metering/user-sources/index.js'
 import {resultBatches} from '../processing/analysis/result-records.js'
 import {DartaError} from '../record/errors.js'
-import {balance, linkOctets, lookAt} from './user-map/audit.js'
+import {balance, deviceOctets, linkOctets, lookAt, systemDevices} from './user-map/audit.js'
 import {processesTable, usersTable} from './user-map/live-table.js'
 import {loadModule, moduleStatus, unloadModule} from './user-map/module.js'
 import {userNames} from './user-map/user-names.js'
@@ -148,6 +148,7 @@ export default class UserMap extends DartaCommand {
     const looks = flags.once ? 1 : (flags.count ?? Infinity)
     let before = new Map<string, UserTotal>()
     let last: number | undefined
+    const coverage = name === 'sockets' ? this.#coverage(reader) : undefined
     // A source that only counts since now has nothing to show before something came.
     if (name !== 'kmod' && !flags.reset) await this.#wait(flags.interval)
     try {
@@ -173,9 +174,24 @@ export default class UserMap extends DartaCommand {
         if (this.stopping.aborted) break
       }
       await sink?.end()
+      coverage?.()
     } catch (error) {
       await sink?.abort()
       throw error
+    }
+  }
+
+  /** Of a source that misses things: says at the end how much of what the interfaces counted it saw. */
+  #coverage(reader: UserReader): () => void {
+    const octetsOf = (): number =>
+      reader.read(false).totals.reduce((sum, {octets}) => sum + octets, 0)
+    const devices = systemDevices()
+    const octets = octetsOf()
+    return () => {
+      const seen = octetsOf() - octets
+      const all = deviceOctets(devices, systemDevices(), linkOctets)
+      const part = all > 0 ? ` (${Math.round((100 * seen) / all)} %)` : ''
+      this.note(`sockets: ${seen} of ${all} octets that the interfaces counted${part}`)
     }
   }
 

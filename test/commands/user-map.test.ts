@@ -2,7 +2,7 @@ import test from 'ava'
 import {createServer, connect} from 'node:net'
 import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
-import {balance, lookAt, readDevices} from '../../src/commands/user-map/audit.js'
+import {balance, deviceOctets, lookAt, readDevices} from '../../src/commands/user-map/audit.js'
 import {processesTable, usersTable} from '../../src/commands/user-map/live-table.js'
 import {userNames} from '../../src/commands/user-map/user-names.js'
 import type {UserReading, UserTotal} from '../../src/metering/user-account.js'
@@ -112,6 +112,18 @@ test('what an interface counted and no account has is left over', (t) => {
   const moving = {...look(13, 1140 + 342, 7, 700), before: readDevices(dev(12, 1140 + 228))}
   const [within] = balance(look(10, 1140, 5, 500), moving, () => 14)
   t.deepEqual([within.restPackets, within.restOctets], [0, 0])
+})
+
+test('octets of all interfaces are those of IP, in and out', (t) => {
+  const dev = (octets: number, packets: number): string =>
+    `lo: ${octets} ${packets} 0 0 0 0 0 0 ${octets} ${packets} 0 0 0 0 0 0\n` +
+    `eth0: ${octets} ${packets} 0 0 0 0 0 0 ${2 * octets} ${packets} 0 0 0 0 0 0\n`
+  const from = readDevices(dev(1000, 10))
+  const to = readDevices(dev(2000, 15))
+  t.is(
+    deviceOctets(from, to, (name) => (name === 'lo' ? 0 : 14)),
+    1000 + 1000 + 1000 + 2000 - 2 * 5 * 14,
+  )
 })
 
 test('a look at accounts and interfaces is made again while packets come', (t) => {

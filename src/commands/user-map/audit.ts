@@ -85,6 +85,22 @@ function nearest(least: number, most: number): number {
   return most < 0 ? most : 0
 }
 
+/** Octets of IP, in and out, that all interfaces counted between two looks. */
+export function deviceOctets(
+  from: ReadonlyMap<string, DeviceCounters>,
+  to: ReadonlyMap<string, DeviceCounters>,
+  headerOctets: (name: string) => number,
+): number {
+  let sum = 0
+  for (const [name, now] of to) {
+    const then = from.get(name) ?? none
+    const packets = now.inPackets - then.inPackets + now.outPackets - then.outPackets
+    sum += now.inOctets - then.inOctets + now.outOctets - then.outOctets
+    sum -= headerOctets(name) * packets
+  }
+  return sum
+}
+
 /** What came between two looks, interface by interface. */
 export function balance(
   from: AuditLook,
