@@ -730,4 +730,7 @@ inline constexpr uint16_t dartaSocketCookie = 507;
 inline constexpr uint16_t dartaUserSource = 508;
 inline constexpr uint16_t dartaPeerUserName = 509;
 inline constexpr uint16_t dartaPeerUserId = 510;
+inline constexpr uint16_t dartaSharePreviousOwners = 113;
+inline constexpr uint16_t dartaSharePreviousStandby = 114;
+inline constexpr uint16_t dartaShareGuardMilliseconds = 115;
 }  // namespace darta::ie

@@ -136,7 +136,8 @@ void ShareSorter::sort_one(const Frame& frame) {
   const uint64_t digest = packet_digest(octets, place.ip);
   const bool contested = decision.mark == mark_giving || decision.mark == mark_receiving;
   const uint32_t epoch = changing(plan, decision.view, slot, frame.time, contested);
-  if (epoch == 0 && decision.view != SIZE_MAX) {
+  // Who keeps nothing saw only a part, and is no witness.
+  if (epoch == 0 && decision.view != SIZE_MAX && (decision.take || decision.keep)) {
     const EpochView& view = plan.views[decision.view];
     bucket(view.epoch, frame.time)
         .sums[decision.take ? 1 : 0][view.classes[slot]]
@@ -150,14 +151,15 @@ void ShareSorter::sort_one(const Frame& frame) {
     return;
   }
   if (order != nullptr) {
-    list(epoch, slot, mark_recovered, order->id, frame, digest);
+    if (epoch != 0) list(epoch, slot, mark_seen, 0, frame, digest);
+    list(0, slot, mark_recovered, order->id, frame, digest);
     taken_[mark_recovered].push_back(frame);
     ++counters_.taken[mark_recovered];
     counters_.taken_octets += frame.original;
     return;
   }
   if (epoch != 0) list(epoch, slot, mark_seen, 0, frame, digest);
-  keep(frame, slot, digest, epoch);
+  keep(frame, slot, digest);
 }
 
 void ShareSorter::list(uint32_t epoch, uint8_t slot, uint8_t mark, uint32_t order,
@@ -165,7 +167,7 @@ void ShareSorter::list(uint32_t epoch, uint8_t slot, uint8_t mark, uint32_t orde
   listed_.push_back({epoch, slot, mark, order, frame.original, frame.time, digest});
 }
 
-void ShareSorter::keep(const Frame& frame, uint8_t slot, uint64_t digest, uint32_t epoch) {
+void ShareSorter::keep(const Frame& frame, uint8_t slot, uint64_t digest) {
   ++counters_.kept;
   const uint32_t size = std::min(frame.captured, keeper_.options_.header_octets);
   while (first_kept_ < kept_.size() &&
@@ -189,7 +191,7 @@ void ShareSorter::keep(const Frame& frame, uint8_t slot, uint64_t digest, uint32
   if (size > 0) std::memcpy(ring_.data() + head % ring_.size(), frame.octets, size);
   ring_head_ = head + size;
   kept_.push_back({head, size, frame.original, frame.link_type, frame.interface, frame.time, digest,
-                   epoch, slot, false});
+                   slot, false});
 }
 
 void ShareSorter::drop_oldest() noexcept {
@@ -214,8 +216,8 @@ void ShareSorter::recover(const RecoveryOrder& order) {
     frame.link_type = one.link_type;
     frame.interface = one.interface;
     frame.time = one.time;
-    // It was listed as seen before; as taken it is listed once more.
-    list(one.epoch, one.slot, mark_recovered, order.id, frame, one.digest);
+    // Where it lies around an instant it was listed as seen before.
+    list(0, one.slot, mark_recovered, order.id, frame, one.digest);
     taken_[mark_recovered].push_back(frame);
     ++counters_.taken[mark_recovered];
     counters_.taken_octets += one.original;

@@ -90,7 +90,7 @@ struct ShareRow {
 
 /// A packet around an instant at which its slot changed hands, or one that was recovered.
 struct ListedPacket {
-  /// The epoch that began at the instant; 0: none did.
+  /// The epoch that began at the instant; 0: none did, the packet was recovered.
   uint32_t epoch;
   uint8_t slot;
   uint8_t mark;
@@ -157,8 +157,8 @@ class ShareSorter {
   /// At the end: closes all.
   void finish() { close(INT64_MAX); }
 
-  /// Frames may come so much later than a later one: other interfaces' blocks, other CPUs.
-  static constexpr int64_t disorder = 60'000'000;
+  /// Frames may come so much later than a later one: other interfaces' blocks, CPUs that are busy.
+  static constexpr int64_t disorder = 150'000'000;
   static constexpr int64_t span = 100'000'000;
 
  private:
@@ -177,15 +177,13 @@ class ShareSorter {
     uint32_t interface;
     int64_t time;
     uint64_t digest;
-    /// Epoch of the instant that it lies around.
-    uint32_t epoch;
     uint8_t slot;
     bool recovered;
   };
 
   void adopt();
   void sort_one(const Frame& frame);
-  void keep(const Frame& frame, uint8_t slot, uint64_t digest, uint32_t epoch);
+  void keep(const Frame& frame, uint8_t slot, uint64_t digest);
   void drop_oldest() noexcept;
   void recover(const RecoveryOrder& order);
   [[nodiscard]] Bucket& bucket(uint32_t epoch, int64_t time);

@@ -36,6 +36,8 @@ export interface RecordSink {
   write(batches: readonly RecordBatch[]): Promise<void>
   /** Writes all that is held (SIGUSR2). */
   flush(): Promise<void>
+  /** Resolves when all records given so far were written. */
+  settle?(): Promise<void>
   /** Resolves when all is where it belongs. */
   end(): Promise<void>
   /** Gives up; no half-written file stays. */
@@ -170,6 +172,11 @@ class EncodingSink implements RecordSink {
       await this.#octets.write(chunks)
       await this.#octets.flush?.()
     })
+  }
+
+  async settle(): Promise<void> {
+    await this.flush()
+    await this.#next(async () => this.#octets.settle?.())
   }
 
   async end(): Promise<void> {

@@ -17,6 +17,7 @@ import type {StageLedger} from '../record/ledger.js'
 import {ofInput} from './capture/of-input.js'
 import {meterFlags, meterOptions} from './capture/meter-options.js'
 import {interfaceList} from './capture/list-interfaces.js'
+import {markedRecords} from './group/capture-group.js'
 import {captureLive, liveFlags} from './capture/live.js'
 import {openExporter, type MeterExporter} from './capture/open-exporter.js'
 import {openMeter} from './capture/open-meter.js'
@@ -81,7 +82,8 @@ export default class Capture extends DartaCommand {
       this.print(await interfaceList(flags.output))
       return
     }
-    const options = meterOptions(flags)
+    const asked = meterOptions(flags)
+    const options = flags.group === undefined ? asked : markedRecords(asked)
     const {'record-filter': filter, 'filter-file': file} = flags
     const select = selectRecords({filter, file}, () => this.ledger.stage('filter', 'records'))
     if (select !== undefined && options.emit === 'pcap') {

@@ -16,6 +16,7 @@ import {shareExpression} from '../metering/share-expression.js'
 import {ownedSlots, parseShare} from '../metering/share.js'
 import {DartaError} from '../record/errors.js'
 import {createHook} from './collect/hook.js'
+import {groupSplitFlags, runGroup} from './group/split-group.js'
 import {childDestination, type ChildDestination} from './split/child-destination.js'
 import type {Destination} from './split/destination.js'
 import {compareCounts} from './split/compare-counts.js'
@@ -156,10 +157,12 @@ export default class Split extends DartaCommand {
       dependsOn: ['print-filter'],
       summary: 'Print pcap-filter(7), the default, or the instructions as tcpdump -ddd does.',
     }),
+    ...groupSplitFlags,
   }
 
   protected async execute(): Promise<void> {
     const {flags} = await this.parse(Split)
+    if (await runGroup(this, flags)) return
     if (flags.drift) {
       await compareCounts(this, await inputNames(flags.read))
       return

@@ -83,6 +83,8 @@ export interface NativeAddon {
   liveCounters(live: LiveHandle): NativeMeterCounters[]
   /** Packets, drops, freezes, link type and frames taken of each source, one after another. */
   liveStatistics(live: LiveHandle): number[]
+  /** Changes the socket filter of a ring that was opened as changeable; 0 or an errno. */
+  liveFilter(live: LiveHandle, source: number, filter: Uint8Array): number
   liveClose(live: LiveHandle): void
   /** A connected UDP socket that never fragments; `address` is numeric. [descriptor or −1, errno] */
   udpOpen(address: string, port: number): [descriptor: number, errno: number]
@@ -112,6 +114,20 @@ export interface NativeAddon {
     meter: NativeMeterOptions,
     options: NativeCapacityOptions,
   ): NativeCapacity | [call: string, errno: number]
+  /** Shares that change; src/metering/coordination/share-control.ts says what goes in and out. */
+  shareCreate(options: {
+    readonly ringOctets: number
+    readonly ringMs: number
+    readonly headerOctets: number
+  }): unknown
+  sharePlan(keeper: unknown, plan: object): void
+  /** Up to this capture time, ms since 1970, packets are taken without a mark. */
+  shareLease(keeper: unknown, ms: number): void
+  shareTake(keeper: unknown): {
+    readonly rows: BigUint64Array
+    readonly listed: BigUint64Array
+    readonly counters: BigUint64Array
+  }
   turnsDescriptor(turns: TurnsHandle): number
   /** A copy of the map's value, and what fills its last page. */
   turnsRead(turns: TurnsHandle): Uint8Array

@@ -17,6 +17,8 @@ export interface OctetSink {
   write(chunks: readonly Uint8Array[]): Promise<void>
   /** Passes on what is held for want of more (a compressor's block). */
   flush?(): Promise<void>
+  /** Resolves when everything given so far was written, as far as this process can do it. */
+  settle?(): Promise<void>
   /** Resolves when all octets are where they belong. */
   end(): Promise<void>
   /** Gives up: no output appears where it would not be whole. Never throws. */

@@ -191,3 +191,18 @@ export function bothPrograms(
   )
   return [...joined, ...second]
 }
+
+/** A program that does what `second` does with what `first` refuses. `second` as in `bothPrograms`. */
+export function eitherProgram(
+  first: readonly BpfInstruction[],
+  second: readonly BpfInstruction[],
+): BpfInstruction[] {
+  if (first.some(({code}) => code === RETURN_A))
+    throw new Error('a filter that returns A cannot be joined')
+  const joined = first.map((instruction, i) =>
+    instruction.code === RETURN && instruction.k === 0
+      ? {code: JUMP_ALWAYS, jt: 0, jf: 0, k: first.length - i - 1}
+      : instruction,
+  )
+  return [...joined, ...second]
+}

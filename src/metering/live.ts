@@ -24,6 +24,18 @@ export interface LiveSource {
   readonly share: ShareOf | undefined
   /** Every N-th packet instead of a part by hash. */
   readonly turn?: TurnOf
+  /** Decides, behind the kernel's filter, what a share that changes takes. */
+  readonly changing?: ChangingShare
+}
+
+/** What goes with a share that changes while packets come. */
+export interface ChangingShare {
+  /** The addon's keeper of the share; coordination/share-control.ts. */
+  readonly keeper: unknown
+  /** Called before buffers are taken. */
+  before(): void
+  /** Called when the buffers that were taken then have been handed on. */
+  after(): Promise<void>
 }
 
 /** One node's packets in turn, which are counted from the first one that a filter lets pass, or from the start. */
@@ -71,6 +83,8 @@ export interface LiveCapture {
   /** Sums over all threads. */
   counters(): MeterCounters
   kernel(): KernelCounters[]
+  /** Puts another share into the kernel's filters; there only if the source was opened with one that changes. */
+  changeShare?(share: ShareOf): void
   close(): void
   /** Of each interface, where packets are taken in turn. */
   readonly turns?: readonly TurnCounter[]

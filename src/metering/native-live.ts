@@ -1,5 +1,5 @@
 import {readFileSync} from 'node:fs'
-import {bothPrograms, type BpfInstruction} from './bpf-assembler.js'
+import {bothPrograms, bpfOctets, type BpfInstruction} from './bpf-assembler.js'
 import {compileFilter} from './compile-filter.js'
 import {
   goneFault,
@@ -8,6 +8,8 @@ import {
   type KernelCounters,
   type LiveCapture,
   type LiveSource,
+  type ShareOf,
+  type ChangingShare,
 } from './live.js'
 import type {MeterOptions} from './meter.js'
 import {
@@ -28,12 +30,13 @@ interface LiveNumbers {
 /** The part of the native addon that captures; src/io/native.ts tells what its functions do. */
 export interface LiveAddon<Handle = unknown> {
   liveOpen(
-    options: AddonOptions & LiveNumbers,
+    options: AddonOptions & LiveNumbers & {readonly keeper?: unknown},
     sources: readonly (RingOptions | XdpSocketOptions)[],
   ): Handle | [call: string, errno: number, source: number]
   liveStart(live: Handle, wake: () => void): void
   liveTake(live: Handle): unknown[]
   liveNotices(live: Handle): number[]
+  liveFilter(live: Handle, source: number, filter: Uint8Array): number
   liveStop(live: Handle): void
   liveFlush(live: Handle): void
   liveCounters(live: Handle): AddonCounters[]
@@ -50,6 +53,7 @@ export interface RingOptions {
   readonly promiscuous: boolean
   readonly filter: Uint8Array
   readonly filterDescriptor: number
+  readonly changeable?: boolean
   readonly fanoutGroup: number
   readonly fanout: Uint8Array
 }
@@ -96,11 +100,21 @@ export function needAddon(addon: LiveAddon | undefined): LiveAddon {
 
 /** What the kernel lets through: the user's filter and the share, cut to the snap length. */
 export async function filterOf(source: LiveSource, name: string): Promise<BpfInstruction[]> {
+  return (await filterMaker(source, name))(source.share)
+}
+
+/** Makes such filters for any share; the user's part is compiled once. */
+export async function filterMaker(
+  source: LiveSource,
+  name: string,
+): Promise<(share: ShareOf | undefined) => BpfInstruction[]> {
   const seen = seenLinkType(name)
+  const users = source.filter === undefined ? undefined : await compileFilter(source.filter, seen)
   const whole: BpfInstruction[] = [{code: 0x06, jt: 0, jf: 0, k: source.snapOctets}]
-  const share = source.share?.program(seen, source.snapOctets) ?? whole
-  if (source.filter === undefined) return share
-  return bothPrograms(await compileFilter(source.filter, seen), share)
+  return (share) => {
+    const program = share?.program(seen, source.snapOctets) ?? whole
+    return users === undefined ? program : bothPrograms(users, program)
+  }
 }
 
 /** LINKTYPE_ of what a socket filter sees: without any link header where the socket is a cooked one. */
@@ -130,17 +144,37 @@ export function openNative(
   sources: readonly (RingOptions | XdpSocketOptions)[],
   owner: readonly string[],
   fault: typeof openFault,
+  changing?: ChangingShare & {readonly filters: readonly ((share: ShareOf) => BpfInstruction[])[]},
 ): LiveCapture {
   const {threads, prompt, ...meter} = options
-  const live = addon.liveOpen({...addonOptions(meter), threads, prompt}, sources)
+  const keeper = changing === undefined ? {} : {keeper: changing.keeper}
+  const live = addon.liveOpen({...addonOptions(meter), threads, prompt, ...keeper}, sources)
   if (Array.isArray(live)) {
     const [call, errno, source] = live as [string, number, number]
     throw fault(call, errno, owner[source])
   }
-  return running(addon, live, owner)
+  const capture = running(addon, live, owner, changing)
+  if (changing === undefined) return capture
+  return {
+    ...capture,
+    changeShare(share) {
+      const made = new Map<(share: ShareOf) => BpfInstruction[], Uint8Array>()
+      changing.filters.forEach((make, i) => {
+        const filter = made.get(make) ?? bpfOctets(make(share))
+        made.set(make, filter)
+        const errno = addon.liveFilter(live, i, filter)
+        if (errno !== 0) throw fault('SO_ATTACH_FILTER', errno, owner[i])
+      })
+    },
+  }
 }
 
-function running(addon: LiveAddon, live: unknown, owner: readonly string[]): LiveCapture {
+function running(
+  addon: LiveAddon,
+  live: unknown,
+  owner: readonly string[],
+  changing: ChangingShare | undefined,
+): LiveCapture {
   let wake: (() => void) | undefined
   let woken = false
   const downs = new Map<string, number>()
@@ -172,10 +206,13 @@ function running(addon: LiveAddon, live: unknown, owner: readonly string[]): Liv
       })
       for (;;) {
         woken = false
+        // First: what is accounted for there is then among the buffers.
+        changing?.before()
         const taken = addon.liveTake(live)
         const [ended, error] = taken as number[]
         const outputs = readOutputs(taken)
         if (outputs.length > 0) yield outputs
+        await changing?.after()
         for (const [name, what] of notices()) notice(name, what)
         if (ended === 1) {
           if (error === -1) {

@@ -18,6 +18,8 @@ export const errorCodes = {
   DARTA_FILTER_SYNTAX: 'a filter of records is not understood; the message shows where',
   DARTA_FLOW_TABLE_FULL: 'a new Flow found no room and --on-full=fail was given',
   DARTA_FORMAT_UNKNOWN: 'the input is in no format darta can read',
+  DARTA_COVERAGE: 'split --verify found packets that were missed or doubled, or cannot tell',
+  DARTA_GROUP: 'a group of capture nodes cannot be reached, or not be coordinated here',
   DARTA_GROUP_MESSAGE: 'a message between the nodes of a group is none',
   DARTA_INTERNAL: 'a fault in darta itself; please report it with the message',
   DARTA_INTERFACE: 'a network interface cannot be captured from',

@@ -742,4 +742,7 @@ export const ie = {
   dartaUserSource: e(32473, 508, 'dartaUserSource', 'string', 'identifier', '', 'current', 'What the counts come from: kmod, ebpf or sockets'),
   dartaPeerUserName: e(32473, 509, 'dartaPeerUserName', 'string', 'identifier', '', 'current', 'User at the destination, where both ends are on one host'),
   dartaPeerUserId: e(32473, 510, 'dartaPeerUserId', 'unsigned32', 'identifier', '', 'current', 'User id at the destination, where both ends are on one host'),
+  dartaSharePreviousOwners: e(32473, 113, 'dartaSharePreviousOwners', 'string', 'identifier', '', 'current', 'Nodes that took the packets before a plan, separated by commas'),
+  dartaSharePreviousStandby: e(32473, 114, 'dartaSharePreviousStandby', 'string', 'identifier', '', 'current', 'Node that kept the packets before a plan; empty for none'),
+  dartaShareGuardMilliseconds: e(32473, 115, 'dartaShareGuardMilliseconds', 'unsigned32', 'quantity', 'milliseconds', 'current', 'How far the clocks of nodes may differ'),
 }

@@ -2,6 +2,7 @@ import * as Flags from '@oclif/core/flags'
 import {statSync} from 'node:fs'
 import type {DartaCommand} from '../../cli/base-command.js'
 import {nearest} from '../../cli/suggest.js'
+import {tlsFlags} from '../../cli/tls-flags.js'
 import {parseDuration, parseSize} from '../../cli/values.js'
 import {loadNative} from '../../io/native.js'
 import {dropPrivileges} from '../../io/privileges.js'
@@ -24,6 +25,12 @@ import {shareProgram} from '../../metering/share-bpf.js'
 import {shareSlot} from '../../metering/share-hash.js'
 import {DartaError} from '../../record/errors.js'
 import type {StageLedger} from '../../record/ledger.js'
+import {
+  groupCaptureFlags,
+  prepareGroup,
+  type GroupCapture,
+  type GroupFlagValues,
+} from '../group/capture-group.js'
 import type {MeterExporter} from './open-exporter.js'
 import {selectionSequence, type SelectorReport} from './selection.js'
 
@@ -120,12 +127,14 @@ export const liveFlags = {
     helpValue: 'USER',
     summary: 'Become this user when all is open; all capabilities are given up in any case.',
   }),
-  group: Flags.string({
+  'user-group': Flags.string({
     char: 'g',
     helpValue: 'GROUP',
     dependsOn: ['user'],
     summary: 'Become this group; without it the main group of --user.',
   }),
+  ...groupCaptureFlags,
+  ...tlsFlags,
 }
 
 /** The Selection Sequence of a live capture: what its kernel part decides, then the meter's. */
@@ -144,7 +153,7 @@ async function selectorsOf(flags: LiveFlagValues): Promise<SelectorReport[]> {
   })
 }
 
-export interface LiveFlagValues {
+export interface LiveFlagValues extends GroupFlagValues {
   readonly interface?: string[]
   readonly write?: string
   readonly filter?: string
@@ -159,7 +168,8 @@ export interface LiveFlagValues {
   readonly begin?: string
   readonly 'stats-interval': number
   readonly user?: string
-  readonly group?: string
+  readonly 'user-group'?: string
+  readonly force?: boolean
 }
 
 /**
@@ -180,6 +190,10 @@ export async function captureLive(
   if (snapOctets < 1 || snapOctets > WHOLE_FRAME) {
     throw new DartaError('DARTA_USAGE', `--snaplen goes from 1 to ${WHOLE_FRAME}`)
   }
+  const group =
+    flags.group === undefined
+      ? undefined
+      : await prepareGroup(command, flags, options, addon, snapOctets)
   const source: LiveSource = {
     interfaces: [...new Set(flags.interface)],
     filter: flags.filter,
@@ -189,18 +203,20 @@ export async function captureLive(
     ringOctets: flags.buffer,
     promiscuous: !flags['no-promiscuous'],
     threads: flags.threads,
-    prompt: !becomesFile(flags.write),
-    ...(await shareOf(flags)),
+    // A group's nodes say how far their output is.
+    prompt: group !== undefined || !becomesFile(flags.write),
+    ...(group === undefined ? await shareOf(flags) : {share: group.share}),
+    ...(group !== undefined && {changing: group.changing}),
   }
   const live = await backend.open(source, options, addon)
   try {
-    dropPrivileges(addon, flags.user, flags.group)
+    dropPrivileges(addon, flags.user, flags['user-group'])
     if (source.turn !== undefined) cautionQueues(command, source.interfaces)
     if (backend.caution !== undefined) command.note(backend.caution(source))
     command.note(`capturing on ${flags.interface.join(', ')} by ${flags.backend}`)
     const watch = watchInterfaces(source.interfaces)
     const exporter = await openOutput(await selectorsOf(flags))
-    await run(command, live, exporter, watch, flags['stats-interval'])
+    await run(command, live, exporter, watch, flags['stats-interval'], group)
   } finally {
     live.close()
   }
@@ -218,6 +234,7 @@ async function run(
   exporter: MeterExporter,
   watch: () => InterfaceCounters[],
   statisticsMs: number,
+  group: GroupCapture | undefined,
 ): Promise<void> {
   const kernel = command.ledger.stage('kernel', 'packets')
   const meter = command.ledger.stage('meter', 'packets')
@@ -229,7 +246,11 @@ async function run(
   let ended = false
   kernel.update = update
   command.onFlush(() => live.flush())
-  command.onStop(() => live.stop())
+  command.onStop(() => {
+    // The others take over before this node ends; a second signal does not wait for it.
+    if (group === undefined) live.stop()
+    else void group.leave().finally(() => live.stop())
+  })
   command.signal.addEventListener('abort', () => live.stop(), {once: true})
   const turns = live.turns ?? []
   let tellTurns = Promise.resolve()
@@ -253,6 +274,7 @@ async function run(
     if (what === 'gone') command.report(goneFault(name))
     else command.note(`${name} is down; capture goes on when it is up again`)
   }
+  group?.start(live, () => exporter.settle())
   try {
     try {
       for await (const outputs of live.outputs(notice)) await exporter.write(outputs)
@@ -276,6 +298,7 @@ async function run(
     clearInterval(reports)
     update()
     kernel.update = undefined
+    group?.end()
   }
   for (const counter of turns) {
     const {packets, resets} = counter.counts()

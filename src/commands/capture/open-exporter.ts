@@ -27,6 +27,8 @@ export interface MeterExporter {
   landmarks?(landmarks: readonly Landmark[]): Promise<void>
   /** Says what was counted so far; nothing where packets are written as they are. */
   report?(counters: MeterCounters, live: LiveReport): Promise<void>
+  /** Resolves when all buffers given so far were written. */
+  settle(): Promise<void>
   /** Nothing follows: writes what is left to say and resolves when all is where it belongs. */
   end(counters: MeterCounters, live?: LiveReport): Promise<void>
   /** Gives up; no half-written file stays. */
@@ -69,6 +71,7 @@ export async function openExporter(
 /** One write at a time: a flush may come while another one waits for room. */
 function inOrder(sink: OctetSink): {
   readonly put: (chunks: readonly Uint8Array[], flush?: boolean) => Promise<void>
+  readonly settle: () => Promise<void>
   readonly end: () => Promise<void>
   readonly abort: () => Promise<void>
 } {
@@ -83,6 +86,11 @@ function inOrder(sink: OctetSink): {
       last.catch(() => {})
       return last
     },
+    settle: async () => {
+      await last
+      await sink.flush?.()
+      await sink.settle?.()
+    },
     end: async () => {
       await last
       await sink.end()
@@ -92,12 +100,13 @@ function inOrder(sink: OctetSink): {
 }
 
 function exportOctets(sink: OctetSink): MeterExporter {
-  const {put, end, abort} = inOrder(sink)
+  const {put, settle, end, abort} = inOrder(sink)
   const octetsOf = (outputs: readonly MeterOutput[]): Uint8Array[] =>
     outputs.map(({octets}) => octets)
   return {
     write: (outputs) => put(octetsOf(outputs)),
     flush: (outputs) => put(octetsOf(outputs), true),
+    settle,
     end,
     abort,
   }
@@ -108,7 +117,7 @@ function exportMessages(
   process: ExportingProcess,
   account: () => void,
 ): MeterExporter {
-  const {put, end, abort} = inOrder(sink)
+  const {put, settle, end, abort} = inOrder(sink)
   const messagesOf = (outputs: readonly MeterOutput[]): Uint8Array[] => {
     const messages = process.export(outputs)
     account()
@@ -119,6 +128,7 @@ function exportMessages(
     flush: (outputs) => put(messagesOf(outputs), true),
     landmarks: (landmarks) => put(process.landmarks(landmarks)),
     report: (counters, live) => put(process.report(counters, live)),
+    settle,
     async end(counters, live) {
       await put(process.finish(counters, live))
       await end()
@@ -145,6 +155,7 @@ function exportRecords(
     },
     landmarks: (landmarks) => put(process.landmarks(landmarks)),
     report: (counters, live) => put(process.report(counters, live)),
+    settle: async () => sink.settle?.(),
     async end(counters, live) {
       await put(process.finish(counters, live))
       const batches = select(decoder.end())

@@ -2,7 +2,7 @@ import {randomInt} from 'node:crypto'
 import {bpfOctets} from '../bpf-assembler.js'
 import {openFault, type LiveBackend} from '../live.js'
 import {
-  filterOf,
+  filterMaker,
   needAddon,
   noLinux,
   openNative,
@@ -30,11 +30,13 @@ const tpacket: LiveBackend<LiveAddon> = {
     const rings: RingOptions[] = []
     const owner: string[] = []
     const turns: TurnCounter[] = []
+    const filters: Awaited<ReturnType<typeof filterMaker>>[] = []
+    const {changing} = source
     for (const name of source.interfaces) {
       const turn = source.turn && (await loadTurns(addon, source, source.turn, name))
       if (turn !== undefined) turns.push(turn.counter)
-      const filter =
-        turn === undefined ? bpfOctets(await filterOf(source, name)) : new Uint8Array(0)
+      const make = await filterMaker(source, name)
+      const filter = turn === undefined ? bpfOctets(make(source.share)) : new Uint8Array(0)
       const fanoutGroup = source.threads > 1 ? randomInt(1, 65535) : 0
       const fanout =
         source.threads > 1
@@ -42,19 +44,27 @@ const tpacket: LiveBackend<LiveAddon> = {
           : new Uint8Array(0)
       for (let thread = 0; thread < source.threads; thread++) {
         owner.push(name)
+        filters.push(make)
         rings.push({
           interface: name === 'any' ? '' : name,
           ringOctets: source.ringOctets ?? RING_OCTETS,
           promiscuous: source.promiscuous,
           filter,
           filterDescriptor: turn?.descriptor ?? 0,
+          ...(changing !== undefined && {changeable: true}),
           fanoutGroup,
           fanout,
         })
       }
     }
-    const numbers = {threads: source.threads, prompt: source.prompt}
-    const live = openNative(addon, {...options, ...numbers}, rings, owner, openFault)
+    const live = openNative(
+      addon,
+      {...options, threads: source.threads, prompt: source.prompt},
+      rings,
+      owner,
+      openFault,
+      changing === undefined ? undefined : {...changing, filters},
+    )
     return turns.length === 0 ? live : {...live, turns}
   },
 }

@@ -71,10 +71,11 @@ export function assignSlots(
   /** Moves slots from those with too many to those with too few; a difference of 5 % is not worth a move. */
   function balance(): void {
     for (;;) {
-      const needy = nodes
-        .map((_, node) => node)
-        .filter((node) => loads[node] < Math.min(room[node], Math.ceil(room[node] * 0.95)))
-      if (needy.length === 0) return
+      const isUneven = nodes.some(
+        (_, node) => loads[node] > room[node] * 1.05 || loads[node] < room[node] * 0.95,
+      )
+      const needy = nodes.map((_, node) => node).filter((node) => loads[node] < room[node])
+      if (!isUneven || needy.length === 0) return
       const to = best(needy, (node) => 1 - loads[node] / room[node])
       let found: {slot: number; place: number; from: number; score: number} | undefined
       for (let slot = 0; slot < GROUP_SLOTS; slot++) {

@@ -25,7 +25,9 @@ export interface NodeStatus {
   readonly silentMs: number
   /** Its clock less the coordinator's, ms, as near as beats can tell. */
   readonly clockMs: number
-  readonly state: 'in' | 'joining' | 'leaving' | 'refused'
+  readonly state: 'in' | 'joining' | 'leaving' | 'refused' | 'silent'
+  /** Packets per second that it took in the last second or so. */
+  readonly packetRate: number
 }
 
 /**
@@ -61,12 +63,16 @@ interface Known {
   broke: number | undefined
   /** Its clock less ours in the last beats; delays only make it smaller. */
   offsets: number[]
+  /** Packets taken, and when, of the last beats. */
+  counts: {readonly mono: number; readonly packets: number}[]
   accepted: boolean
   refused: boolean
   leaving: boolean
 }
 
 const OFFSETS = 10
+/** How long the first nodes are waited for, ms. */
+const FIRST_MS = 800
 const TERMS = 1024
 
 export function createCoordinator(options: CoordinatorOptions): Coordinator {
@@ -82,6 +88,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   }
   let settled = false
   let ownTerm: number | undefined
+  let lastTick = options.start.mono
 
   function receive(message: Message, now: Instant): Outgoing[] {
     switch (message.type) {
@@ -100,6 +107,9 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
         return beat(message, now)
       case 'pulse':
       case 'refusal':
+      case 'hello':
+      case 'ask':
+      case 'status':
         return []
     }
   }
@@ -117,6 +127,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
         heard: now.mono,
         broke: undefined,
         offsets: [],
+        counts: [],
         accepted: false,
         refused: false,
         leaving: false,
@@ -130,6 +141,8 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     member.broke = undefined
     member.offsets.push(message.clock - now.wall)
     if (member.offsets.length > OFFSETS) member.offsets.shift()
+    member.counts.push({mono: message.sent, packets: message.numbers.packets})
+    if (member.counts.length > OFFSETS) member.counts.shift()
     thru.set(id, message.thru)
     remember(message)
     const out: Outgoing[] = []
@@ -187,6 +200,10 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     (member.broke === undefined || now.mono - member.broke <= timing.graceMs)
 
   function tick(now: Instant): Outgoing[] {
+    // Who stood still itself has not heard what the others said meanwhile.
+    const stood = now.mono - lastTick
+    lastTick = now.mono
+    if (stood > 2 * timing.beatMs) for (const member of known.values()) member.heard += stood
     for (const [id, member] of known) {
       // Who was never in the plan and is silent is forgotten.
       if (!isAlive(member, now) && (plan === undefined || indexOf(plan, id) < 0)) known.delete(id)
@@ -208,8 +225,9 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       plan !== undefined &&
       plan.nodes.every(({id}) => known.get(id)?.accepted === true) &&
       !isBehind
-    // Of several nodes that start together the first plan should have all.
-    if (!all && (waited < timing.ttlMs || (isBehind && waited < 3 * timing.ttlMs))) return false
+    // Of several nodes that start together the first plan should have all; nodes that have one are waited for.
+    const least = plan === undefined ? Math.min(timing.ttlMs, FIRST_MS) : timing.ttlMs
+    if (!all && (waited < least || (isBehind && waited < 3 * timing.ttlMs))) return false
     settled = true
     return true
   }
@@ -270,6 +288,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       coordinator: self,
       redundancy: options.redundancy,
       guardMs: timing.guardMs,
+      ttlMs: timing.ttlMs,
       by: options.by,
       seed: options.seed,
       nodes,
@@ -302,21 +321,22 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     tick,
     plan: () => plan,
     status: (now) =>
-      [...known.values()]
-        .filter((member) => isAlive(member, now))
-        .map((member) => ({
-          node: member.beat.node,
-          beat: member.beat,
-          silentMs: now.mono - member.heard,
-          clockMs: Math.max(...member.offsets),
-          state: member.leaving
+      [...known.values()].map((member) => ({
+        node: member.beat.node,
+        beat: member.beat,
+        silentMs: now.mono - member.heard,
+        packetRate: rateOf(member),
+        clockMs: Math.max(...member.offsets),
+        state: !isAlive(member, now)
+          ? 'silent'
+          : member.leaving
             ? 'leaving'
             : member.refused
               ? 'refused'
               : plan !== undefined && indexOf(plan, member.beat.node.id) >= 0
                 ? 'in'
                 : 'joining',
-        })),
+      })),
   }
 }
 
@@ -327,4 +347,11 @@ function hash(id: string): number {
   let h = 0x811c9dc5
   for (const octet of new TextEncoder().encode(id)) h = Math.imul(h ^ octet, 0x01000193) >>> 0
   return h
+}
+
+function rateOf({counts}: Known): number {
+  const first = counts[0]
+  const last = counts[counts.length - 1]
+  const ms = last.mono - first.mono
+  return ms > 0 ? ((last.packets - first.packets) * 1000) / ms : 0
 }

@@ -75,11 +75,13 @@ export function createGroupNode(options: GroupNodeOptions): GroupNode {
   let lease = -Infinity
   let coordinator: Coordinator | undefined
   let lastBeat = -Infinity
+  let lastTick = options.start.mono
   let leaving = false
   /** How far others were when last heard of, for the case that this node becomes the coordinator. */
   const thru = new Map<string, number>()
 
   const newest = (): Plan | undefined => history.at(-1)?.plan
+  const ttlMs = (): number => newest()?.ttlMs ?? timing.ttlMs
 
   /** In the order in which they are tried. */
   function candidates(): string[] {
@@ -114,6 +116,10 @@ export function createGroupNode(options: GroupNodeOptions): GroupNode {
       case 'refusal':
         if (message.id === self && from === following) options.onRefusal?.(message.reason)
         return []
+      case 'hello':
+      case 'ask':
+      case 'status':
+        return []
     }
   }
 
@@ -138,7 +144,7 @@ export function createGroupNode(options: GroupNodeOptions): GroupNode {
     heard = now.mono
     for (const one of message.thru) thru.set(one.id, Math.max(one.thru, thru.get(one.id) ?? 0))
     if (plan !== undefined && indexOf(plan, self) >= 0) {
-      lease = Math.max(lease, now.wall - (now.mono - message.echo) + timing.ttlMs)
+      lease = Math.max(lease, now.wall - (now.mono - message.echo) + ttlMs())
     }
     return out
   }
@@ -184,7 +190,11 @@ export function createGroupNode(options: GroupNodeOptions): GroupNode {
     now: Instant,
     report: {readonly thru: number; readonly numbers: NodeNumbers},
   ): Outgoing[] {
-    if (following !== self && now.mono - heard > timing.ttlMs) next(now)
+    // Who stood still itself has not heard what the coordinator said meanwhile.
+    const stood = now.mono - lastTick
+    lastTick = now.mono
+    if (stood > 2 * timing.beatMs) heard += stood
+    if (following !== self && now.mono - heard > ttlMs()) next(now)
     const out: Outgoing[] = []
     if (now.mono - lastBeat >= timing.beatMs) {
       lastBeat = now.mono
@@ -238,7 +248,7 @@ export function createGroupNode(options: GroupNodeOptions): GroupNode {
       redundancy: plan?.redundancy ?? options.settings.redundancy,
       by: plan?.by ?? options.settings.by,
       seed: plan?.seed ?? options.settings.seed,
-      timing,
+      timing: {...timing, ttlMs: ttlMs()},
       start: now,
       plan,
       thru,
@@ -259,7 +269,7 @@ export function createGroupNode(options: GroupNodeOptions): GroupNode {
       coordinator?.broke(peer, now)
       // A coordinator that has ended refuses connections; its time need not run out.
       if (peer === following && following !== self) {
-        heard = Math.min(heard, now.mono - timing.ttlMs + timing.graceMs)
+        heard = Math.min(heard, now.mono - ttlMs() + timing.graceMs)
       }
     },
     leave() {

@@ -71,7 +71,52 @@ export interface Refusal {
   readonly reason: string
 }
 
-export type Message = Beat | Leave | Pulse | PlanMessage | Refusal
+/** The first message of each side of a connection. */
+export interface Hello {
+  readonly type: 'hello'
+  readonly group: string
+}
+
+/** Somebody wants to know how the group is; the coordinator answers with its status. */
+export interface Ask {
+  readonly type: 'ask'
+}
+
+/** One node, for people. */
+export interface NodeLine {
+  readonly id: string
+  readonly state: string
+  readonly weight: number
+  /** Owned slots of GROUP_SLOTS, and those kept for others. */
+  readonly slots: number
+  readonly standby: number
+  readonly packets: number
+  readonly octets: number
+  readonly packetRate: number
+  readonly drops: number
+  readonly shadowed: number
+  /** Ms from its clock's now back to the last packet that it has exported. */
+  readonly behindMs: number
+  readonly clockMs: number
+  readonly silentMs: number
+  readonly address: string
+}
+
+export interface StatusMessage {
+  readonly type: 'status'
+  readonly group: string
+  readonly coordinator: string
+  readonly term: number
+  readonly epoch: number
+  readonly at: number
+  readonly confirmed: boolean
+  readonly redundancy: number
+  readonly by: string
+  readonly seed: number
+  readonly nodes: readonly NodeLine[]
+}
+
+export type Message = Beat | Leave | Pulse | PlanMessage | Refusal | Hello | Ask | StatusMessage
 
 /** Characters of a message; a plan of MAX_NODES nodes with MAX_REDUNDANCY owners has less. */
 export const MAX_MESSAGE_CHARACTERS = 65536
@@ -124,6 +169,12 @@ export function parseMessage(text: string): Message {
       }
     case 'plan':
       return {type: 'plan', plan: plan(fields.plan)}
+    case 'hello':
+      return {type: 'hello', group: name(fields.group)}
+    case 'ask':
+      return {type: 'ask'}
+    case 'status':
+      return status(fields)
     case 'refusal':
       return {type: 'refusal', id: name(fields.id), reason: text1(fields.reason, 'reason')}
     default:
@@ -162,6 +213,7 @@ export function plan(value: unknown): Plan {
     coordinator: name(fields.coordinator),
     redundancy,
     guardMs: whole(fields.guardMs, 'guardMs'),
+    ttlMs: whole(fields.ttlMs, 'ttlMs'),
     by: name(fields.by),
     seed: whole(fields.seed, 'seed'),
     nodes,
@@ -224,6 +276,42 @@ function node(value: unknown): PlanNode {
 function reached(value: unknown): LostNode {
   const {id, thru} = object(value, 'thru')
   return {id: name(id), thru: whole(thru, 'thru')}
+}
+
+function status(fields: Record<string, unknown>): StatusMessage {
+  return {
+    type: 'status',
+    group: name(fields.group),
+    coordinator: name(fields.coordinator),
+    term: whole(fields.term, 'term'),
+    epoch: whole(fields.epoch, 'epoch'),
+    at: whole(fields.at, 'at'),
+    confirmed: fields.confirmed === true,
+    redundancy: whole(fields.redundancy, 'redundancy'),
+    by: name(fields.by),
+    seed: whole(fields.seed, 'seed'),
+    nodes: list(fields.nodes, 'nodes').map((one) => {
+      const line = object(one, 'node')
+      const count = (what: string): number => number(line[what], what)
+      const {state, address} = line
+      return {
+        id: name(line.id),
+        state: name(state),
+        weight: count('weight'),
+        slots: count('slots'),
+        standby: count('standby'),
+        packets: count('packets'),
+        octets: count('octets'),
+        packetRate: count('packetRate'),
+        drops: count('drops'),
+        shadowed: count('shadowed'),
+        behindMs: count('behindMs'),
+        clockMs: count('clockMs'),
+        silentMs: count('silentMs'),
+        address: address === '' ? '' : node({id: 'x', weight: 1, address}).address!,
+      }
+    }),
+  }
 }
 
 function numbers(value: unknown): NodeNumbers {

@@ -44,6 +44,8 @@ export interface Plan {
   readonly redundancy: number
   /** Clocks of nodes differ by less than this, ms: so long before and after `at` both nodes take what moves. */
   readonly guardMs: number
+  /** Who is silent for so long, ms, is gone: nodes and coordinator alike. */
+  readonly ttlMs: number
   /** Selector and seed of the hash; the same on all nodes. */
   readonly by: string
   readonly seed: number

@@ -62,10 +62,10 @@ export interface SpanRow {
 
 /** A packet near an instant at which its slot changed hands, or one that was recovered. */
 export interface ListedRow {
-  /** The epoch that began at the instant; 0: none did. */
+  /** The epoch that began at the instant; 0: none did, the packet was recovered. */
   readonly epoch: number
   readonly slot: number
-  /** Of the slot before and after the instant; undefined where this node does not know it. */
+  /** Of the slot before and after the instant, or at the packet's time; undefined where this node does not know it. */
   readonly before: ShareClass | undefined
   readonly after: ShareClass | undefined
   readonly taken: boolean
@@ -130,7 +130,7 @@ export function createShareControl<Keeper>(
   let views: readonly EpochView[] = []
   let orders: (Recovery & {readonly id: number})[] = []
   let nextOrder = 1
-  const lostOf = new Map<number, string>()
+  const orderOf = new Map<number, {readonly lost: string; readonly epoch: number}>()
 
   function classOf(epoch: number, slot: number): ShareClass | undefined {
     const known = plans.get(epoch)
@@ -141,6 +141,15 @@ export function createShareControl<Keeper>(
   function classBefore(epoch: number, slot: number): ShareClass | undefined {
     const earlier = [...plans.keys()].filter((known) => known < epoch)
     return earlier.length === 0 ? undefined : classOf(Math.max(...earlier), slot)
+  }
+
+  /** The class in which a packet of this time, ns since 1970, was kept for an order of a plan. */
+  function classAt(timeNs: bigint, slot: number, before: number): ShareClass | undefined {
+    const earlier = views.filter(({epoch}) => epoch < before)
+    const view = earlier.findLast(({at}) => BigInt(Math.round(at)) * 1_000_000n <= timeNs)
+    return (view ?? earlier[0]) === undefined
+      ? undefined
+      : classOf((view ?? earlier[0]).epoch, slot)
   }
 
   return {
@@ -157,7 +166,7 @@ export function createShareControl<Keeper>(
       orders = orders.filter(({to}) => to > now - 60_000)
       for (const order of newOrders) {
         const id = nextOrder++
-        lostOf.set(id, order.lost)
+        orderOf.set(id, {lost: order.lost, epoch: plan.epoch})
         orders.push({...order, id})
       }
       addon.sharePlan(keeper, {
@@ -220,14 +229,18 @@ export function createShareControl<Keeper>(
         const epoch = Number(listed[i])
         const slot = Number(listed[i + 1])
         const mark = Number(listed[i + 2])
+        const order = orderOf.get(Number(listed[i + 3]))
         packets.push({
           epoch,
           slot,
-          before: epoch === 0 ? undefined : classBefore(epoch, slot),
+          before:
+            order === undefined
+              ? classBefore(epoch, slot)
+              : classAt(listed[i + 5], slot, order.epoch),
           after: epoch === 0 ? undefined : classOf(epoch, slot),
           taken: mark !== SEEN,
           mark: mark === SEEN ? 0 : mark,
-          lost: lostOf.get(Number(listed[i + 3])),
+          lost: order?.lost,
           octets: Number(listed[i + 4]),
           timeNs: listed[i + 5],
           digest: listed[i + 6],

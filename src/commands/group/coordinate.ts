@@ -1,0 +1,110 @@
+import type {DartaCommand} from '../../cli/base-command.js'
+import type {TlsCredentials} from '../../io/tls-credentials.js'
+import {
+  createCoordinator,
+  type GroupSettings,
+  type Outgoing,
+} from '../../metering/coordination/coordinator.js'
+import {statusOf} from '../../metering/coordination/group-status.js'
+import type {Message} from '../../metering/coordination/message.js'
+import {loadsOf, type Plan} from '../../metering/coordination/plan.js'
+import type {Timing} from '../../metering/coordination/timing.js'
+import {listenForPeers, type Channel} from './channel.js'
+import {now} from './clocks.js'
+import type {GroupUrl} from './group-url.js'
+
+/** How often the coordinator looks whether somebody is gone, ms. */
+const TICK_MS = 50
+const SELF = 'coordinator'
+
+/** Coordinates the capture nodes of a group until the command is told to stop. */
+export async function coordinate(
+  command: DartaCommand,
+  url: GroupUrl,
+  settings: GroupSettings,
+  timing: Timing,
+  credentials: TlsCredentials | undefined,
+): Promise<void> {
+  const coordinator = createCoordinator({
+    id: SELF,
+    ...settings,
+    timing,
+    start: now(),
+    note: (text) => command.note(text),
+  })
+  const channels = new Map<string, Channel>()
+  const names = new Map<Channel, string>()
+  let told = {epoch: 0, inForce: false}
+
+  function send(list: readonly Outgoing[]): void {
+    for (const {to, message} of list) channels.get(to)?.send(message)
+  }
+
+  function receive(message: Message, channel: Channel): void {
+    if (message.type === 'ask') {
+      channel.send(statusOf(url.name, SELF, coordinator, now()))
+      return
+    }
+    if (message.type === 'beat') {
+      channels.set(message.node.id, channel)
+      names.set(channel, message.node.id)
+    }
+    send(coordinator.receive(message, now()))
+  }
+
+  const listener = await listenForPeers(
+    url.endpoint,
+    url.name,
+    credentials,
+    {
+      opened: () => {},
+      message: receive,
+      closed(why, channel) {
+        const id = names.get(channel)
+        names.delete(channel)
+        if (id === undefined) {
+          if (why !== '') command.detail(`a connection ended: ${why}`)
+          return
+        }
+        // A node that came back has another connection by then.
+        if (channels.get(id) !== channel) return
+        channels.delete(id)
+        coordinator.broke(id, now())
+      },
+    },
+    (why) => command.note(`a peer is refused: ${why}`),
+  )
+  command.note(`coordinating group ${url.name} on port ${listener.port}`)
+  const timer = setInterval(() => {
+    send(coordinator.tick(now()))
+    const plan = coordinator.plan()
+    if (plan === undefined) return
+    // In force is what all nodes have and what has begun by everybody's clock.
+    const inForce = plan.confirmed && now().wall >= plan.at + plan.guardMs
+    if (told.epoch === plan.epoch && told.inForce === inForce) return
+    told = {epoch: plan.epoch, inForce}
+    command.note(planWords(plan, inForce))
+  }, TICK_MS)
+  try {
+    await stopped(command.stopping)
+  } finally {
+    clearInterval(timer)
+    listener.close()
+  }
+}
+
+/** `epoch 3 from 12:00:00.500Z: a 86, b 85, c 85; lost d`; slots of 256. */
+export function planWords(plan: Plan, inForce = false): string {
+  const loads = loadsOf(plan)
+  const shares = plan.nodes.map(({id}, i) => `${id} ${loads[i]}`).join(', ')
+  const lost = plan.lost.map(({id}) => id).join(', ')
+  const state = inForce ? 'in force' : `from ${new Date(plan.at).toISOString().slice(11)}`
+  return `epoch ${plan.epoch} ${state}: ${shares || 'no nodes'}${lost === '' ? '' : `; lost ${lost}`}`
+}
+
+export function stopped(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), {once: true})
+  })
+}

@@ -1,0 +1,83 @@
+import {folder} from '../support/darta.js'
+import {noNamespaces, noSender} from '../support/namespaces.js'
+import {needing} from '../support/needing.js'
+import {random} from '../metering/coordination/simulation.js'
+import {
+  captureNode,
+  coordinator,
+  hasWritten,
+  interrupt,
+  inTurn,
+  lab,
+  nodesOfPlan,
+  numbered,
+  sending,
+  tally,
+  verified,
+  type Node,
+} from './group-lab.js'
+
+/** How many; one in the suite, and as many as `npm run schedules` is told. */
+const schedules = Number(process.env.DARTA_SCHEDULES ?? 1)
+const firstSeed = Number(process.env.DARTA_SEED ?? 1)
+const EVENTS = 4
+const RATE = 2000
+
+for (let i = 0; i < schedules; i++) {
+  const seed = firstSeed + i
+  needing(noNamespaces, noSender)(
+    `schedule of seed ${seed}: nodes join, leave and are killed at random while packets come; nothing is lost, nothing doubled without a mark`,
+    inTurn(async (t) => {
+      const next = random(seed)
+      const ids = ['a', 'b', 'c', 'd', 'e', 'f', 'g']
+      const here = lab(t, folder(t), ids)
+      const control = await coordinator(t, here, '--ttl', '8s', '--guard', '500ms')
+      const all: Node[] = []
+      const alive: Node[] = []
+      const join = async (): Promise<void> => {
+        const node = await captureNode(t, here, ids[all.length], '-o', 'ndjson', '--shadow', '60s')
+        all.push(node)
+        alive.push(node)
+      }
+      const settled = (): Promise<void> =>
+        control.says(nodesOfPlan(...alive.map(({id}) => id).sort()))
+      for (let n = 0; n < 3; n++) await join()
+      await settled()
+      // Traffic goes on until all events are over: more packets are sent as long as it takes.
+      let sent = 0
+      let over = false
+      const traffic = (async () => {
+        while (!over) {
+          const {code} = await sending(t, here, numbered(here.folder, 2000, seed, sent), RATE).ended
+          t.is(code, 0)
+          sent += 2000
+        }
+      })()
+      const done: string[] = []
+      for (let event = 0; event < EVENTS; event++) {
+        await hasWritten(alive[alive.length - 1], 50_000)
+        const dice = next()
+        if (alive.length < 3 || (dice < 0.4 && all.length < ids.length)) {
+          await join()
+          done.push(`${all[all.length - 1].id} joins`)
+        } else {
+          const [node] = alive.splice(Math.floor(next() * alive.length), 1)
+          const leaves = dice < 0.6
+          done.push(`${node.id} ${leaves ? 'leaves' : 'is killed'}`)
+          if (leaves) t.is((await interrupt(node)).code, 0)
+          else node.running.child.kill('SIGKILL')
+        }
+        await settled()
+      }
+      over = true
+      await traffic
+      for (const node of alive) t.is((await interrupt(node)).code, 0)
+      t.log(`seed ${seed}: ${done.join(', ')}`)
+      t.log(control.words())
+      const {lost} = tally(t, all, sent)
+      t.deepEqual(lost, [])
+      const {code, words} = await verified(t, all)
+      t.is(code, 0, words)
+    }),
+  )
+}

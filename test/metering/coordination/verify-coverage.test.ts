@@ -1,0 +1,191 @@
+import test from 'ava'
+import {
+  verifyCoverage,
+  type CoverageListed,
+  type CoverageReport,
+  type CoverageSpan,
+} from '../../../src/metering/coordination/verify-coverage.js'
+import {random} from './simulation.js'
+
+const T0 = 1_700_000_000_000
+const SPAN = 100
+
+interface Packet {
+  readonly at: number
+  readonly digest: bigint
+}
+
+function packets(count: number, seed: number, fromMs = T0, ms = 2000): Packet[] {
+  const next = random(seed)
+  const word = (): bigint => BigInt(Math.floor(next() * 2 ** 32))
+  return Array.from({length: count}, (_, i) => ({
+    at: fromMs + (i * ms) / count,
+    digest: (word() << 32n) | word(),
+  }))
+}
+
+/** Spans as a node reports them whose clock is `skew` ms ahead. */
+function spans(
+  node: string,
+  list: readonly Packet[],
+  shape: {owner: boolean; owners?: string; standby?: string; epoch?: number; skew?: number},
+): CoverageSpan[] {
+  const {owner, owners = 'a', standby = 'b', epoch = 1, skew = 0} = shape
+  const rows = new Map<number, CoverageSpan>()
+  for (const {at, digest} of list) {
+    const startMs = Math.floor((at + skew) / SPAN) * SPAN
+    const row = rows.get(startMs)
+    rows.set(startMs, {
+      ...{node, epoch, planDigest: 1, owners, standby, owner, startMs, endMs: startMs + SPAN},
+      packets: (row?.packets ?? 0) + 1,
+      sum: ((row?.sum ?? 0n) + digest) & ((1n << 64n) - 1n),
+      xor: (row?.xor ?? 0n) ^ digest,
+    })
+  }
+  return [...rows.values()]
+}
+
+const plan = (
+  node: string,
+  epoch = 1,
+  lost = '',
+  thru = 0,
+  at = T0,
+): CoverageReport['plans'][0] => ({
+  ...{node, epoch, planDigest: epoch, at, installedMs: at - 500, guardMs: 50, lost, thru},
+})
+
+function report(
+  rows: CoverageSpan[],
+  plans: CoverageReport['plans'] = [plan('a'), plan('b')],
+  listed: CoverageListed[] = [],
+): CoverageReport {
+  return {spans: rows, listed, plans, drops: []}
+}
+
+test('what one node took and the other saw is the same, though their clocks put packets into different spans', (t) => {
+  const all = packets(4000, 1)
+  const mixed = [...all].reverse()
+  const result = verifyCoverage([
+    report(spans('a', all, {owner: true})),
+    report(spans('b', mixed, {owner: false, skew: 7})),
+  ])
+  t.deepEqual(result.faults, [])
+  t.is(result.packets, 4000)
+})
+
+test('missed packets are named with node, epoch, number and the span in which they came', (t) => {
+  const all = packets(4000, 2)
+  const kept = all.filter(({at}) => at < T0 + 520 || at >= T0 + 560)
+  const missed = all.length - kept.length
+  const {faults} = verifyCoverage([
+    report([...spans('a', kept, {owner: true}), ...spans('b', all, {owner: false})]),
+  ])
+  t.is(faults.length, 1)
+  const [{kind, node, epoch, packets: n, fromMs, toMs}] = faults
+  t.deepEqual([kind, node, epoch, n], ['missed', 'a', 1, missed])
+  t.deepEqual([fromMs - T0, toMs - T0], [500, 600])
+})
+
+test('packets that are taken twice are named', (t) => {
+  const all = packets(2000, 3)
+  const {faults} = verifyCoverage([
+    report([
+      ...spans('a', [...all, all[700], all[701]], {owner: true}),
+      ...spans('b', all, {owner: false}),
+    ]),
+  ])
+  t.is(faults.length, 1)
+  t.deepEqual([faults[0].kind, faults[0].node, faults[0].packets], ['doubled', 'a', 2])
+  t.is(faults[0].fromMs - T0, 700)
+})
+
+test('as many packets, but others, are told too', (t) => {
+  const all = packets(2000, 4)
+  const [stranger] = packets(1, 99, T0 + 300)
+  const other = all.map((packet, i) => (i === 300 ? stranger : packet))
+  const {faults} = verifyCoverage([
+    report([...spans('a', other, {owner: true}), ...spans('b', all, {owner: false})]),
+  ])
+  t.deepEqual(
+    faults.map(({kind, fromMs}) => [kind, fromMs - T0]),
+    [['unknown', 300]],
+  )
+})
+
+test('a report that is not there, and plans that differ, prove nothing', (t) => {
+  const all = packets(1000, 5)
+  const alone = verifyCoverage([report(spans('a', all, {owner: true}), [plan('a')])])
+  t.regex(alone.faults[0].why, /no report of this node/)
+  const torn = verifyCoverage([
+    report(
+      [...spans('a', all, {owner: true}), ...spans('b', all, {owner: false})],
+      [plan('a'), {...plan('b'), planDigest: 77}],
+    ),
+  ])
+  t.regex(torn.faults[0].why, /different plans/)
+})
+
+for (const skew of [0, 9, -9]) {
+  test(`a slot changes hands between nodes whose clocks differ by ${skew} ms: each packet counts once`, (t) => {
+    const before = packets(2000, 6, T0, 1000)
+    const after = packets(2000, 7, T0 + 1000, 1000)
+    const all = [...before, ...after]
+    const at = T0 + 1000
+    const sees = (node: string, off: number, marks: number): [CoverageSpan[], CoverageListed[]] => {
+      const mine = all.map((packet) => ({...packet, own: packet.at + off}))
+      const band = mine.filter(({own}) => own >= at - 50 && own < at + 50)
+      const owner = node === 'a' ? 'a' : 'b'
+      const left = mine.filter(({own}) => own < at - 50)
+      const right = mine.filter(({own}) => own >= at + 50)
+      const rows = [
+        ...spans(node, left, {owner: owner === 'a', skew: off, owners: 'a', standby: 'b'}),
+        ...spans(node, right, {
+          ...{owner: owner === 'b', skew: off, owners: 'b', standby: 'a', epoch: 2},
+        }),
+      ]
+      const listed = band.map(({own, digest}) => ({
+        ...{node, epoch: 2, slot: 5, previousOwners: 'a', previousStandby: 'b', owners: 'b'},
+        ...{standby: 'a', taken: true, mark: marks, lost: '', timeMs: Math.floor(own), digest},
+      }))
+      return [rows, listed]
+    }
+    const [rowsA, listA] = sees('a', 0, 1)
+    const [rowsB, listB] = sees('b', skew, 2)
+    const plans = [plan('a'), plan('b'), plan('a', 2, '', 0, at), plan('b', 2, '', 0, at)]
+    const result = verifyCoverage([report([...rowsA, ...rowsB], plans, [...listA, ...listB])])
+    t.deepEqual(result.faults, [])
+    t.is(result.packets, 4000)
+    // A packet that only one node lists is taken by the other without a mark, or not at all.
+    t.true(result.markedCopies >= 180 && result.markedCopies <= 220, `${result.markedCopies}`)
+    const without = verifyCoverage([
+      report([...rowsA, ...rowsB.filter(({startMs}) => startMs !== T0 + 400)], plans, [
+        ...listA,
+        ...listB,
+      ]),
+    ])
+    t.true(without.faults.length > 0)
+  })
+}
+
+test('a node dies: what it took and what its standby recovered are the whole, each once; one packet less is told', (t) => {
+  const all = packets(4000, 8, T0, 2000)
+  const thru = T0 + 1200
+  const death = T0 + 1900
+  const taken = all.filter(({at}) => at < T0 + 1300)
+  const again = all.filter(({at}) => at >= thru - 50 && at < death)
+  const seen = all.filter(({at}) => at < death)
+  const rows = [...spans('a', taken, {owner: true}), ...spans('b', seen, {owner: false})]
+  const plans = [plan('a'), plan('b'), plan('b', 2, 'a', thru, death)]
+  const listed = again.map(({at, digest}): CoverageListed => ({
+    ...{node: 'b', epoch: 0, slot: 3, previousOwners: 'a', previousStandby: 'b'},
+    ...{owners: '', standby: '', taken: true, mark: 3, lost: 'a', timeMs: Math.floor(at), digest},
+  }))
+  const result = verifyCoverage([report(rows, plans, listed)])
+  t.deepEqual(result.faults, [])
+  t.is(result.packets, seen.length)
+  t.is(result.recovered, again.length)
+  const less = verifyCoverage([report(rows, plans, listed.toSpliced(600, 1))])
+  t.is(less.faults.length, 1)
+  t.is(less.faults[0].node, 'a')
+})
