@@ -356,6 +356,7 @@ complete -c darta -n '__fish_seen_subcommand_from route' -l lateness -x -d 'How 
 complete -c darta -n '__fish_seen_subcommand_from route' -l parts -x -d 'At the engine: into how many parts records are dealt'
 complete -c darta -n '__fish_seen_subcommand_from route' -l status -d 'Only say which applications and units there are at the engine, and how far they are'
 complete -c darta -n '__fish_seen_subcommand_from route' -l remove -x -d 'Only end an application at the engine: units that look for it find it no more'
+complete -c darta -n '__fish_seen_subcommand_from route' -l hook -x -d 'Only serve units and results at the engine over HTTP'
 complete -c darta -n '__fish_seen_subcommand_from route' -l dev-engine -d 'Only run a server for trying out --engine on this machine, until it is stopped'
 complete -c darta -n '__fish_seen_subcommand_from route' -l explain -x -d 'Only say which unit these go to and why'
 complete -c darta -n '__fish_seen_subcommand_from route' -l check -d 'Only read a sample and say what the key would do to it: skew, parted directions and fragments'

@@ -21,6 +21,7 @@ import {selectRecords, selectStage} from './filter/read-filter.js'
 import {runDevEngine} from './route/dev-engine.js'
 import {engineFlags, openEngine} from './route/open-engine.js'
 import {publishRecords} from './route/publish.js'
+import {serveHook} from './route/serve-hook.js'
 import {engineStatus} from './route/status.js'
 import {keyApp, routedApp, type RoutedApp} from './route/application.js'
 import {checkSample} from './route/check.js'
@@ -136,6 +137,12 @@ export default class Route extends DartaCommand {
       helpValue: 'APP',
       dependsOn: ['engine'],
       summary: 'Only end an application at the engine: units that look for it find it no more.',
+    }),
+    hook: Flags.string({
+      helpValue: 'HOST:PORT',
+      dependsOn: ['engine'],
+      summary:
+        'Only serve units and results at the engine over HTTP; :PORT is loopback, port 0 any that is free.',
     }),
     'dev-engine': Flags.boolean({
       exclusive: ['engine'],
@@ -273,11 +280,12 @@ export default class Route extends DartaCommand {
       await runDevEngine(this, 4222)
       return true
     }
-    if (!flags.status && flags.remove === undefined) return false
+    if (!flags.status && flags.remove === undefined && flags.hook === undefined) return false
     const engine = await openEngine(flags)
     try {
       if (flags.remove !== undefined) await removeApp(engine, flags.remove)
       if (flags.status) this.print(await engineStatus(engine))
+      if (flags.hook !== undefined) await serveHook(this, engine, flags.hook)
     } finally {
       await engine.close()
     }

@@ -82,6 +82,23 @@ real(
         .split('\n')
         .map((line) => line.replace(/,"_ipfix":\{[^}]*\}/, ''))
     t.deepEqual(plain(follow.stdout), plain(one.stdout))
+    // The hook says the same over HTTP.
+    const hook = start(t, bin, ['route', '--engine', url, '--hook', '127.0.0.1:0'])
+    await hook.says(/openapi\.json/)
+    const [base] = /http:\/\/[^/]+/.exec(hook.words())!
+    const text = async (path: string): Promise<string> => (await fetch(`${base}/v1/${path}`)).text()
+    t.deepEqual(JSON.parse(await text('apps')), [
+      {app: 'top', words: ['top', '-k', '0', '-s', 'srcip,dstport'], parts: 8},
+    ])
+    t.deepEqual(plain(Buffer.from(await text('apps/top/results'))), plain(one.stdout))
+    const events = (await text('apps/top/events')).split('\n\n')
+    t.is(events.filter((event) => event.includes('event: result')).length, plain(one.stdout).length)
+    t.is(events.at(-2), 'event: end\ndata: {}')
+    t.deepEqual(JSON.parse(await text('apps/top/units')), [])
+    t.is((await fetch(`${base}/v1/apps/none/units`)).status, 404)
+    hook.child.kill('SIGTERM')
+    t.is((await hook.ended).code, 0)
+
     const status = await darta(t, ['route', '-q', '--engine', url, '--status'])
     t.regex(status.stdout.toString(), /analysed 724, late 0, lost 0, repeated 0/)
   },
