@@ -47,6 +47,15 @@ async function sendDatagrams(port: number, datagrams: readonly Uint8Array[]): Pr
   socket.close()
 }
 
+/** A connection that the other side may break; what it says is not looked at. */
+function dial(to: number | string): {socket: Socket; closed: Promise<void>} {
+  const socket = typeof to === 'string' ? connect(to) : connect(to, '127.0.0.1')
+  socket.on('error', () => {})
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))
+  socket.resume()
+  return {socket, closed}
+}
+
 async function stopped({child, ended}: Running): Promise<{stdout: Buffer; stderr: string}> {
   child.kill('SIGTERM')
   const {code, stdout, stderr} = await ended
@@ -124,7 +133,7 @@ test('takes IPFIX over TCP and Unix sockets, each connection a session, and stop
   t.is(statSync(path).mode & 0o777, 0o600)
   const sockets: Socket[] = []
   for (let i = 0; i < 4; i++) {
-    const socket = i % 2 === 0 ? connect(collector.ports[0], '127.0.0.1') : connect(path)
+    const {socket} = dial(i % 2 === 0 ? collector.ports[0] : path)
     await once(socket, 'connect')
     sockets.push(socket)
     // The same Template number means another thing in each connection.
@@ -141,23 +150,21 @@ test('takes IPFIX over TCP and Unix sockets, each connection a session, and stop
 
 test('a Template that a connection redefines without withdrawing it is noted as a fault', async (t) => {
   const collector = await listening(t, ['tcp://127.0.0.1:0'], ['-o', 'null'])
-  const socket = connect(collector.ports[0], '127.0.0.1')
+  const {socket, closed} = dial(collector.ports[0])
   socket.write(ipfixTemplate({sequence: 0}))
   const other = ipfixTemplate({sequence: 0})
   other[25] = 12
   socket.end(other)
-  await once(socket.resume(), 'close')
+  await closed
   const {stderr} = await stopped(collector)
   t.regex(stderr, /ipfix-messages: 2 messages in, 2 out, noted template-redefined 1/)
 })
 
 test('what is no IPFIX ends a connection, and others go on', async (t) => {
   const collector = await listening(t, ['tcp://127.0.0.1:0'], ['-o', 'ndjson'])
-  const good = connect(collector.ports[0], '127.0.0.1')
+  const {socket: good, closed: done} = dial(collector.ports[0])
   good.write(ipfixTemplate({sequence: 0}))
-  const bad = connect(collector.ports[0], '127.0.0.1')
-  const ended = new Promise<void>((resolve) => bad.resume().once('close', () => resolve()))
-  bad.on('error', () => {})
+  const {socket: bad, closed: ended} = dial(collector.ports[0])
   // Messages that say they are shorter than their header, each between two whole ones.
   const broken = new Uint8Array(28)
   broken.set(ipfixTemplate({sequence: 0}))
@@ -165,7 +172,7 @@ test('what is no IPFIX ends a connection, and others go on', async (t) => {
   for (let i = 0; i < 200; i++) bad.write(broken)
   await ended
   good.end(ipfix({sequence: 0, records: 5}))
-  await once(good.resume(), 'close')
+  await done
   const {stdout, stderr} = await stopped(collector)
   t.is(linesOf(stdout).filter(isData).length, 5)
   t.regex(stderr, /damaged Messages in a row/)
@@ -234,8 +241,7 @@ test('takes only what is allowed, and another list after SIGHUP', async (t) => {
   )
   const [udp, tcp] = collector.ports
   await sendDatagrams(udp, [netflow5({sequence: 0})])
-  const refused = connect(tcp, '127.0.0.1')
-  await once(refused.resume(), 'close')
+  await dial(tcp).closed
   writeFileSync(list, '127.0.0.0/8\n')
   collector.child.kill('SIGHUP')
   await collector.says(/read --allow again/)

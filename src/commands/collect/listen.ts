@@ -78,6 +78,8 @@ export interface Listeners {
 const MAX_WAITING_OCTETS = 1 << 20
 /** A peer that sends so many damaged Messages in a row is not listened to any longer. RFC 7011 section 9.1. */
 const MAX_DAMAGED_IN_ROW = 100
+/** Connections that were silent for twice so long have nothing on its way. */
+const QUIET_MS = 125
 /** How long connections may go on when the command is stopped. */
 const DRAIN_MS = 2000
 /** Sessions that are over and not reported yet. */
@@ -283,33 +285,36 @@ export async function listen(command: DartaCommand, options: Listening): Promise
     let drained = false
     const stop = (): void => {
       receiver?.stop()
-      for (const listener of listeners) listener.stop()
-      if (open.size === 0) drained = true
-      else {
-        // What peers have sent is in the kernel's buffers; who goes on sending is not waited for.
-        setTimeout(() => {
-          drained = true
-          for (const connection of open.keys()) connection.close()
-          wake()
-        }, DRAIN_MS)
-        watchQuiet()
-      }
-      wake()
+      // Who has connected already is in the kernel's queue: the next turn of the loop takes them in.
+      afterTurn(() => {
+        for (const listener of listeners) listener.stop()
+        if (open.size === 0) drained = true
+        else watchQuiet()
+        wake()
+      })
+      // Who goes on sending is not waited for.
+      setTimeout(() => {
+        drained = true
+        for (const connection of open.keys()) connection.close()
+        wake()
+      }, DRAIN_MS).unref()
     }
     /** When nothing comes any more, all that was on its way is here. */
     const watchQuiet = (): void => {
-      let before = seenOctets()
+      let before = streamOctets
+      let quiet = 0
       const timer = setInterval(() => {
-        const now = seenOctets()
-        if (now === before || open.size === 0) {
+        // A timer that is late comes before the octets that came meanwhile are read.
+        afterTurn(() => {
+          quiet = streamOctets === before ? quiet + 1 : 0
+          before = streamOctets
+          if (quiet < 2 && open.size > 0) return
           clearInterval(timer)
           drained = true
           wake()
-        }
-        before = now
-      }, 250)
+        })
+      }, QUIET_MS)
     }
-    const seenOctets = (): number => streamOctets
     if (command.stopping.aborted) stop()
     else command.onStop(stop)
     while (!udpEnded || !drained || waiting.length > 0) {
@@ -370,6 +375,11 @@ export async function listen(command: DartaCommand, options: Listening): Promise
     socketCounters: () => receiver?.counters() ?? [],
     close,
   }
+}
+
+/** Calls `fn` when all that the kernel has at this moment was looked at. */
+function afterTurn(fn: () => void): void {
+  setImmediate(() => setImmediate(fn))
 }
 
 /** A sender of datagrams as one socket sees it. */
