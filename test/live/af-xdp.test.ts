@@ -161,7 +161,7 @@ for (const [have, lacks] of [
 needing(
   noNamespaces,
   noSender,
-  tools('setpriv'),
+  tools('setpriv', 'prlimit'),
   openToAll(),
 )(
   'an ordinary user with three capabilities takes the same share by af-xdp as root does, and has none of them left',
@@ -175,9 +175,11 @@ needing(
     const caps = '+net_raw,+bpf,+net_admin'
     const ordinary = start(t, node.enter[0], [
       ...node.enter.slice(1),
+      // Frame memory is locked; how much of that an ordinary user may have differs.
+      ...['prlimit', '--memlock=unlimited'],
       ...['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'],
       ...[`--inh-caps=${caps}`, `--ambient-caps=${caps}`],
-      ...[bin, 'capture', '-i', port, ...xdp, '-B', '2Mi', ...share, '-w', '-'],
+      ...[bin, 'capture', '-i', port, ...xdp, '-B', '8Mi', ...share, '-w', '-'],
     ])
     await ordinary.says(/capturing on/)
     const status = readFileSync(`/proc/${String(ordinary.child.pid)}/status`, 'utf8')
