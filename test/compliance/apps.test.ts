@@ -36,7 +36,7 @@ import {plainRecords} from '../support/results.js'
 const limits = {maxOctets: 0}
 const style = {units: 'none', names: true} as const
 const someRecipes = fc.array(someRecipe, {maxLength: 8})
-const runs = {numRuns: 40}
+const runs = {numRuns: 20}
 
 /** Values of an option other than its default. */
 function otherValues(option: AppOption): unknown[] {
