@@ -124,7 +124,7 @@ provide() {
   failed=
   for package in $1; do
     install "$package" && continue
-    tail -n 3 "$log" >&2
+    cat "$log" >&2
     failed="$failed$package "
   done
   [ -z "$failed" ] && return 0
@@ -177,6 +177,6 @@ node_modules/.bin/node scripts/build.mjs
 
 # The package "cap" is for --backend libpcap alone: without it the rest is whole.
 if [ -f /usr/include/pcap/pcap.h ] && ! make -s -C native cap >"$log" 2>&1; then
-  tail -n 3 "$log" >&2
+  cat "$log" >&2
   say 'the package cap could not be built: no --backend libpcap'
 fi
