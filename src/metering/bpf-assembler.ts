@@ -1,3 +1,5 @@
+import {littleEndian} from './byte-order.js'
+
 /** One instruction of classic BPF, as `struct sock_filter` and `tcpdump -ddd` have it. */
 export interface BpfInstruction {
   readonly code: number
@@ -150,12 +152,11 @@ function assemble(lines: readonly Line[], labels: ReadonlyMap<string, number>): 
 export function bpfOctets(program: readonly BpfInstruction[]): Uint8Array {
   const octets = new Uint8Array(program.length * 8)
   const view = new DataView(octets.buffer)
-  const little = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
   program.forEach(({code, jt, jf, k}, i) => {
-    view.setUint16(i * 8, code, little)
+    view.setUint16(i * 8, code, littleEndian)
     octets[i * 8 + 2] = jt
     octets[i * 8 + 3] = jf
-    view.setUint32(i * 8 + 4, k, little)
+    view.setUint32(i * 8 + 4, k, littleEndian)
   })
   return octets
 }

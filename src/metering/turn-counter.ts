@@ -1,3 +1,4 @@
+import {littleEndian} from './byte-order.js'
 import {compileFilter} from './compile-filter.js'
 import {ebpfOctets} from './ebpf.js'
 import type {LiveSource, TurnOf} from './live.js'
@@ -84,7 +85,6 @@ export function createTurnCounter(
   share: string,
   read: () => Uint8Array,
 ): TurnCounter {
-  const little = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
   const toWallMs = wallMinusMonotonicMs()
   let known = 0
   const view = (): DataView => {
@@ -96,22 +96,22 @@ export function createTurnCounter(
     counts() {
       const now = view()
       return {
-        packets: Number(now.getBigUint64(0, little)),
-        resets: Number(now.getBigUint64(8, little)),
+        packets: Number(now.getBigUint64(0, littleEndian)),
+        resets: Number(now.getBigUint64(8, littleEndian)),
       }
     },
     landmarks(all) {
       const now = view()
-      const end = Number(now.getBigUint64(16, little)) - (all ? 0 : 1)
+      const end = Number(now.getBigUint64(16, littleEndian)) - (all ? 0 : 1)
       const found: Landmark[] = []
       for (let i = Math.max(known, end - LANDMARKS); i < end; i++) {
         const at = TURN_HEADER_OCTETS + (i % LANDMARKS) * LANDMARK_OCTETS
         found.push({
           interfaceName,
           share,
-          timeMs: toWallMs + Number(now.getBigUint64(at + 16, little)) / 1e6,
-          digest: now.getUint32(at, little),
-          packets: Number(now.getBigUint64(at + 8, little)),
+          timeMs: toWallMs + Number(now.getBigUint64(at + 16, littleEndian)) / 1e6,
+          digest: now.getUint32(at, littleEndian),
+          packets: Number(now.getBigUint64(at + 8, littleEndian)),
         })
       }
       known = Math.max(known, end)

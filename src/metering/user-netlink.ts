@@ -1,3 +1,4 @@
+import {littleEndian} from './byte-order.js'
 import {DartaError} from '../record/errors.js'
 
 /** What the addon must be able to do. */
@@ -25,9 +26,6 @@ export interface NetlinkMessage {
   readonly type: number
   readonly body: DataView
 }
-
-/** The host's octet order, which netlink uses. */
-export const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 
 /**
  * Asks the kernel and gives the messages of its answer.

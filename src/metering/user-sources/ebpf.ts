@@ -1,5 +1,6 @@
 import {closeSync, constants, openSync, readFileSync} from 'node:fs'
 import {DartaError} from '../../record/errors.js'
+import {littleEndian} from '../byte-order.js'
 import {ebpfOctets} from '../ebpf.js'
 import type {
   ProtocolClass,
@@ -8,7 +9,7 @@ import type {
   UserSource,
   UserTotal,
 } from '../user-account.js'
-import {littleEndian, type NativeCalls} from '../user-netlink.js'
+import type {NativeCalls} from '../user-netlink.js'
 import {KEY_OCTETS, OVERFLOW_UID, userProgram, VALUE_OCTETS} from '../user-program.js'
 
 /** Commands of bpf(2). */

@@ -1,5 +1,6 @@
 import {existsSync, readFileSync} from 'node:fs'
 import {DartaError} from '../../record/errors.js'
+import {littleEndian} from '../byte-order.js'
 import type {
   AccountRow,
   InterfaceTotal,
@@ -14,7 +15,6 @@ import {
   attribute,
   genericBody,
   genericFamily,
-  littleEndian,
   NETLINK_GENERIC,
   netlinkAsk,
   readAttributes,

@@ -1,7 +1,8 @@
 import {DartaError} from '../../record/errors.js'
 import {ipv4Text, ipv6Text} from '../../record/value.js'
+import {littleEndian} from '../byte-order.js'
 import type {UserFlow, UserReader, UserReading, UserSource, UserTotal} from '../user-account.js'
-import {littleEndian, NETLINK_SOCK_DIAG, netlinkAsk, type NativeCalls} from '../user-netlink.js'
+import {NETLINK_SOCK_DIAG, netlinkAsk, type NativeCalls} from '../user-netlink.js'
 
 /** From linux/sock_diag.h and linux/inet_diag.h. */
 const SOCK_DIAG_BY_FAMILY = 20
