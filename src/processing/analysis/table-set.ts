@@ -2,8 +2,9 @@ import type {RecordBatch} from '../../record/batch.js'
 import {DartaError} from '../../record/errors.js'
 import type {GroupSpec} from '../../record/group-spec.js'
 import {createGroupTable, type GroupTable} from '../../record/group-table.js'
-import type {StateLimits} from './app.js'
+import type {AnalysisState, StateLimits} from './app.js'
 import {limitedSums} from './flow-sums.js'
+import {resultBatches, type ResultRecord} from './result-records.js'
 import {joinSnapshots, splitSnapshot} from './snapshots.js'
 
 /** Group tables by name: one set of tables for each observation point, or for each stretch of time. */
@@ -63,6 +64,38 @@ export function createTableSet(specs: readonly GroupSpec[], limits: StateLimits)
     close() {
       for (const table of all()) table.close()
     },
+  }
+}
+
+type Sort = (batches: readonly RecordBatch[]) => Iterable<readonly [name: unknown, RecordBatch[]]>
+
+/** Sorts records by the Observation Domain that they are of. */
+export const byDomain: Sort = (batches) =>
+  Map.groupBy(batches, ({message}) => message.observationDomainId)
+
+/**
+ * The state of an application that knows no more than its tables do.
+ *
+ * @param sort names the tables that records go to
+ * @param records makes the results of what is in the tables
+ */
+export function tableState(
+  tables: TableSet,
+  sort: Sort,
+  records: () => Iterable<ResultRecord>,
+): AnalysisState {
+  return {
+    add(batches) {
+      let counted = 0
+      for (const [name, own] of sort(batches)) counted += tables.add(String(name), own)
+      return counted
+    },
+    merge: (snapshot) => tables.merge(snapshot),
+    snapshot: () => tables.snapshot(),
+    results: (message) => resultBatches(message, records()),
+    missing: () => tables.missing(),
+    memoryOctets: () => tables.memoryOctets(),
+    close: () => tables.close(),
   }
 }
 

@@ -14,8 +14,8 @@ import {
   whyOption,
 } from '../findings.js'
 import {addSums, flowColumns, noFlows, rowSums, sumFields, type FlowSums} from '../flow-sums.js'
-import {resultBatches, type ResultField, type ResultRecord} from '../result-records.js'
-import {createTableSet} from '../table-set.js'
+import type {ResultField, ResultRecord} from '../result-records.js'
+import {byDomain, createTableSet, tableState} from '../table-set.js'
 
 export default defineApp({
   summary:
@@ -127,20 +127,7 @@ function createState(oneWay: boolean, why: boolean, limits: StateLimits): Analys
     yield* rows
   }
 
-  return {
-    add(batches) {
-      const byDomain = Map.groupBy(batches, ({message}) => String(message.observationDomainId))
-      let counted = 0
-      for (const [domain, own] of byDomain) counted += tables.add(domain, own)
-      return counted
-    },
-    merge: (snapshot) => tables.merge(snapshot),
-    snapshot: () => tables.snapshot(),
-    results: (message) => resultBatches(message, records()),
-    missing: () => tables.missing(),
-    memoryOctets: () => tables.memoryOctets(),
-    close: () => tables.close(),
-  }
+  return tableState(tables, byDomain, records)
 }
 
 function fieldsOf(

@@ -14,8 +14,8 @@ import {
   whyOption,
 } from '../findings.js'
 import {flowColumns, FLOWS, OCTETS, PACKETS} from '../flow-sums.js'
-import {resultBatches, type ResultField, type ResultRecord} from '../result-records.js'
-import {createTableSet} from '../table-set.js'
+import type {ResultField, ResultRecord} from '../result-records.js'
+import {createTableSet, tableState} from '../table-set.js'
 import {createTimeBins} from '../time-bins.js'
 
 export default defineApp({
@@ -228,19 +228,7 @@ function createState(options: Options, limits: StateLimits): AnalysisState {
     return sorted[0][1]
   }
 
-  return {
-    add(batches) {
-      let counted = 0
-      for (const [bin, own] of sort(batches)) counted += tables.add(String(bin), own)
-      return counted
-    },
-    merge: (snapshot) => tables.merge(snapshot),
-    snapshot: () => tables.snapshot(),
-    results: (message) => resultBatches(message, records()),
-    missing: () => tables.missing(),
-    memoryOctets: () => tables.memoryOctets(),
-    close: () => tables.close(),
-  }
+  return tableState(tables, sort, records)
 }
 
 /** Ports whose answers are far longer than the questions. */

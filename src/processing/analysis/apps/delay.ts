@@ -5,8 +5,8 @@ import {packetsColumn} from '../../../registry/flow-columns.js'
 import {flowKey} from '../../../registry/flow-keys.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
 import {observerParts, observerText, octetText} from '../findings.js'
-import {resultBatches, type ResultRecord} from '../result-records.js'
-import {createTableSet} from '../table-set.js'
+import type {ResultRecord} from '../result-records.js'
+import {byDomain, createTableSet, tableState} from '../table-set.js'
 
 /** When a packet was seen, or the first of a Flow, best precision first. */
 const times = [
@@ -143,20 +143,7 @@ function createState(minMatched: number, limits: StateLimits): AnalysisState {
     }
   }
 
-  return {
-    add(batches) {
-      const byDomain = Map.groupBy(batches, ({message}) => String(message.observationDomainId))
-      let counted = 0
-      for (const [domain, own] of byDomain) counted += tables.add(domain, own)
-      return counted
-    },
-    merge: (snapshot) => tables.merge(snapshot),
-    snapshot: () => tables.snapshot(),
-    results: (message) => resultBatches(message, records()),
-    missing: () => tables.missing(),
-    memoryOctets: () => tables.memoryOctets(),
-    close: () => tables.close(),
-  }
+  return tableState(tables, byDomain, records)
 }
 
 /**

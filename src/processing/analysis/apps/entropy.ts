@@ -4,8 +4,8 @@ import {flowKey} from '../../../registry/flow-keys.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
 import {quantile} from '../findings.js'
 import {flowColumns, FLOWS, PACKETS, OCTETS} from '../flow-sums.js'
-import {resultBatches, type ResultField, type ResultRecord} from '../result-records.js'
-import {createTableSet} from '../table-set.js'
+import type {ResultField, ResultRecord} from '../result-records.js'
+import {createTableSet, tableState} from '../table-set.js'
 import {createTimeBins} from '../time-bins.js'
 
 const features = ['srcip', 'dstip', 'srcport', 'dstport'] as const
@@ -117,19 +117,7 @@ function createState(
     }
   }
 
-  return {
-    add(batches) {
-      let counted = 0
-      for (const [bin, own] of sort(batches)) counted += tables.add(String(bin), own)
-      return counted
-    },
-    merge: (snapshot) => tables.merge(snapshot),
-    snapshot: () => tables.snapshot(),
-    results: (message) => resultBatches(message, records()),
-    missing: () => tables.missing(),
-    memoryOctets: () => tables.memoryOctets(),
-    close: () => tables.close(),
-  }
+  return tableState(tables, sort, records)
 }
 
 /** Shannon's entropy in bits of counts that are sorted, so that it is the same sum in whatever order they came. */

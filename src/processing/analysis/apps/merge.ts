@@ -15,8 +15,8 @@ import {
   textOctets,
 } from '../findings.js'
 import {flowColumns, rowSums, type FlowSums} from '../flow-sums.js'
-import {resultBatches, type ResultField, type ResultRecord} from '../result-records.js'
-import {createTableSet} from '../table-set.js'
+import type {ResultField, ResultRecord} from '../result-records.js'
+import {byDomain, createTableSet, tableState} from '../table-set.js'
 
 export default defineApp({
   summary: 'Each conversation once: what several exporters, timeouts and directions made of it',
@@ -108,20 +108,7 @@ function createState(uniflow: boolean, limits: StateLimits): AnalysisState {
     }
   }
 
-  return {
-    add(batches) {
-      const byDomain = Map.groupBy(batches, ({message}) => String(message.observationDomainId))
-      let counted = 0
-      for (const [domain, own] of byDomain) counted += tables.add(domain, own)
-      return counted
-    },
-    merge: (snapshot) => tables.merge(snapshot),
-    snapshot: () => tables.snapshot(),
-    results: (message) => resultBatches(message, records()),
-    missing: () => tables.missing(),
-    memoryOctets: () => tables.memoryOctets(),
-    close: () => tables.close(),
-  }
+  return tableState(tables, byDomain, records)
 }
 
 function directionOf(row: GroupRow, observer: string): Direction {
