@@ -2,7 +2,6 @@ import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {DartaCommand} from '../cli/base-command.js'
 import * as common from '../cli/flags.js'
-import {openRecords} from '../cli/record-input.js'
 import {openRecordSink, type RecordSink} from '../cli/record-output.js'
 import {parseDuration} from '../cli/values.js'
 import {createAggregator, type Aggregator} from '../mediation/aggregation/aggregator.js'
@@ -20,7 +19,7 @@ import {DartaError} from '../record/errors.js'
 import {columnOrder, type GroupOrder} from '../record/group-selection.js'
 import {flowKey, type FlowKey} from '../registry/flow-keys.js'
 import {openSpillFile} from './aggregate/spill-file.js'
-import {selectRecords, selectStage} from './filter/read-filter.js'
+import {openSelected} from './filter/open-selected.js'
 
 /** nfdump's names of what `-a` groups by. */
 const FIVE_TUPLE = 'proto,srcip,srcport,dstip,dstport'
@@ -108,14 +107,9 @@ export default class Aggregate extends DartaCommand {
 
   protected async execute(): Promise<void> {
     const {flags, raw} = await this.parse(Aggregate)
-    const {filter, 'filter-file': file, 'time-range': timeRange} = flags
-    const select = selectRecords({words: this.operands(raw), filter, file, timeRange}, () =>
-      this.ledger.stage('filter', 'records'),
-    )
     const questions = questionsOf(flags)
     const measures = measuresOf(flags)
-    const records = await openRecords(this, {read: flags.read, inputFormat: flags['input-format']})
-    const source = select === undefined ? records : selectStage(select)(records, this)
+    const source = await openSelected(this, flags, this.operands(raw))
     const sink = await openRecordSink(this, {
       write: flags.write,
       output: flags.output,

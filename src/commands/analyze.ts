@@ -2,7 +2,6 @@ import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {DartaCommand} from '../cli/base-command.js'
 import * as common from '../cli/flags.js'
-import {openRecords} from '../cli/record-input.js'
 import type {CommandClass} from '../cli/run-darta.js'
 import {textTable} from '../cli/text-table.js'
 import {parseDuration} from '../cli/values.js'
@@ -22,7 +21,7 @@ import {runUnit, writeResults} from './analyze/unit-of-engine.js'
 import {engineFlags, openEngine} from './route/open-engine.js'
 import {openResults, type ResultSink} from './analyze/results.js'
 import {windowingOf} from './analyze/windowing.js'
-import {selectRecords, selectStage} from './filter/read-filter.js'
+import {openSelected} from './filter/open-selected.js'
 
 const duration = Flags.custom<number>({parse: async (input) => parseDuration(input)})
 
@@ -123,15 +122,7 @@ export default class Analyze extends DartaCommand {
       names: this.occurrences(raw, 'numeric') < 2,
     }
     const windowing = windowingOf(flags.window, flags.slide, flags.lateness)
-    const {filter, 'filter-file': file, 'time-range': timeRange} = flags
-    const select = selectRecords({filter, file, timeRange}, () =>
-      this.ledger.stage('filter', 'records'),
-    )
-    const records = await openRecords(this, {
-      read: flags.read,
-      inputFormat: flags['input-format'],
-    })
-    const source = select === undefined ? records : selectStage(select)(records, this)
+    const source = await openSelected(this, flags)
     const sink = await openResults(this, flags, analysis, style)
     await this.#analyse(source, analysis, windowing, flags['max-memory'] ?? 0, word, sink)
   }

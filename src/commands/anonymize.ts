@@ -2,7 +2,6 @@ import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {DartaCommand} from '../cli/base-command.js'
 import * as common from '../cli/flags.js'
-import {openRecords} from '../cli/record-input.js'
 import {openRecordSink} from '../cli/record-output.js'
 import {runPipeline} from '../cli/run-pipeline.js'
 import {parseDuration} from '../cli/values.js'
@@ -12,7 +11,7 @@ import {createPolicy, parsePolicy, type Method} from '../mediation/anonymization
 import type {RecordStage} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
 import {readKey} from './anonymize/read-key.js'
-import {selectRecords, selectStage} from './filter/read-filter.js'
+import {openSelected} from './filter/open-selected.js'
 import {readInputFile} from './filter/read-input-file.js'
 
 export default class Anonymize extends DartaCommand {
@@ -113,11 +112,7 @@ export default class Anonymize extends DartaCommand {
       )
     }
     const cryptoPan = keyed ? createCryptoPan(await readKey(key)) : undefined
-    const select = selectRecords(
-      {words: this.operands(raw), filter: flags.filter, file: flags['filter-file']},
-      () => this.ledger.stage('filter', 'records'),
-    )
-    const source = await openRecords(this, {read: flags.read, inputFormat: flags['input-format']})
+    const source = await openSelected(this, flags, this.operands(raw))
     const open = (): Anonymizer =>
       createAnonymizer({
         policy,
@@ -133,8 +128,7 @@ export default class Anonymize extends DartaCommand {
       compress: flags.compress,
       lineBuffered: flags['line-buffered'],
     })
-    const stages = [...(select === undefined ? [] : [selectStage(select)]), stageOf(open)]
-    await runPipeline(this, source, stages, sink)
+    await runPipeline(this, source, [stageOf(open)], sink)
   }
 }
 

@@ -3,10 +3,9 @@ import * as Flags from '@oclif/core/flags'
 import {DartaCommand} from '../cli/base-command.js'
 import * as common from '../cli/flags.js'
 import {limitRecords} from '../cli/limit-records.js'
-import {openRecords} from '../cli/record-input.js'
 import {openRecordSink} from '../cli/record-output.js'
 import {runPipeline} from '../cli/run-pipeline.js'
-import {selectRecords, selectStage} from './filter/read-filter.js'
+import {openSelected} from './filter/open-selected.js'
 
 export default class Print extends DartaCommand {
   static override summary = 'Write records as table, NDJSON, CSV or lines of your own.'
@@ -52,11 +51,7 @@ export default class Print extends DartaCommand {
 
   protected async execute(): Promise<void> {
     const {flags, raw} = await this.parse(Print)
-    const {filter, 'filter-file': file, 'time-range': timeRange} = flags
-    const select = selectRecords({words: this.operands(raw), filter, file, timeRange}, () =>
-      this.ledger.stage('filter', 'records'),
-    )
-    const source = await openRecords(this, {read: flags.read, inputFormat: flags['input-format']})
+    const source = await openSelected(this, flags, this.operands(raw))
     const sink = await openRecordSink(this, {
       write: flags.write,
       output: flags.output,
@@ -72,8 +67,7 @@ export default class Print extends DartaCommand {
         bigint: flags.bigint,
       },
     })
-    const stages = select === undefined ? [] : [selectStage(select)]
-    if (flags.count !== undefined) stages.push(limitRecords(flags.count))
+    const stages = flags.count === undefined ? [] : [limitRecords(flags.count)]
     await runPipeline(this, source, stages, sink)
   }
 }

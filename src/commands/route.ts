@@ -17,7 +17,7 @@ import type {RecordBatch, RecordStream} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
 import {Ledger} from '../record/ledger.js'
 import {windowingOf} from './analyze/windowing.js'
-import {selectRecords, selectStage} from './filter/read-filter.js'
+import {openSelected} from './filter/open-selected.js'
 import {runDevEngine} from './route/dev-engine.js'
 import {engineFlags, openEngine} from './route/open-engine.js'
 import {publishRecords} from './route/publish.js'
@@ -203,14 +203,7 @@ export default class Route extends DartaCommand {
     )
     if (flags.to !== undefined) checkSockets(flags.to, groups, weights.length)
     if (flags['split-hot']) refuseUnsplittable(apps)
-    const select = selectRecords({filter: flags.filter, file: flags['filter-file']}, () =>
-      this.ledger.stage('filter', 'records'),
-    )
-    const records = await openRecords(this, {
-      read: flags.read,
-      inputFormat: flags['input-format'],
-    })
-    const source = select === undefined ? records : selectStage(select)(records, this)
+    const source = await openSelected(this, flags)
     const {format, argument} = await formatByName(
       (flags.join ? undefined : flags.output) ?? 'ipfix',
       '-o',
@@ -295,14 +288,7 @@ export default class Route extends DartaCommand {
   async #publish(apps: readonly RoutedApp[]): Promise<void> {
     const {flags} = await this.parse(Route)
     const windowing = windowingOf(flags.window, undefined, flags.lateness)
-    const select = selectRecords({filter: flags.filter, file: flags['filter-file']}, () =>
-      this.ledger.stage('filter', 'records'),
-    )
-    const records = await openRecords(this, {
-      read: flags.read,
-      inputFormat: flags['input-format'],
-    })
-    const source = select === undefined ? records : selectStage(select)(records, this)
+    const source = await openSelected(this, flags)
     const engine = await openEngine(flags)
     try {
       const {parts, seed} = flags

@@ -1,9 +1,7 @@
-import {spawn} from 'node:child_process'
-import type {Readable, Writable} from 'node:stream'
 import {constants, createGzip, createZstdCompress} from 'node:zlib'
 import {DartaError} from '../record/errors.js'
 import type {Codec} from './codec.js'
-import {isSystemError} from './errors.js'
+import {startCodecProgram, type CodecProgram} from './codec-program.js'
 import type {OctetSink} from './octet-sink.js'
 
 const CHUNK_OCTETS = 1 << 17
@@ -13,14 +11,9 @@ export function compressTo(sink: OctetSink, codec: Codec, level?: number): Octet
   return new CompressingSink(sink, startEngine(codec, level))
 }
 
-interface Engine {
-  readonly input: Writable
-  readonly output: Readable
+interface Engine extends CodecProgram {
   /** Makes all that was put in come out; undefined where the codec cannot. */
   flush?(): Promise<void>
-  /** Resolves when all output was read: with what went wrong, if something did. */
-  readonly result: Promise<Error | undefined>
-  kill(): void
 }
 
 class CompressingSink implements OctetSink {
@@ -87,7 +80,9 @@ class CompressingSink implements OctetSink {
 }
 
 function startEngine(codec: Codec, level: number | undefined): Engine {
-  if (codec === 'bzip2' || codec === 'lz4') return startProgram(codec, level)
+  if (codec === 'bzip2' || codec === 'lz4') {
+    return startCodecProgram(codec, ['-c', ...(level === undefined ? [] : [`-${level}`])])
+  }
   const gzip = codec === 'gzip'
   const stream = gzip
     ? createGzip({level, chunkSize: CHUNK_OCTETS})
@@ -107,28 +102,4 @@ function startEngine(codec: Codec, level: number | undefined): Engine {
     }),
     kill: () => stream.destroy(),
   }
-}
-
-function startProgram(codec: Codec, level: number | undefined): Engine {
-  const child = spawn(codec, ['-c', ...(level === undefined ? [] : [`-${level}`])], {
-    stdio: ['pipe', 'pipe', 'pipe'],
-  })
-  let words = ''
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (words += text))
-  // It went away; `result` says why.
-  child.stdin.on('error', () => {})
-  const result = new Promise<Error | undefined>((resolve) => {
-    child.on('error', (error) => {
-      const missing = isSystemError(error) && error.code === 'ENOENT'
-      resolve(missing ? new Error(`the program ${codec} is not installed`) : error)
-    })
-    child.on('close', (status) => {
-      if (status === 0) resolve(undefined)
-      else
-        resolve(
-          new Error(words.trim().split('\n')[0] || `${codec} ended with ${status ?? 'a signal'}`),
-        )
-    })
-  })
-  return {input: child.stdin, output: child.stdout, result, kill: () => child.kill('SIGKILL')}
 }

@@ -1,8 +1,7 @@
-import {spawn} from 'node:child_process'
-import type {Readable, Writable} from 'node:stream'
 import {crc32, createInflateRaw, createZstdDecompress} from 'node:zlib'
 import {DartaError} from '../record/errors.js'
 import type {Codec} from './codec.js'
+import {startCodecProgram, type CodecProgram} from './codec-program.js'
 import {isSystemError, spokenName} from './errors.js'
 
 const CHUNK_OCTETS = 1 << 17
@@ -214,14 +213,9 @@ async function* decompressMember(
 }
 
 /** A codec at work on one member or, where it does that by itself, on all of them. */
-interface Engine {
-  readonly input: Writable
-  readonly output: Readable
+interface Engine extends CodecProgram {
   /** Octets of input that were used so far, where the codec says so. */
   consumed(): number | undefined
-  /** Resolves when all output was read: with what went wrong, if something did. */
-  readonly result: Promise<Error | undefined>
-  kill(): void
 }
 
 function startEngine(codec: Codec): Engine {
@@ -244,34 +238,7 @@ function startEngine(codec: Codec): Engine {
     }
     case 'bzip2':
     case 'lz4':
-      return startProgram(codec)
-  }
-}
-
-/** The codecs that Node does not have: the program of that name does it. */
-function startProgram(codec: Codec): Engine {
-  const child = spawn(codec, ['-dc'], {stdio: ['pipe', 'pipe', 'pipe']})
-  let words = ''
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (words += text))
-  // It goes away when it finds damage; `result` says why.
-  child.stdin.on('error', () => {})
-  const result = new Promise<Error | undefined>((resolve) => {
-    child.on('error', (error) => {
-      const missing = isSystemError(error) && error.code === 'ENOENT'
-      resolve(missing ? new Error(`the program ${codec} is not installed`) : error)
-    })
-    child.on('close', (status) => {
-      if (status === 0) resolve(undefined)
-      const [line] = words.trim().split('\n')
-      resolve(new Error(line || `ended with status ${status ?? 'of a signal'}`))
-    })
-  })
-  return {
-    input: child.stdin,
-    output: child.stdout,
-    consumed: () => undefined,
-    result,
-    kill: () => child.kill('SIGKILL'),
+      return {...startCodecProgram(codec, ['-dc']), consumed: () => undefined}
   }
 }
 

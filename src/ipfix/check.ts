@@ -2,6 +2,7 @@ import {createTemplate, type FieldSpecifier, type Template} from '../record/temp
 import {isList, lengthFits, VARIABLE, type InformationElement} from '../record/element.js'
 import {readUnsigned, readValue} from '../record/readers.js'
 import {createSessionElements, type SessionElements} from '../registry/lookup.js'
+import {isZero} from '../record/zero-octets.js'
 
 /** One place where a stream of Messages does not do what RFC 7011 says. */
 export interface Violation {
@@ -360,9 +361,4 @@ function nextHeader(view: DataView, at: number): number {
     if (view.getUint16(at) === 10 && view.getUint16(at + 2) >= HEADER) return at
   }
   return at
-}
-
-function isZero(octets: Uint8Array, at: number, end: number): boolean {
-  for (; at < end; at++) if (octets[at] !== 0) return false
-  return true
 }

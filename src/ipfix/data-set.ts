@@ -2,6 +2,7 @@ import {learnElements} from './learn-elements.js'
 import {snapshotOf, type StoredTemplate} from './template-store.js'
 import type {SessionState} from './session-state.js'
 import type {MessageContext, RecordBatch} from '../record/batch.js'
+import {isZero} from '../record/zero-octets.js'
 
 /** Starts of the records of the Data Set being walked; grows to the longest seen. */
 let walked = new Uint32Array(1024)
@@ -44,11 +45,6 @@ function walkRecords(
   }
   walked[count] = at
   return count
-}
-
-function isZero(octets: Uint8Array, from: number, to: number): boolean {
-  for (let i = from; i < to; i++) if (octets[i] !== 0) return false
-  return true
 }
 
 /**

@@ -1,5 +1,6 @@
 import {ie} from '../registry/lookup.js'
 import {scopeElements, VENDOR_PEN} from './netflow9-elements.js'
+import {isZero} from '../record/zero-octets.js'
 
 export const PACKET_HEADER_OCTETS = 20
 const HEADER_DIFFERENCE = 4
@@ -162,9 +163,4 @@ function writeScope(write: DataView, to: number, type: number, length: number): 
   if (enterpriseNumber === 0) return to + 4
   write.setUint32(to + 4, enterpriseNumber)
   return to + 8
-}
-
-function isZero(octets: Uint8Array, from: number, to: number): boolean {
-  for (let i = from; i < to; i++) if (octets[i] !== 0) return false
-  return true
 }

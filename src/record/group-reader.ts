@@ -12,6 +12,7 @@ import {
 } from './group-view.js'
 import type {GroupColumn, GroupSpec, KeyField, KeyPart, KeyShape} from './group-spec.js'
 import type {Template} from './template.js'
+import {isZero} from './zero-octets.js'
 
 /** Where the rows of records go. */
 export interface RowSink {
@@ -123,7 +124,7 @@ export function makeRowReader(
         const ranks = part.ranks!
         if (ranks[b] < ranks[a] || (ranks[b] === ranks[a] && b < a)) span = other
       }
-      const zero = isZero(batch.octets, span)
+      const zero = isZero(batch.octets, span.start, span.start + span.length)
       if (alternatives[i] >= 0 && zero) continue
       alternatives[i] = alternative
       spans[i] = {octets: batch.octets, start: span.start, length: span.length}
@@ -252,9 +253,4 @@ function portAt(octets: Uint8Array, {start, length}: {start: number; length: num
   let value = 0
   for (let i = 0; i < length; i++) value = (value * 256 + octets[start + i]) % 65536
   return value
-}
-
-function isZero(octets: Uint8Array, {start, length}: {start: number; length: number}): boolean {
-  for (let i = 0; i < length; i++) if (octets[start + i] !== 0) return false
-  return true
 }
