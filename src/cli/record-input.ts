@@ -1,6 +1,7 @@
 import {spokenName} from '../io/errors.js'
 import {inputFiles} from '../io/input-files.js'
 import {openInput, type OpenInput} from '../io/open-input.js'
+import type {Ending} from '../io/read-descriptor.js'
 import type {RecordStream} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
 import type {Format} from '../record/format.js'
@@ -59,6 +60,29 @@ async function* readRecords(
   ledger: Ledger,
   first?: OpenInput,
 ): RecordStream {
+  yield* readInputs(command, names, (input) => readInput(command, input, forced, ledger), first)
+}
+
+/** What of a command reading inputs needs. */
+export interface InputReader extends Ending {
+  live: boolean
+  readonly quiet: boolean
+  /** Reports a fault after which reading goes on. */
+  report(error: unknown): void
+}
+
+/**
+ * Opens inputs one after another and gives what `read` makes of them. What is damaged is reported, and reading goes on with
+ * the next one.
+ *
+ * @param first the first input, if it is open already
+ */
+export async function* readInputs(
+  command: InputReader,
+  names: readonly string[],
+  read: (input: OpenInput) => RecordStream,
+  first?: OpenInput,
+): RecordStream {
   for (const [i, name] of names.entries()) {
     if (command.stopping.aborted) return
     try {
@@ -66,7 +90,7 @@ async function* readRecords(
       command.live = input.progress.size === undefined
       const hide = showProgress(name, input.progress, command.quiet)
       try {
-        yield* readInput(command, input, forced, ledger)
+        yield* read(input)
       } finally {
         hide()
         await input.close()

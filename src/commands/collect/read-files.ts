@@ -1,7 +1,6 @@
 import {detectFormat} from '../../cli/find-format.js'
-import {showProgress} from '../../cli/progress.js'
-import {openInput, type OpenInput} from '../../io/open-input.js'
-import type {Ending} from '../../io/read-descriptor.js'
+import {readInputs, type InputReader} from '../../cli/record-input.js'
+import type {OpenInput} from '../../io/open-input.js'
 import type {CollectingProcess} from '../../ipfix/session.js'
 import type {Collector, NamedProtocol} from '../../mediation/collector.js'
 import type {Exporter} from '../../mediation/protocol.js'
@@ -15,14 +14,6 @@ import {createPayloadReader, type Payload} from './capture-payloads.js'
 
 /** What a file of one datagram has at most. */
 const DATAGRAM_OCTETS = 65535
-
-/** What of a command reading files needs. */
-export interface FileReader extends Ending {
-  live: boolean
-  readonly quiet: boolean
-  /** Reports a fault after which reading goes on. */
-  report(error: unknown): void
-}
 
 export interface FileReading {
   readonly collector: Collector
@@ -42,33 +33,19 @@ export interface FileReading {
  * What is damaged is reported, and reading goes on with the next file.
  */
 export async function* readFiles(
-  command: FileReader,
+  command: InputReader,
   names: readonly string[],
   reading: FileReading,
 ): RecordStream {
   let octetsBefore = 0
-  for (const name of names) {
-    if (command.stopping.aborted) return
-    try {
-      const input = await openInput(name, command)
-      command.live = input.progress.size === undefined
-      const hide = showProgress(name, input.progress, command.quiet)
-      try {
-        octetsBefore += yield* readFile(command, input, reading, octetsBefore)
-      } finally {
-        hide()
-        await input.close()
-      }
-    } catch (error) {
-      if (!(error instanceof DartaError)) throw error
-      command.report(error)
-    }
-  }
+  yield* readInputs(command, names, async function* (input) {
+    octetsBefore += yield* readFile(command, input, reading, octetsBefore)
+  })
 }
 
 /** Returns the octets of the file if it was one datagram. */
 async function* readFile(
-  command: FileReader,
+  command: InputReader,
   input: OpenInput,
   reading: FileReading,
   offset: number,
@@ -156,7 +133,7 @@ function unknown(name: string, octets: Uint8Array): DartaError {
 }
 
 async function* readCapture(
-  command: FileReader,
+  command: InputReader,
   input: OpenInput,
   {collector, streams, ledger, decodeAs, ignorePorts, gone}: FileReading,
 ): RecordStream {

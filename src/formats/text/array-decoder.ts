@@ -1,5 +1,6 @@
 import type {Decoder} from '../../record/format.js'
 import type {StageLedger} from '../../record/ledger.js'
+import {createHeldOctets} from './held-octets.js'
 import {MAX_LINE_OCTETS, type ObjectDecoder} from './object-decoder.js'
 
 const QUOTE = 34
@@ -13,10 +14,7 @@ const CLOSE = 125
  * up to MAX_LINE_OCTETS.
  */
 export function createArrayDecoder(objects: ObjectDecoder, account: StageLedger): Decoder {
-  let held = new Uint8Array(4096)
-  let heldOctets = 0
-  /** Octets of the object in hand that were passed over because it is too long. */
-  let passed = 0
+  const held = createHeldOctets(MAX_LINE_OCTETS)
   let offset = 0
   /** Braces open around the octet in hand. */
   let depth = 0
@@ -25,31 +23,15 @@ export function createArrayDecoder(objects: ObjectDecoder, account: StageLedger)
   /** Whether the octets before belong to something that is no object. */
   let strange = false
 
-  function hold(octets: Uint8Array): void {
-    if (passed > 0 || heldOctets + octets.length > MAX_LINE_OCTETS) {
-      passed += heldOctets + octets.length
-      heldOctets = 0
-      return
-    }
-    if (heldOctets + octets.length > held.length) {
-      const larger = new Uint8Array(Math.max(held.length * 2, heldOctets + octets.length))
-      larger.set(held.subarray(0, heldOctets))
-      held = larger
-    }
-    held.set(octets, heldOctets)
-    heldOctets += octets.length
-  }
-
   /** The held object is whole, or all there is of it; `end` is the octet behind it in the input. */
   function finish(end: number, last: boolean): void {
-    if (passed > 0) {
+    if (held.passed > 0) {
       account.in++
-      account.lose('longer-than-1-mib', 1, end - passed)
-    } else if (heldOctets > 0) {
-      objects.object(held, 0, heldOctets, end - heldOctets, undefined, last)
+      account.lose('longer-than-1-mib', 1, end - held.passed)
+    } else if (held.count > 0) {
+      objects.object(held.octets, 0, held.count, end - held.count, undefined, last)
     }
-    heldOctets = 0
-    passed = 0
+    held.clear()
   }
 
   /** Octet behind the object that goes on at `start`, or −1 if it goes on behind these octets. */
@@ -93,13 +75,13 @@ export function createArrayDecoder(objects: ObjectDecoder, account: StageLedger)
         }
         const end = objectEnd(octets, at)
         if (end < 0) {
-          hold(octets.subarray(at))
+          held.add(octets.subarray(at))
           break
         }
-        if (heldOctets === 0 && passed === 0 && end - at <= MAX_LINE_OCTETS) {
+        if (held.count === 0 && held.passed === 0 && end - at <= MAX_LINE_OCTETS) {
           objects.object(octets, at, end, offset)
         } else {
-          hold(octets.subarray(at, end))
+          held.add(octets.subarray(at, end))
           finish(offset + end, false)
         }
         at = end

@@ -1,6 +1,7 @@
 import type {Decoder} from '../../record/format.js'
 import type {StageLedger} from '../../record/ledger.js'
 import {byteOrderMark} from './json-scan.js'
+import {createHeldOctets} from './held-octets.js'
 import {MAX_LINE_OCTETS, type ObjectDecoder} from './object-decoder.js'
 
 const NEWLINE = 10
@@ -8,27 +9,9 @@ const NEWLINE = 10
 /** Cuts input into lines, of which it keeps at most MAX_LINE_OCTETS. */
 export function createLineDecoder(objects: ObjectDecoder, account: StageLedger): Decoder {
   /** The beginning of a line whose end has not come yet. */
-  let held = new Uint8Array(4096)
-  let heldOctets = 0
-  /** Octets of the line that were passed over because it is too long. */
-  let passed = 0
+  const held = createHeldOctets(MAX_LINE_OCTETS)
   let offset = 0
   let line = 1
-
-  function hold(octets: Uint8Array): void {
-    if (passed > 0 || heldOctets + octets.length > MAX_LINE_OCTETS) {
-      passed += heldOctets + octets.length
-      heldOctets = 0
-      return
-    }
-    if (heldOctets + octets.length > held.length) {
-      const larger = new Uint8Array(Math.max(held.length * 2, heldOctets + octets.length))
-      larger.set(held.subarray(0, heldOctets))
-      held = larger
-    }
-    held.set(octets, heldOctets)
-    heldOctets += octets.length
-  }
 
   /** A line in `text`, without its end, at octet `at` + `start` of the input. */
   function read(text: Uint8Array, start: number, end: number, at: number, last = false): void {
@@ -46,23 +29,22 @@ export function createLineDecoder(objects: ObjectDecoder, account: StageLedger):
   }
 
   function finishHeld(last = false): void {
-    if (passed > 0) {
-      tooLong(offset - passed)
+    if (held.passed > 0) {
+      tooLong(offset - held.passed)
       line++
     } else {
-      read(held, 0, heldOctets, offset - heldOctets, last)
+      read(held.octets, 0, held.count, offset - held.count, last)
     }
-    heldOctets = 0
-    passed = 0
+    held.clear()
   }
 
   return {
     push(octets) {
       let start = 0
-      if (heldOctets > 0 || passed > 0) {
+      if (held.count > 0 || held.passed > 0) {
         const end = octets.indexOf(NEWLINE)
         const rest = end < 0 ? octets : octets.subarray(0, end)
-        hold(rest)
+        held.add(rest)
         offset += rest.length
         if (end < 0) return []
         finishHeld()
@@ -77,11 +59,11 @@ export function createLineDecoder(objects: ObjectDecoder, account: StageLedger):
         start = end + 1
       }
       offset = base + octets.length
-      if (start < octets.length) hold(octets.subarray(start))
+      if (start < octets.length) held.add(octets.subarray(start))
       return objects.take()
     },
     end() {
-      if (heldOctets > 0 || passed > 0) finishHeld(true)
+      if (held.count > 0 || held.passed > 0) finishHeld(true)
       return objects.take()
     },
   }
