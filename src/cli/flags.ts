@@ -34,6 +34,12 @@ export const inputFormat = Flags.string({
   summary: 'Take the input to be of this format instead of looking at how it begins.',
 })
 
+export const by = Flags.string({
+  helpValue: 'SELECTOR',
+  default: 'flow',
+  summary: 'What decides the part: flow, hosts, src, dst, ports, or packets for each in its turn.',
+})
+
 export const write = Flags.string({
   char: 'w',
   helpValue: 'FILE',

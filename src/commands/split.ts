@@ -66,12 +66,7 @@ export default class Split extends DartaCommand {
       summary:
         'A part for what this filter lets pass, and no --match before it did; may be repeated. One more part has the rest.',
     }),
-    by: Flags.string({
-      helpValue: 'SELECTOR',
-      default: 'flow',
-      summary:
-        'What decides the part: flow, hosts, src, dst, ports, or packets for each in its turn.',
-    }),
+    by: common.by,
     'share-seed': Flags.integer({
       min: 0,
       helpValue: 'N',

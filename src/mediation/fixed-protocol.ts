@@ -1,5 +1,6 @@
 import type {HeaderColumns, MessageContext, RecordBatch} from '../record/batch.js'
 import {createTemplate, type FieldSpecifier} from '../record/template.js'
+import {ie} from '../registry/lookup.js'
 import {createDomainSequence, observeSequence, type DomainSequence} from '../ipfix/sequence.js'
 import {systemInitSpecifier, writeMilliseconds} from './system-init.js'
 import type {ExportProtocol} from './protocol.js'
@@ -24,6 +25,21 @@ export interface FixedProtocol {
   /** Writes the octets of `columns` at `at`. */
   writeColumns(view: DataView, to: DataView, at: number): void
 }
+
+/** What records of NetFlow 1, 5 and 7 begin with. */
+export const firstFields: readonly FieldSpecifier[] = [
+  {element: ie.sourceIPv4Address, length: 4},
+  {element: ie.destinationIPv4Address, length: 4},
+  {element: ie.ipNextHopIPv4Address, length: 4},
+  {element: ie.ingressInterface, length: 2},
+  {element: ie.egressInterface, length: 2},
+  {element: ie.packetDeltaCount, length: 4},
+  {element: ie.octetDeltaCount, length: 4},
+  {element: ie.flowStartSysUpTime, length: 4},
+  {element: ie.flowEndSysUpTime, length: 4},
+  {element: ie.sourceTransportPort, length: 2},
+  {element: ie.destinationTransportPort, length: 2},
+]
 
 const SECONDS_AT = 8
 const NANOSECONDS_AT = 12

@@ -23,6 +23,7 @@ import {selectorByName} from '../../metering/selector-by-name.js'
 import {ownedSlots, parseShare} from '../../metering/share.js'
 import {shareProgram} from '../../metering/share-bpf.js'
 import {shareSlot} from '../../metering/share-hash.js'
+import * as common from '../../cli/flags.js'
 import {DartaError} from '../../record/errors.js'
 import type {StageLedger} from '../../record/ledger.js'
 import {
@@ -96,12 +97,7 @@ export const liveFlags = {
     summary:
       'Take part I of N equal parts of the traffic, or parts I-J; nodes with the other parts take the rest.',
   }),
-  by: Flags.string({
-    helpValue: 'SELECTOR',
-    default: 'flow',
-    summary:
-      'What decides the part: flow, hosts, src, dst, ports, or packets for each in its turn.',
-  }),
+  by: common.by,
   'share-seed': Flags.integer({
     min: 0,
     helpValue: 'N',

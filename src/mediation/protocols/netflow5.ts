@@ -1,5 +1,5 @@
 import {ie} from '../../registry/lookup.js'
-import {fixedProtocol} from '../fixed-protocol.js'
+import {firstFields, fixedProtocol} from '../fixed-protocol.js'
 
 /**
  * NetFlow 5.
@@ -13,17 +13,7 @@ export default fixedProtocol({
   headerOctets: 24,
   sequenced: true,
   fields: [
-    {element: ie.sourceIPv4Address, length: 4},
-    {element: ie.destinationIPv4Address, length: 4},
-    {element: ie.ipNextHopIPv4Address, length: 4},
-    {element: ie.ingressInterface, length: 2},
-    {element: ie.egressInterface, length: 2},
-    {element: ie.packetDeltaCount, length: 4},
-    {element: ie.octetDeltaCount, length: 4},
-    {element: ie.flowStartSysUpTime, length: 4},
-    {element: ie.flowEndSysUpTime, length: 4},
-    {element: ie.sourceTransportPort, length: 2},
-    {element: ie.destinationTransportPort, length: 2},
+    ...firstFields,
     {element: ie.paddingOctets, length: 1},
     {element: ie.tcpControlBits, length: 1},
     {element: ie.protocolIdentifier, length: 1},

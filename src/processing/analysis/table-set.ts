@@ -67,6 +67,22 @@ export function createTableSet(specs: readonly GroupSpec[], limits: StateLimits)
   }
 }
 
+/** The state of an application that knows no more than its table does. */
+export function oneTableState(
+  table: GroupTable,
+  records: () => Iterable<ResultRecord>,
+): AnalysisState {
+  return {
+    add: (batches) => table.add(batches),
+    merge: (snapshot) => table.merge(snapshot),
+    snapshot: () => table.snapshot(),
+    results: (message) => resultBatches(message, records()),
+    missing: () => limitedSums(table),
+    memoryOctets: () => table.memoryOctets(),
+    close: () => table.close(),
+  }
+}
+
 type Sort = (batches: readonly RecordBatch[]) => Iterable<readonly [name: unknown, RecordBatch[]]>
 
 /** Sorts records by the Observation Domain that they are of. */
@@ -74,7 +90,7 @@ export const byDomain: Sort = (batches) =>
   Map.groupBy(batches, ({message}) => message.observationDomainId)
 
 /**
- * The state of an application that knows no more than its tables do.
+ * The same for a set of tables.
  *
  * @param sort names the tables that records go to
  * @param records makes the results of what is in the tables

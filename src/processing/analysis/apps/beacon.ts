@@ -14,8 +14,9 @@ import {
   textOctets,
   whyOption,
 } from '../findings.js'
-import {flowColumns, limitedSums, OCTETS, PACKETS} from '../flow-sums.js'
-import {resultBatches, type ResultField, type ResultRecord} from '../result-records.js'
+import {flowColumns, OCTETS, PACKETS} from '../flow-sums.js'
+import type {ResultField, ResultRecord} from '../result-records.js'
+import {oneTableState} from '../table-set.js'
 
 export default defineApp({
   summary: 'Hosts that contact another at regular intervals, as malware and forgotten scripts do',
@@ -155,15 +156,7 @@ function createState(rhythm: Rhythm, limits: StateLimits): AnalysisState {
     }
   }
 
-  return {
-    add: (batches) => table.add(batches),
-    merge: (snapshot) => table.merge(snapshot),
-    snapshot: () => table.snapshot(),
-    results: (message) => resultBatches(message, records()),
-    missing: () => limitedSums(table),
-    memoryOctets: () => table.memoryOctets(),
-    close: () => table.close(),
-  }
+  return oneTableState(table, records)
 }
 
 /** The column of the start in milliseconds: what the time in the key is in its own precision. */

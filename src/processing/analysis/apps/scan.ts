@@ -11,8 +11,9 @@ import {
   textOctets,
   whyOption,
 } from '../findings.js'
-import {END, FLOWS, flowColumns, limitedSums, OCTETS, PACKETS, START} from '../flow-sums.js'
-import {resultBatches, type ResultField, type ResultRecord} from '../result-records.js'
+import {END, FLOWS, flowColumns, OCTETS, PACKETS, START} from '../flow-sums.js'
+import type {ResultField, ResultRecord} from '../result-records.js'
+import {oneTableState} from '../table-set.js'
 
 /*
  * Threshold Random Walk (Jung, Paxson, Berger, Balakrishnan 2004): of a host's first contacts to each other host and port, in the order
@@ -200,15 +201,7 @@ function createState(
     }
   }
 
-  return {
-    add: (batches) => table.add(batches),
-    merge: (snapshot) => table.merge(snapshot),
-    snapshot: () => table.snapshot(),
-    results: (message) => resultBatches(message, records()),
-    missing: () => limitedSums(table),
-    memoryOctets: () => table.memoryOctets(),
-    close: () => table.close(),
-  }
+  return oneTableState(table, records)
 }
 
 function times(contacts: readonly Contact[]): ResultField[] {

@@ -12,16 +12,9 @@ import {
   textOctets,
   whyOption,
 } from '../findings.js'
-import {
-  addSums,
-  flowColumns,
-  limitedSums,
-  noFlows,
-  rowSums,
-  sumFields,
-  type FlowSums,
-} from '../flow-sums.js'
-import {resultBatches, type ResultField, type ResultRecord} from '../result-records.js'
+import {addSums, flowColumns, noFlows, rowSums, sumFields, type FlowSums} from '../flow-sums.js'
+import type {ResultField, ResultRecord} from '../result-records.js'
+import {oneTableState} from '../table-set.js'
 
 export default defineApp({
   summary:
@@ -117,13 +110,5 @@ function createState(minClients: number, why: boolean, limits: StateLimits): Ana
     }
   }
 
-  return {
-    add: (batches) => table.add(batches),
-    merge: (snapshot) => table.merge(snapshot),
-    snapshot: () => table.snapshot(),
-    results: (message) => resultBatches(message, records()),
-    missing: () => limitedSums(table),
-    memoryOctets: () => table.memoryOctets(),
-    close: () => table.close(),
-  }
+  return oneTableState(table, records)
 }
