@@ -95,6 +95,13 @@ interface Sum {
 
 /** A node's last spans may not be complete, and filters and rings need a moment; and twice the guard band, if that is more. */
 const LEAST_LATE_MS = 300
+/** Packets that came so long after a plan may have been sorted without it. */
+const ADOPT_MS = 50
+interface SlotClass {
+  readonly owners: string
+  readonly standby: string
+}
+
 const WORD = (1n << 64n) - 1n
 const zero = (): Sum => ({packets: 0, sum: 0n, xor: 0n})
 
@@ -105,8 +112,18 @@ function add(to: Sum, what: Sum, sign: 1 | -1 = 1): void {
 }
 
 const one = (digest: bigint): Sum => ({packets: 1, sum: digest, xor: digest})
+/** There may be too many rows for the arguments of a call. */
+const endOfRows = (rows: readonly CoverageSpan[]): number =>
+  rows.reduce((latest, {endMs}) => Math.max(latest, endMs), 0)
 const isZero = ({packets, sum, xor}: Sum): boolean => packets === 0 && sum === 0n && xor === 0n
 const idsOf = (owners: string): string[] => owners.split(',').filter((id) => id !== '')
+
+/** A packet from the lists around switches that a node took, or saw, beside those of its rows; −1: one less. */
+interface Extra {
+  readonly timeMs: number
+  readonly digest: bigint
+  readonly sign: 1 | -1
+}
 
 /** All rows of slots with the same owners and standby, between two deaths among these. */
 interface Stretch {
@@ -115,10 +132,15 @@ interface Stretch {
   readonly epochs: Set<number>
   /** By node. */
   readonly spans: Map<string, CoverageSpan[]>
-  /** What each node must have more or less than its rows say, from the lists around switches. */
-  readonly corrections: Map<string, Sum>
-  /** Listed around the instant at which it ended, from before it: seen by all its nodes. */
-  end: number | undefined
+  /** By node. */
+  readonly extras: Map<string, Extra[]>
+  /** What the standby recovered of it. */
+  readonly recovered: CoverageListed[]
+}
+
+interface Side {
+  readonly epoch: number
+  readonly stretch: Stretch
 }
 
 /**
@@ -127,8 +149,8 @@ interface Stretch {
  *
  * The packets of a slot are seen by its owners and its standby. Both sum digests of what they saw; equal sums mean the
  * same packets. Around the instants at which a slot changes hands clocks decide differently, so that packets are listed
- * one by one: who lists it, saw it then; who does not, has it in the sums of the side on which the others saw it. What a
- * standby recovered for a node that died is what that one had not exported: taken packets + recovered ones − those that
+ * one by one, and each is put on one side of all instants for all who list it, also where instants lie so close together
+ * that nodes list it for different ones. Who does not list it has it in sums. What a standby recovered for a node that died is what that one had not exported: taken packets + recovered ones − those that
  * both have = seen ones.
  */
 export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResult {
@@ -161,7 +183,7 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
 
   function endOf(epoch: number): number {
     const later = plans.filter((plan) => plan.epoch > epoch).map(({at}) => at)
-    const last = Math.max(0, ...spans.map(({endMs}) => endMs))
+    const last = endOfRows(spans)
     return later.length === 0 ? last : Math.min(...later)
   }
 
@@ -180,21 +202,24 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
         standby,
         epochs: new Set(),
         spans: new Map(),
-        corrections: new Map(),
-        end: undefined,
+        extras: new Map(),
+        recovered: [],
       }
       stretches.set(key, stretch)
     }
+    stretch.epochs.add(epoch)
     return stretch
   }
   for (const span of spans) {
     const stretch = stretchOf(span.owners, span.standby, span.epoch)
-    stretch.epochs.add(span.epoch)
     const list = stretch.spans.get(span.node) ?? []
     list.push(span)
     stretch.spans.set(span.node, list)
   }
 
+  const inForce = [...planOf.values()].sort((a, b) => b.epoch - a.epoch)
+  /** Who keeps nothing saw only a part, and is no witness. */
+  const keepers = new Set(spans.filter(({owner}) => !owner).map(({node}) => node))
   let markedCopies = 0
   let packets = 0
   correctByLists()
@@ -209,97 +234,204 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
 
   /** Brings what nodes sorted by different clocks to one side of each instant. */
   function correctByLists(): void {
-    const groups = new Map<string, CoverageListed[]>()
-    /** By digest, who recovered it: with what it kept before it knew of the instant. */
-    const savers = new Map<bigint, Set<string>>()
+    const slots = new Map<number, CoverageListed[]>()
     for (const row of listed) {
-      if (row.epoch === 0) {
-        savers.set(row.digest, (savers.get(row.digest) ?? new Set()).add(row.node))
-        continue
-      }
-      const key = `${row.epoch}/${row.slot}`
-      const list = groups.get(key) ?? []
-      list.push(row)
-      groups.set(key, list)
+      const rows = slots.get(row.slot)
+      if (rows === undefined) slots.set(row.slot, [row])
+      else rows.push(row)
     }
-    for (const list of groups.values()) {
-      const {epoch, owners, standby} = list.find((row) => row.owners !== '') ?? list[0]
-      const known = list.find((row) => row.previousOwners !== '')
-      const plan = planOf.get(epoch)
-      if (plan === undefined) continue
-      const gone = new Set(
-        plans.filter((p) => p.epoch === epoch && p.lost !== '').map(({lost}) => lost),
-      )
-      const before =
-        known === undefined
-          ? undefined
-          : stretchOf(known.previousOwners, known.previousStandby, epoch - 1)
-      const after = stretchOf(owners, standby, epoch)
-      const dies = before?.owners.some((id) => gone.has(id)) === true
+    for (const rows of slots.values()) {
+      const classes = classesOf(rows)
       const byDigest = new Map<bigint, CoverageListed[]>()
-      for (const row of list) {
-        const rows = byDigest.get(row.digest) ?? []
-        rows.push(row)
-        byDigest.set(row.digest, rows)
+      for (const row of rows.sort((a, b) => a.timeMs - b.timeMs)) {
+        const same = byDigest.get(row.digest)
+        if (same === undefined) byDigest.set(row.digest, [row])
+        else same.push(row)
       }
-      for (const [digest, rows] of byDigest) {
-        const perNode = new Map<string, CoverageListed[]>()
-        for (const row of rows) {
-          const own = perNode.get(row.node) ?? []
-          own.push(row)
-          perNode.set(row.node, own)
-        }
-        const times = Math.max(...[...perNode.values()].map((own) => own.length))
-        const isLeft = rows[0].timeMs < plan.at
-        const side = isLeft ? before : after
-        for (let copy = 0; copy < times; copy++) {
-          const isElsewhere = (id: string): boolean =>
-            !gone.has(id) && (perNode.get(id)?.length ?? 0) <= copy
-          const hasSaved = (id: string): boolean => savers.get(digest)?.has(id) === true
-          for (const id of side === undefined ? [] : [...side.owners, side.standby]) {
-            // Who does not list it has it in the sums of this side, where it is only in this node's.
-            const skip = id === '' || (isLeft && dies) || hasSaved(id)
-            if (!skip && isElsewhere(id)) correct(side!, id, digest)
-          }
-          const takers = [...perNode.values()].filter((own) => own[copy]?.taken === true).length
-          const inSums = (side?.owners ?? []).filter(isElsewhere).length
-          const due = side?.owners.length ?? 1
-          const all = takers + inSums
-          // Those in sums are counted there.
-          packets += Math.min(takers, Math.max(0, due - inSums))
-          if (all > due) markedCopies += all - due
-          if (all < due && !(isLeft && dies) && !savers.has(digest)) {
-            faults.push({
-              ...{kind: 'missed', node: (side?.owners ?? []).join(','), epoch, packets: 1},
-              ...{fromMs: rows[0].timeMs, toMs: rows[0].timeMs + 1},
-              why: `seen by ${[...perNode.keys()].join(', ')} when the slot changed hands, taken by ${all}`,
-            })
-          }
-        }
-      }
-      // Where an owner died all that the others saw before the instant counts, listed or not.
-      if (dies) {
-        for (const row of list) {
-          const isOf = row.node === before.standby || before.owners.includes(row.node)
-          if (isOf && row.timeMs < plan.at) correct(before, row.node, row.digest, -1)
+      for (const same of byDigest.values()) {
+        // The same packet may be sent again later.
+        let first = 0
+        for (let i = 1; i <= same.length; i++) {
+          if (i < same.length && same[i].timeMs - same[i - 1].timeMs <= lateMs) continue
+          place(same.slice(first, i), classes)
+          first = i
         }
       }
     }
   }
 
-  /** The node's rows say `sign` times this packet too much. */
-  function correct(stretch: Stretch, node: string, digest: bigint, sign: 1 | -1 = 1): void {
-    const sum = stretch.corrections.get(node) ?? zero()
-    add(sum, one(digest), sign === 1 ? -1 : 1)
-    stretch.corrections.set(node, sum)
+  /** Who had a slot in which epoch, as far as lists tell. */
+  function classesOf(rows: readonly CoverageListed[]): Map<number, SlotClass> {
+    const classes = new Map<number, SlotClass>()
+    for (const row of rows) {
+      if (row.epoch !== 0 && row.owners !== '') {
+        classes.set(row.epoch, {owners: row.owners, standby: row.standby})
+      }
+    }
+    for (const {epoch, previousOwners, previousStandby} of rows) {
+      if (epoch === 0 || previousOwners === '' || classes.has(epoch - 1)) continue
+      classes.set(epoch - 1, {owners: previousOwners, standby: previousStandby})
+    }
+    return classes
+  }
+
+  /** Rows of one packet, or of equal ones that came close together. */
+  function place(rows: readonly CoverageListed[], classes: ReadonlyMap<number, SlotClass>): void {
+    const perNode = new Map<string, CoverageListed[]>()
+    const saved: CoverageListed[] = []
+    for (const row of rows) {
+      if (row.epoch === 0) {
+        saved.push(row)
+        continue
+      }
+      const own = perNode.get(row.node)
+      if (own === undefined) perNode.set(row.node, [row])
+      else own.push(row)
+    }
+    const kept = new Map<string, number>()
+    const times = Math.max(0, ...[...perNode.values()].map((own) => own.length))
+    const sides: (Stretch | undefined)[] = []
+    for (const one of saved) {
+      // What it kept before it knew of the instant is in its sums; what it lists is where its list says.
+      const n = kept.get(one.node) ?? 0
+      kept.set(one.node, n + 1)
+      const own = perNode.get(one.node)?.[n]
+      const side = own === undefined ? stretchOfSaved(one) : sideAt(own.timeMs, classes)?.stretch
+      if (own === undefined || n >= sides.length) sides[n] ??= side
+      if (side?.owners.includes(one.lost) === true && side.standby === one.node) {
+        side.recovered.push(one)
+      } else markedCopies++
+    }
+    for (let copy = 0; copy < times; copy++) {
+      const listers = [...perNode].filter(([, own]) => own.length > copy)
+      const {timeMs, epoch: listedFor} = listers[0][1][copy]
+      const here = sideAt(timeMs, classes)
+      const isSaved = copy < sides.length
+      const side = isSaved ? sides[copy] : here?.stretch
+      const dead = side === undefined ? [] : deadOwners(side)
+      const witness = side === undefined ? undefined : witnessOf(side)
+      // What its standby had taken anyhow it need not recover.
+      const isTaken = listers.some(([node, own]) => node === witness && own[copy].taken)
+      if (side !== undefined && !(dead.length > 0 && isTaken)) {
+        for (const [node, own] of listers) {
+          if (side.owners.includes(node) ? own[copy].taken : node === side.standby) {
+            extra(side, node, own[copy], 1)
+          }
+        }
+        if (!isSaved && here !== undefined) moveLate(here, classes, timeMs, rows[0], perNode, copy)
+      }
+      // What a dead owner took is judged with what was recovered of it.
+      const judged = new Set(witness === undefined || isTaken ? [] : dead)
+      const living = (side?.owners ?? []).filter((id) => !judged.has(id))
+      const due = side === undefined ? 1 : living.length
+      const takers = listers.filter(([id, own]) => own[copy].taken && !judged.has(id)).length
+      const inSums = living.filter(
+        (id) => !dead.includes(id) && (perNode.get(id)?.length ?? 0) <= copy,
+      ).length
+      const all = takers + inSums
+      // Those in sums are counted there.
+      packets += Math.min(takers, Math.max(0, due - inSums))
+      if (all > due) markedCopies += all - due
+      if (all < due && !isSaved && dead.length === 0) {
+        faults.push({
+          ...{kind: 'missed', node: living.join(','), epoch: listedFor, packets: 1},
+          ...{fromMs: timeMs, toMs: timeMs + 1},
+          why: `seen by ${listers.map(([id]) => id).join(', ')} when the slot changed hands, taken by ${all}`,
+        })
+      }
+    }
+  }
+
+  /** Where a packet of that time belongs. */
+  function sideAt(timeMs: number, classes: ReadonlyMap<number, SlotClass>): Side | undefined {
+    const epoch = epochAt(timeMs)
+    const found = classIn(epoch, classes)
+    if (epoch === 0 || found === undefined) return undefined
+    return {epoch, stretch: stretchOf(found.owners, found.standby, epoch)}
+  }
+
+  function classIn(epoch: number, classes: ReadonlyMap<number, SlotClass>): SlotClass | undefined {
+    const exact = classes.get(epoch)
+    if (exact !== undefined) return exact
+    // Where nothing is listed nothing changed.
+    const known = [...classes.keys()].sort((a, b) => a - b)
+    const near = known.find((one) => one > epoch) ?? known.at(-1)
+    return near === undefined ? undefined : classes.get(near)
+  }
+
+  function epochAt(timeMs: number): number {
+    return inForce.find(({at}) => at <= timeMs)?.epoch ?? 0
+  }
+
+  function stretchOfSaved({
+    timeMs,
+    lost,
+    previousOwners,
+    previousStandby,
+  }: CoverageListed): Stretch {
+    const death = (deaths.get(lost) ?? []).find(({at}) => at > timeMs - lateMs)
+    const last = death === undefined ? Infinity : death.epoch - 1
+    return stretchOf(previousOwners, previousStandby, Math.min(epochAt(timeMs), last))
+  }
+
+  /** Who had the plan only when such packets had come has them in the sums of the epoch before. */
+  function moveLate(
+    {epoch, stretch}: Side,
+    classes: ReadonlyMap<number, SlotClass>,
+    timeMs: number,
+    row: CoverageListed,
+    perNode: ReadonlyMap<string, readonly CoverageListed[]>,
+    copy: number,
+  ): void {
+    for (const id of [...stretch.owners, stretch.standby]) {
+      if (id === '' || (perNode.get(id)?.length ?? 0) > copy) continue
+      const own = plans.find((plan) => plan.node === id && plan.epoch === epoch)
+      if (own === undefined || timeMs > own.installedMs + ADOPT_MS) continue
+      const earlier = Math.max(
+        0,
+        ...plans.filter((plan) => plan.node === id && plan.epoch < epoch).map((p) => p.epoch),
+      )
+      const before = classIn(earlier, classes)
+      if (earlier === 0 || before === undefined) continue
+      const from = stretchOf(before.owners, before.standby, earlier)
+      const same = stretch.owners.includes(id) === from.owners.includes(id)
+      if (from === stretch || !same || (from.standby !== id && !from.owners.includes(id))) continue
+      extra(from, id, row, -1)
+      extra(stretch, id, row, 1)
+    }
+  }
+
+  function extra(stretch: Stretch, node: string, row: CoverageListed, sign: 1 | -1): void {
+    const {timeMs, digest} = row
+    const list = stretch.extras.get(node)
+    if (list === undefined) stretch.extras.set(node, [{timeMs, digest, sign}])
+    else list.push({timeMs, digest, sign})
+  }
+
+  /** The first deaths among its nodes; these end it. */
+  function endingOf({owners, standby, epochs: of}: Stretch): CoveragePlan[] {
+    const first = Math.min(...of)
+    const later = [...owners, standby].flatMap((id) =>
+      (deaths.get(id) ?? []).filter(({epoch}) => epoch > first).slice(0, 1),
+    )
+    const end = Math.min(...later.map(({epoch}) => epoch))
+    return later.filter(({epoch}) => epoch === end)
+  }
+
+  function deadOwners(stretch: Stretch): string[] {
+    const ending = endingOf(stretch).map(({lost}) => lost)
+    return ending.filter((id) => stretch.owners.includes(id))
+  }
+
+  function witnessOf({standby, spans: of, extras}: Stretch): string | undefined {
+    const keeps = keepers.has(standby) && (of.has(standby) || extras.has(standby))
+    return keeps ? standby : undefined
   }
 
   function check(stretch: Stretch): void {
     const {owners, standby} = stretch
-    const witness = standby !== '' && stretch.spans.has(standby) ? standby : undefined
-    const died = owners.flatMap((id) =>
-      (deaths.get(id) ?? []).filter(({epoch}) => epoch > Math.min(...stretch.epochs)),
-    )
+    const witness = witnessOf(stretch)
+    const died = endingOf(stretch)
     for (const id of [...owners, ...(standby === '' ? [] : [standby])]) {
       if (nodes.includes(id)) continue
       if (stretch.epochs.size === 0) continue
@@ -311,7 +443,7 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
     }
     const seen =
       witness === undefined ? undefined : total(stretch, witness, (span) => !span.owner, undefined)
-    const ends = witness !== undefined && hasDied(stretch, witness)
+    const ends = witness !== undefined && died.some(({lost}) => lost === witness)
     for (const id of owners) {
       if (!nodes.includes(id)) continue
       const death = died.filter(({lost}) => lost === id).at(0)
@@ -323,8 +455,8 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
       packets += rowsOf(stretch, id, true).reduce((sum, span) => sum + span.packets, 0)
       if (ends) {
         // Until it died it saw what the owner took.
-        const times = rowsOf(stretch, witness, false).map(({endMs}) => endMs)
-        const last = Math.max(lateMs, ...times) - lateMs
+        const known = Math.max(lateMs, endOfRows(rowsOf(stretch, witness, false)))
+        const last = Math.min(known, lastOf(id)) - lateMs
         const later = rowsOf(stretch, id, true).filter(({endMs}) => endMs > last)
         unwitnessed += later.reduce((sum, span) => sum + span.packets, 0)
         compare(stretch, id, witness, false, last)
@@ -341,10 +473,6 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
       difference.xor = seen.xor ^ taken.xor
       if (!isZero(difference)) compare(stretch, id, witness!, false)
     }
-  }
-
-  function hasDied({epochs: of}: Stretch, id: string): boolean {
-    return (deaths.get(id) ?? []).some(({epoch}) => epoch > Math.min(...of))
   }
 
   /** A node that died before anybody wrote what it saw. */
@@ -377,17 +505,24 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
     for (const span of stretch.spans.get(node) ?? []) {
       if (which(span) && (until === undefined || span.endMs <= until)) add(sum, span)
     }
-    const correction = stretch.corrections.get(node)
-    if (correction !== undefined) add(sum, correction)
+    for (const {timeMs, digest, sign} of stretch.extras.get(node) ?? []) {
+      if (until === undefined || timeMs < until) add(sum, one(digest), sign)
+    }
     return sum
+  }
+
+  /** The end of what a node has told. */
+  function lastOf(id: string): number {
+    if (!deaths.has(id)) return Infinity
+    return endOfRows(spans.filter(({node}) => node === id))
   }
 
   function timesOf(stretch: Stretch): {fromMs: number; toMs: number} {
     const all = [...stretch.spans.values()].flat()
     if (all.length === 0) return {fromMs: 0, toMs: 0}
     return {
-      fromMs: Math.min(...all.map(({startMs}) => startMs)),
-      toMs: Math.max(...all.map(({endMs}) => endMs)),
+      fromMs: all.reduce((least, {startMs}) => Math.min(least, startMs), Infinity),
+      toMs: endOfRows(all),
     }
   }
 
@@ -400,7 +535,10 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
     until = Infinity,
   ): void {
     const ticks = new Map<number, {difference: Sum; endMs: number; epoch: number}>()
-    const put = (span: CoverageSpan, sign: 1 | -1): void => {
+    const put = (
+      span: Sum & Pick<CoverageSpan, 'startMs' | 'endMs' | 'epoch'>,
+      sign: 1 | -1,
+    ): void => {
       if (span.endMs > until) return
       const tick = ticks.get(span.startMs) ?? {
         difference: zero(),
@@ -412,6 +550,18 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
     }
     for (const span of rowsOf(stretch, witness, byOwner)) put(span, 1)
     for (const span of rowsOf(stretch, owner, true)) put(span, -1)
+    const length = stretch.spans.get(witness)?.map(({startMs, endMs}) => endMs - startMs)[0] ?? 100
+    const epoch = Math.min(...stretch.epochs)
+    for (const [node, side] of [
+      [witness, 1],
+      [owner, -1],
+    ] as const) {
+      for (const {timeMs, digest, sign} of stretch.extras.get(node) ?? []) {
+        const startMs = timeMs - (timeMs % length)
+        const span = {...one(digest), startMs, endMs: startMs + length, epoch: epochAt(timeMs)}
+        put(span, side === sign ? 1 : -1)
+      }
+    }
     const before = faults.length
     let open: {fromMs: number; toMs: number; epoch: number; difference: Sum} | undefined
     const close = (): void => {
@@ -433,7 +583,6 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
     // At the witness's last span their clocks may differ.
     if (until === Infinity || (open !== undefined && open.toMs < until)) close()
     if (until === Infinity && faults.length === before && witnessMissed === 0) {
-      const epoch = Math.min(...stretch.epochs)
       faults.push({
         ...{kind: 'unknown', node: owner, epoch, packets: undefined, ...timesOf(stretch)},
         why: `the packets that ${owner} took and ${witness} saw around a switch differ`,
@@ -457,10 +606,7 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
         ...{kind: 'missed', node: owner, epoch, fromMs, toMs, packets: n},
         why: `${witness} saw them${dropped(owner)}`,
       })
-    } else if (
-      n < 0 &&
-      (drops.some(({node}) => node === witness) || isLate(witness, epoch, fromMs))
-    ) {
+    } else if (n < 0 && (drops.some(({node}) => node === witness) || isLate(witness, found))) {
       // The witness itself is known to have lost some, or had the plan late: the owner took more than it saw.
       witnessMissed -= n
     } else if (n < 0) {
@@ -476,14 +622,18 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
     }
   }
 
-  /** Whether the node had this plan only when packets came that it should have seen. */
-  function isLate(node: string, epoch: number, timeMs: number): boolean {
+  /** Whether the node had a plan of that time only when packets came that it should have seen. */
+  function isLate(
+    node: string,
+    {epoch, fromMs, toMs}: {readonly epoch: number; readonly fromMs: number; readonly toMs: number},
+  ): boolean {
     return plans.some(
       (plan) =>
         plan.node === node &&
-        plan.epoch === epoch &&
+        plan.epoch >= epoch &&
+        plan.at < toMs &&
         plan.installedMs > plan.at - plan.guardMs &&
-        timeMs < plan.installedMs + lateMs,
+        fromMs < plan.installedMs + lateMs,
     )
   }
 
@@ -496,9 +646,9 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
     seen: Sum | undefined,
   ): void {
     const rows = rowsOf(stretch, id, true)
-    const lastRow = Math.max(0, ...rows.map(({endMs}) => endMs))
-    const inForce = rows.length > 0 ? rows[rows.length - 1].epoch : Math.min(...stretch.epochs)
-    const epoch = Math.max(...[...stretch.epochs].filter((e) => e < death.epoch), 0) || inForce
+    const lastRow = endOfRows(rows)
+    const lastEpoch = rows.length > 0 ? rows[rows.length - 1].epoch : Math.min(...stretch.epochs)
+    const epoch = Math.max(...[...stretch.epochs].filter((e) => e < death.epoch), 0) || lastEpoch
     if (witness === undefined || seen === undefined) {
       packets += rows.reduce((sum, span) => sum + span.packets, 0)
       unwitnessed += rows.reduce((sum, span) => sum + span.packets, 0)
@@ -516,16 +666,7 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
       }
       return
     }
-    const again = listed
-      .filter(
-        (row) =>
-          row.epoch === 0 &&
-          row.lost === id &&
-          row.node === witness &&
-          row.previousStandby === stretch.standby &&
-          idsOf(row.previousOwners).join() === stretch.owners.join(),
-      )
-      .sort((a, b) => a.timeMs - b.timeMs)
+    const again = stretch.recovered.sort((a, b) => a.timeMs - b.timeMs)
     recovered += again.length
     // The standby may have kept less than since the last word of the dead node: then that one's later rows count.
     const cuts = [...new Set([death.thru, ...rows.map(({endMs}) => endMs)])]
@@ -535,16 +676,27 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
     for (const cut of cuts) {
       const taken = total(stretch, id, (span) => span.owner, cut)
       const usable = again.filter(({timeMs}) => timeMs >= cut - death.guardMs)
+      // Of what the dead node listed it is known which of these they are.
+      const both = new Set<bigint>()
+      const digests = new Set(usable.map(({digest}) => digest))
+      for (const {timeMs, digest, sign} of stretch.extras.get(id) ?? []) {
+        if (timeMs >= cut || sign < 0 || !digests.delete(digest)) continue
+        add(taken, one(digest), -1)
+        both.add(digest)
+      }
+      const known = usable.filter(({digest}) => both.has(digest))
+      const unknown = usable.filter(({digest}) => !both.has(digest))
       const twice = taken.packets + usable.length - seen.packets
       if (best === undefined || -twice < best.missing) best = {missing: -twice, cut}
-      if (twice < 0 || twice > usable.length) continue
+      if (twice < 0 || twice > unknown.length) continue
       const all = {...taken}
-      usable.forEach(({digest}, i) => {
+      for (const {digest} of known) add(all, one(digest))
+      unknown.forEach(({digest}, i) => {
         if (i >= twice) add(all, one(digest))
       })
-      if (!fits(all, seen, usable, twice)) continue
+      if (!fits(all, seen, unknown, twice)) continue
       packets += seen.packets
-      markedCopies += twice + again.length - usable.length
+      markedCopies += known.length + twice + again.length - usable.length
       const late = rows.filter(({endMs}) => endMs > cut)
       markedCopies += late.reduce((sum, span) => sum + span.packets, 0)
       return

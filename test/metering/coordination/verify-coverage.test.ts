@@ -5,6 +5,7 @@ import {
   type CoverageReport,
   type CoverageSpan,
 } from '../../../src/metering/coordination/verify-coverage.js'
+import {reportsOf, type PlannedEpoch} from './reporting-link.js'
 import {random} from './simulation.js'
 
 const T0 = 1_700_000_000_000
@@ -189,3 +190,68 @@ test('a node dies: what it took and what its standby recovered are the whole, ea
   t.is(less.faults.length, 1)
   t.is(less.faults[0].node, 'a')
 })
+
+const close: Record<
+  string,
+  {epochs: PlannedEpoch[]; dies: Record<string, number>; missedByWitness?: boolean}
+> = {
+  'a node joins, the standby of another dies, then that one': {
+    epochs: [
+      {nodes: ['a', 'b', 'c'], at: 0, told: -1000},
+      {nodes: ['a', 'b', 'c', 'd'], at: 2000, told: 600},
+      {nodes: ['a', 'b', 'd'], at: 2910, told: 2800, lost: 'c'},
+      {nodes: ['a', 'd'], at: 3820, told: 3710, lost: 'b'},
+    ],
+    dies: {c: 2560, b: 3480},
+  },
+  'a node dies while another is about to join': {
+    epochs: [
+      {nodes: ['b', 'c', 'd'], at: 0, told: -1000},
+      {nodes: ['b', 'c', 'd', 'e'], at: 3000, told: 1600},
+      {nodes: ['b', 'c', 'e'], at: 3000, told: 1660, lost: 'd'},
+    ],
+    dies: {d: 1400},
+  },
+  'a node dies shortly after it came, in the guard band of its own switch': {
+    epochs: [
+      {nodes: ['b', 'c'], at: 0, told: -1000},
+      {nodes: ['b', 'c', 'd'], at: 2000, told: 600},
+      {nodes: ['b', 'c'], at: 2700, told: 2560, lost: 'd'},
+    ],
+    dies: {d: 2450},
+  },
+  'a node dies, and another one learns of it late': {
+    epochs: [
+      {nodes: ['a', 'b', 'c'], at: 0, told: -1000},
+      {nodes: ['b', 'c'], at: 2000, told: 1900, late: {c: 2030}, lost: 'a'},
+    ],
+    dies: {a: 1650},
+    missedByWitness: true,
+  },
+}
+for (const [what, {epochs, dies, missedByWitness = false}] of Object.entries(close)) {
+  test(`${what}: every packet is proved to be taken once, and each one less is told`, (t) => {
+    const {reports, packets: sent} = reportsOf(epochs, dies, 5000)
+    const result = verifyCoverage(reports)
+    t.deepEqual(result.faults, [])
+    t.is(result.packets, sent)
+    t.true(result.recovered > 0)
+    t.is(result.witnessMissed > 0, missedByWitness)
+    // Of each kind of row that bears on the proof one is left out, or one packet of it.
+    const told = (change: (report: CoverageReport) => CoverageReport): void => {
+      t.true(verifyCoverage(reports.map(change)).faults.length > 0)
+    }
+    const [lost, died] = Object.entries(dies)[0]
+    const saved = reports
+      .flatMap(({listed}) => listed)
+      .find((row) => row.lost === lost && row.timeMs >= T0 + died)!
+    told((one) => ({...one, listed: one.listed.filter((row) => row !== saved)}))
+    const {nodes} = epochs[epochs.length - 1]
+    const living = reports.flatMap((one) => one.spans).filter(({node}) => nodes.includes(node))
+    const taken = living.findLast(({owner, standby}) => owner && nodes.includes(standby))!
+    told((one) => ({
+      ...one,
+      spans: one.spans.map((row) => (row === taken ? {...row, packets: row.packets - 1} : row)),
+    }))
+  })
+}
