@@ -442,7 +442,9 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
       })
     }
     const seen =
-      witness === undefined ? undefined : total(stretch, witness, (span) => !span.owner, undefined)
+      witness === undefined
+        ? undefined
+        : total(stretch, witness, (span) => !span.owner, lastOf(witness))
     const ends = witness !== undefined && died.some(({lost}) => lost === witness)
     for (const id of owners) {
       if (!nodes.includes(id)) continue
@@ -453,8 +455,10 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
       }
       const taken = total(stretch, id, (span) => span.owner, undefined)
       packets += rowsOf(stretch, id, true).reduce((sum, span) => sum + span.packets, 0)
-      if (ends) {
-        // Until it died it saw what the owner took.
+      const told = [...(stretch.spans.get(id) ?? []), ...(stretch.spans.get(witness ?? '') ?? [])]
+      const isCut = witness !== undefined && Math.min(lastOf(id), lastOf(witness)) < endOfRows(told)
+      if (ends || isCut) {
+        // Until one of them died it saw what the owner took.
         const known = Math.max(lateMs, endOfRows(rowsOf(stretch, witness, false)))
         const last = Math.min(known, lastOf(id)) - lateMs
         const later = rowsOf(stretch, id, true).filter(({endMs}) => endMs > last)
@@ -666,11 +670,16 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
       }
       return
     }
-    const again = stretch.recovered.sort((a, b) => a.timeMs - b.timeMs)
-    recovered += again.length
+    const all = stretch.recovered.sort((a, b) => a.timeMs - b.timeMs)
+    recovered += all.length
+    // A standby that died soon, too, has told more of what it recovered than of what it saw.
+    const known = lastOf(witness)
+    const again = all.filter(({timeMs}) => timeMs < known)
+    packets += all.length - again.length
+    unwitnessed += all.length - again.length
     // The standby may have kept less than since the last word of the dead node: then that one's later rows count.
     const cuts = [...new Set([death.thru, ...rows.map(({endMs}) => endMs)])]
-      .filter((cut) => cut >= death.thru)
+      .filter((cut) => cut >= death.thru && cut <= Math.max(known, death.thru))
       .sort((a, b) => a - b)
     let best: {missing: number; cut: number} | undefined
     for (const cut of cuts) {
@@ -684,19 +693,19 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
         add(taken, one(digest), -1)
         both.add(digest)
       }
-      const known = usable.filter(({digest}) => both.has(digest))
+      const listedToo = usable.filter(({digest}) => both.has(digest))
       const unknown = usable.filter(({digest}) => !both.has(digest))
       const twice = taken.packets + usable.length - seen.packets
       if (best === undefined || -twice < best.missing) best = {missing: -twice, cut}
       if (twice < 0 || twice > unknown.length) continue
-      const all = {...taken}
-      for (const {digest} of known) add(all, one(digest))
+      const whole = {...taken}
+      for (const {digest} of listedToo) add(whole, one(digest))
       unknown.forEach(({digest}, i) => {
-        if (i >= twice) add(all, one(digest))
+        if (i >= twice) add(whole, one(digest))
       })
-      if (!fits(all, seen, unknown, twice)) continue
+      if (!fits(whole, seen, unknown, twice)) continue
       packets += seen.packets
-      markedCopies += known.length + twice + again.length - usable.length
+      markedCopies += listedToo.length + twice + again.length - usable.length
       const late = rows.filter(({endMs}) => endMs > cut)
       markedCopies += late.reduce((sum, span) => sum + span.packets, 0)
       return

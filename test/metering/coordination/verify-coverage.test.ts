@@ -193,7 +193,13 @@ test('a node dies: what it took and what its standby recovered are the whole, ea
 
 const close: Record<
   string,
-  {epochs: PlannedEpoch[]; dies: Record<string, number>; missedByWitness?: boolean}
+  {
+    epochs: PlannedEpoch[]
+    dies: Record<string, number>
+    missedByWitness?: boolean
+    /** Packets that only a dead node's last rows would have told of. */
+    untold?: number
+  }
 > = {
   'a node joins, the standby of another dies, then that one': {
     epochs: [
@@ -220,6 +226,15 @@ const close: Record<
     ],
     dies: {d: 2450},
   },
+  'a node dies, and its standby, too, as soon as it has taken over': {
+    epochs: [
+      {nodes: ['a', 'b', 'c', 'd'], at: 0, told: -1000},
+      {nodes: ['a', 'c', 'd'], at: 2000, told: 1870, lost: 'b'},
+      {nodes: ['a', 'd'], at: 2500, told: 2370, lost: 'c'},
+    ],
+    dies: {b: 1600, c: 2080},
+    untold: 50,
+  },
   'a node dies, and another one learns of it late': {
     epochs: [
       {nodes: ['a', 'b', 'c'], at: 0, told: -1000},
@@ -229,12 +244,12 @@ const close: Record<
     missedByWitness: true,
   },
 }
-for (const [what, {epochs, dies, missedByWitness = false}] of Object.entries(close)) {
+for (const [what, {epochs, dies, missedByWitness = false, untold = 0}] of Object.entries(close)) {
   test(`${what}: every packet is proved to be taken once, and each one less is told`, (t) => {
     const {reports, packets: sent} = reportsOf(epochs, dies, 5000)
     const result = verifyCoverage(reports)
     t.deepEqual(result.faults, [])
-    t.is(result.packets, sent)
+    t.true(result.packets <= sent && result.packets >= sent - untold, `${result.packets}`)
     t.true(result.recovered > 0)
     t.is(result.witnessMissed > 0, missedByWitness)
     // Of each kind of row that bears on the proof one is left out, or one packet of it.
