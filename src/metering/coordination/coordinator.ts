@@ -320,14 +320,17 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     },
     tick,
     plan: () => plan,
-    status: (now) =>
-      [...known.values()].map((member) => ({
+    status(now) {
+      // Who stood still itself has not heard what the others said meanwhile; the next tick allows for it.
+      const stood = now.mono - lastTick > 2 * timing.beatMs
+      const then = stood ? {...now, mono: lastTick} : now
+      return [...known.values()].map((member) => ({
         node: member.beat.node,
         beat: member.beat,
-        silentMs: now.mono - member.heard,
+        silentMs: Math.max(0, then.mono - member.heard),
         packetRate: rateOf(member),
         clockMs: Math.max(...member.offsets),
-        state: !isAlive(member, now)
+        state: !isAlive(member, then)
           ? 'silent'
           : member.leaving
             ? 'leaving'
@@ -336,7 +339,8 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
               : plan !== undefined && indexOf(plan, member.beat.node.id) >= 0
                 ? 'in'
                 : 'joining',
-      })),
+      }))
+    },
   }
 }
 

@@ -1,4 +1,5 @@
 import test, {type ExecutionContext} from 'ava'
+import {createCoordinator} from '../../../src/metering/coordination/coordinator.js'
 import {MARKS} from '../../../src/metering/coordination/division.js'
 import {formatMessage, parseMessage} from '../../../src/metering/coordination/message.js'
 import {indexOf, ownersOf, standbyOf, type Plan} from '../../../src/metering/coordination/plan.js'
@@ -223,6 +224,32 @@ for (let seed = 1; seed <= 20; seed++) {
     t.pass()
   })
 }
+
+test('a coordinator that stood still, and is asked before it looked around, does not tell that nodes are silent', (t) => {
+  const coordinator = createCoordinator({
+    ...{id: 'origin', redundancy: 1, by: 'flow', seed: 0, timing: TIMING},
+    start: {mono: 0, wall: EPOCH_MS},
+  })
+  const tick = (mono: number): unknown => coordinator.tick({mono, wall: EPOCH_MS + mono})
+  for (let mono = 0; mono <= 2000; mono += TIMING.beatMs) {
+    coordinator.receive(
+      {
+        ...{type: 'beat', node: {id: 'a', weight: 1}, term: 0, epoch: 0, confirmed: false},
+        ...{thru: 0, sent: mono, clock: EPOCH_MS + mono},
+        numbers: {packets: 0, octets: 0, drops: 0, shadowed: 0},
+      },
+      {mono, wall: EPOCH_MS + mono},
+    )
+    tick(mono)
+  }
+  const states = (mono: number): string[] =>
+    coordinator.status({mono, wall: EPOCH_MS + mono}).map(({state}) => state)
+  t.deepEqual(states(2000), ['in'])
+  t.deepEqual(states(2000 + 3 * ttlMs), ['in'])
+  // One that only the node's silence makes longer is told.
+  for (let mono = 2000; mono <= 2000 + 2 * ttlMs; mono += TIMING.beatMs) tick(mono)
+  t.not(states(2000 + 2 * ttlMs)[0], 'in')
+})
 
 test('messages survive the wire, and anything else is refused', (t) => {
   const run = simulate({seed: 1, events: three, untilMs: 3000, faults: calm})
