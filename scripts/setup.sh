@@ -43,6 +43,7 @@ nats-server nats-server
 modprobe kmod
 nfacctd pmacct
 nfdump nfdump
+nft nftables
 openssl openssl
 ping iputils-ping
 python3 python3

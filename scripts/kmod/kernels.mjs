@@ -30,6 +30,7 @@ const programs = {
   'gcc-12': 'gcc-12',
   make: 'make',
   modprobe: 'kmod',
+  nft: 'nftables',
   depmod: 'kmod',
   'qemu-system-x86_64': 'qemu-system-x86',
   xz: 'xz-utils',

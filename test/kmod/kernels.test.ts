@@ -57,7 +57,9 @@ for (const flavour of ['6.1', '6.12'] as const) {
     readUsers(folder, name, protocol)
 
   kernelTest(`Linux ${flavour}: the kernel warns of nothing`, async (t) => {
-    t.deepEqual((await machine(t)).warnings, [])
+    const {status, warnings} = await machine(t)
+    t.is(status, 0, 'a machine that hangs tells no warnings')
+    t.deepEqual(warnings, [])
   })
 
   onKernel('compiler and sparse find nothing', (t) => {
