@@ -158,6 +158,8 @@ export abstract class DartaCommand extends Command {
 
   /** Reports a fault after which the work goes on; the exit status will not be 0. */
   report(error: unknown): void {
+    // Whoever read the output has gone: what fails from then on fails because of it.
+    if (this.signal.aborted) return
     const fault = asDartaError(error)
     this.#exitCode ||= this.exitCodeFor(fault)
     const {code, message, offset} = fault

@@ -28,7 +28,7 @@ import {checkSample} from './route/check.js'
 import {explainRecords, tupleBatch, type ExplainedGroup} from './route/explain.js'
 import {createLane, type Lane, type NewEncoder} from './route/lane.js'
 import {routeRecords, type UnitGroup} from './route/route-records.js'
-import {childDestination, type ChildDestination} from './split/child-destination.js'
+import {childDestination, endWithJoined, type ChildDestination} from './split/child-destination.js'
 import type {Destination} from './split/destination.js'
 import {socketDestination} from './split/socket-destination.js'
 import {joinOutputs} from './split/join-outputs.js'
@@ -256,8 +256,7 @@ export default class Route extends DartaCommand {
         }
       }
       const joined = flags.join ? this.#join(children, flags) : undefined
-      // A fault of the joined output is told when the routing has ended.
-      joined?.catch(() => this.stop())
+      if (joined !== undefined) endWithJoined(this, joined, children)
       await routeRecords(this, source, opened)
       await joined
     } catch (error) {

@@ -17,7 +17,7 @@ import {ownedSlots, parseShare} from '../metering/share.js'
 import {DartaError} from '../record/errors.js'
 import {createHook} from './collect/hook.js'
 import {groupSplitFlags, runGroup} from './group/split-group.js'
-import {childDestination, type ChildDestination} from './split/child-destination.js'
+import {childDestination, endWithJoined, type ChildDestination} from './split/child-destination.js'
 import type {Destination} from './split/destination.js'
 import {compareCounts} from './split/compare-counts.js'
 import {captureDivision} from './split/divide-capture.js'
@@ -226,12 +226,7 @@ export default class Split extends DartaCommand {
         children.push(await openChild({part, file: 1}))
       }
       joined = this.#join(children, flags)
-      // A fault of the joined output is told when the division has ended. Nobody reads what the children write any more: they
-      // would wait for ever, and the division for them.
-      joined.catch(() => {
-        this.stop()
-        for (const child of children) void child.abort()
-      })
+      endWithJoined(this, joined, children)
     }
     if (source !== undefined) {
       const format = (flags.join ? undefined : flags.output) ?? 'ipfix'

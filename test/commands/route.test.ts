@@ -1,5 +1,5 @@
 import {createServer, type Socket} from 'node:net'
-import {writeFileSync} from 'node:fs'
+import {readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import test, {type ExecutionContext} from 'ava'
 import {bash, bin, darta, folder, type Ended} from '../support/darta.js'
@@ -82,6 +82,18 @@ test('results of units, joined, are those of one, for an application whose keys 
   const many = rows(await ndjson(t, ...words, '--units', '4', '--exec', exec))
   t.true(one.length > 3)
   t.deepEqual(many, one)
+})
+
+test('when the reader of the joined output goes away all ends at once, with 141 and in silence', async (t) => {
+  const input = join(folder(t), 'many.ipfix')
+  // More than all pipes hold.
+  writeFileSync(input, Buffer.concat(Array<Buffer>(400).fill(readFileSync(await labFlows(t)))))
+  for (const format of ['ipfix', 'ndjson']) {
+    const route = `${bin} route -r ${input} --key srcip --units 2 --exec cat --join -o ${format}`
+    const ended = await bash(t, `${route} | head -c 100 >/dev/null; echo "\${PIPESTATUS[0]}"`)
+    t.is(ended.stdout.toString(), '141\n')
+    t.is(ended.stderr, '')
+  }
 })
 
 test('of a Biflow each direction goes to the unit of its own source', async (t) => {

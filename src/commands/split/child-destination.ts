@@ -128,3 +128,18 @@ export async function childDestination(
     output: () => child.stdout as AsyncIterable<Uint8Array>,
   }
 }
+
+/**
+ * Watches over what reads the children's outputs: if it fails, nobody reads what they write any more. They would wait for
+ * ever, and whoever writes to them too, so they are ended. The fault is told by who awaits `joined`.
+ */
+export function endWithJoined(
+  command: DartaCommand,
+  joined: Promise<void>,
+  children: readonly ChildDestination[],
+): void {
+  joined.catch(() => {
+    command.stop()
+    for (const child of children) void child.abort()
+  })
+}
