@@ -21,7 +21,7 @@ import {markedRecords} from './group/capture-group.js'
 import {captureLive, liveFlags} from './capture/live.js'
 import {openExporter, type MeterExporter} from './capture/open-exporter.js'
 import {openMeter} from './capture/open-meter.js'
-import {selectRecords} from './filter/read-filter.js'
+import {openSelection} from './filter/open-selected.js'
 
 /** How long records of a pipe may wait for a buffer to fill. */
 const IDLE_FLUSH_MS = 200
@@ -85,7 +85,7 @@ export default class Capture extends DartaCommand {
     const asked = meterOptions(flags)
     const options = flags.group === undefined ? asked : markedRecords(asked)
     const {'record-filter': filter, 'filter-file': file} = flags
-    const select = selectRecords({filter, file}, () => this.ledger.stage('filter', 'records'))
+    const select = await openSelection({filter, file}, () => this.ledger.stage('filter', 'records'))
     if (select !== undefined && options.emit === 'pcap') {
       throw new DartaError('DARTA_USAGE', '--record-filter chooses records; --emit pcap makes none')
     }

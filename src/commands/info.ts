@@ -18,7 +18,7 @@ import {surveyMessages, type MessageReport} from './info/message-report.js'
 import {surveyRecords, type RecordReport} from './info/record-report.js'
 import {createRecordSums} from './info/record-sums.js'
 import {createRecordDigest, digestDifferences, type RecordDigest} from './info/record-digest.js'
-import {selectRecords, type Selection} from './filter/read-filter.js'
+import {openSelection, type Selection} from './filter/open-selected.js'
 import {reportText} from './info/report-text.js'
 import {toJson} from './info/report.js'
 
@@ -80,7 +80,7 @@ export default class Info extends DartaCommand {
     this.#comparing = flags.compare
     const names = await inputNames(flags.read)
     if (flags.compare) return this.#compare(names, flags)
-    const select = selectRecords({filter: flags.filter, file: flags['filter-file']}, () =>
+    const select = await openSelection({filter: flags.filter, file: flags['filter-file']}, () =>
       this.#account('filter', 'records'),
     )
     for (const name of names) {

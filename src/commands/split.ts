@@ -9,7 +9,7 @@ import {runPipeline} from '../cli/run-pipeline.js'
 import {parseDuration, parseSize} from '../cli/values.js'
 import {parseSocketUrl} from '../io/connect-socket.js'
 import {openInput} from '../io/open-input.js'
-import {createDivider} from '../metering/divider.js'
+import {createDivider, type Divider} from '../metering/divider.js'
 import {selectorByName} from '../metering/selector-by-name.js'
 import {shareProgram} from '../metering/share-bpf.js'
 import {shareExpression} from '../metering/share-expression.js'
@@ -21,11 +21,10 @@ import {childDestination, endWithJoined, type ChildDestination} from './split/ch
 import type {Destination} from './split/destination.js'
 import {compareCounts} from './split/compare-counts.js'
 import {captureDivision} from './split/divide-capture.js'
-import {selectRecords, selectStage} from './filter/read-filter.js'
+import {openSelection, selectStage} from './filter/open-selected.js'
 import {divideRecords} from './split/divide-records.js'
 import {fileDestination} from './split/file-destination.js'
 import {joinEither} from './split/join-outputs.js'
-import {matchDivider} from './split/match-divider.js'
 import {socketDestination} from './split/socket-destination.js'
 
 export default class Split extends DartaCommand {
@@ -189,7 +188,7 @@ export default class Split extends DartaCommand {
     const first = await openInput(names[0], this)
     const kind = first.head.length === 0 ? undefined : await detectFormat(first.head)
     const unit = kind?.startsWith('pcap') === true ? 'packets' : 'records'
-    const select = selectRecords({filter: flags.filter, file: flags['filter-file']}, () =>
+    const select = await openSelection({filter: flags.filter, file: flags['filter-file']}, () =>
       this.ledger.stage('filter', 'records'),
     )
     if (select !== undefined && unit === 'packets') {
@@ -198,7 +197,7 @@ export default class Split extends DartaCommand {
     const records =
       unit === 'records' ? await openRecords(this, {read: flags.read, first}) : undefined
     const source = records && select ? selectStage(select)(records, this) : records
-    const divider = flags.match === undefined ? hashed : matchDivider(flags.match, unit)
+    const divider = flags.match === undefined ? hashed : await openMatchDivider(flags.match, unit)
     const account = this.ledger.stage('split', unit)
     const children: ChildDestination[] = []
     const openChild = (place: Place): Promise<ChildDestination> => {
@@ -338,6 +337,12 @@ function checkDestinations(flags: WhereFlags, parts: number, rotation: Rotation)
 
 function socketName(to: readonly string[], place: Place): string {
   return placeName(to.length === 1 ? to[0] : to[(place.part ?? 1) - 1], place)
+}
+
+/** Loaded where it is needed, as the language of filters is. */
+async function openMatchDivider(match: string[], unit: 'packets' | 'records'): Promise<Divider> {
+  const {matchDivider} = await import('./split/match-divider.js')
+  return matchDivider(match, unit)
 }
 
 /** Of `-G`: milliseconds, at least a second. */

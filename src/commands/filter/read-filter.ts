@@ -6,18 +6,9 @@ import {all, type Expression} from '../../mediation/filter/expression.js'
 import type {FilterContext} from '../../mediation/filter/operands.js'
 import {parseFilter} from '../../mediation/filter/parse.js'
 import {createRecordFilter} from '../../mediation/filter/record-filter.js'
-import type {RecordBatch, RecordStage} from '../../record/batch.js'
 import {DartaError} from '../../record/errors.js'
 import type {StageLedger} from '../../record/ledger.js'
-import type {TimeRange} from '../../cli/values.js'
-
-/** What the user gave: words of the command line, `-f`, `-F`, `-t`. Together they must all hold. */
-export interface FilterSources {
-  readonly words?: readonly string[]
-  readonly filter?: string
-  readonly file?: string
-  readonly timeRange?: TimeRange
-}
+import type {FilterSources, Selection} from './open-selected.js'
 
 /** Times in a filter are measured from one moment. */
 function createContext(): FilterContext {
@@ -71,12 +62,8 @@ function epochMs(ms: number): string {
   return String(Math.floor(ms)).padStart(12, '0')
 }
 
-/** Takes batches and gives those records back that pass. */
-export type Selection = (batches: readonly RecordBatch[]) => readonly RecordBatch[]
-
 /**
- * What a command other than `filter` puts before its work: the records that match, and Options Records. Undefined: the user
- * asked for no filter.
+ * What `openSelection` gives, where a filter was asked for.
  *
  * @throws DartaError as `readFilter`
  */
@@ -96,15 +83,5 @@ export function selectRecords(
     account.out += matched + options
     if (matched < tested) account.skip('no-match', tested - matched)
     return passed
-  }
-}
-
-/** The same as a stage of a pipeline. */
-export function selectStage(select: Selection): RecordStage {
-  return async function* (source) {
-    for await (const batches of source) {
-      const passed = select(batches)
-      if (passed.length > 0) yield passed
-    }
   }
 }
