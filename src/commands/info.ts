@@ -1,4 +1,3 @@
-import {randomInt} from 'node:crypto'
 import * as Flags from '@oclif/core/flags'
 import {DartaCommand} from '../cli/base-command.js'
 import {detectFormat, formatByName} from '../cli/find-format.js'
@@ -194,6 +193,8 @@ export default class Info extends DartaCommand {
     if (first === undefined || second === undefined || names.length > 2) {
       throw new DartaError('DARTA_USAGE', '--compare needs two inputs: -r FILE -r FILE')
     }
+    // Loaded where it is needed: crypto takes longer than a small file.
+    const {randomInt} = await import('node:crypto')
     const seed = randomInt(2 ** 32)
     const digestOf = async (name: string): Promise<RecordDigest> => {
       const input = await openInput(name, this)
