@@ -97,6 +97,14 @@ export async function openOctetSink(
     write === undefined || write === '-'
       ? standardOutput(closed)
       : await writeFile(write, {force: options.force ?? false, closed, stopping: command.stopping})
+  return compressSink(sink, compress)
+}
+
+/** Compresses what goes to `sink`, if that is wanted. */
+export async function compressSink(
+  sink: OctetSink,
+  compress: Compression | undefined,
+): Promise<OctetSink> {
   if (compress === undefined || compress.codec === 'none') return sink
   const {compressTo} = await import('../io/compress.js')
   return compressTo(sink, compress.codec, compress.level)

@@ -2,7 +2,7 @@ import {existsSync, mkdirSync} from 'node:fs'
 import {basename, dirname, join} from 'node:path'
 import type {DartaCommand} from '../../cli/base-command.js'
 import {formatByName} from '../../cli/find-format.js'
-import type {RecordSink} from '../../cli/record-output.js'
+import {compressSink, type RecordSink} from '../../cli/record-output.js'
 import {
   checkPattern,
   periodsUntil,
@@ -12,7 +12,6 @@ import {
 } from '../../cli/rotation.js'
 import type {Compression} from '../../cli/values.js'
 import {strftime} from '../../formats/human/presentation.js'
-import {compressTo} from '../../io/compress.js'
 import type {OctetSink} from '../../io/octet-sink.js'
 import {writeFile} from '../../io/write-file.js'
 import type {RecordBatch} from '../../record/batch.js'
@@ -140,10 +139,8 @@ export async function openRotatingSink(
     if (!force && !own) {
       for (let n = 1; existsSync(path); n++) path = join(folder, `${basename(plain)}.${n}`)
     }
-    let sink = await writeFile(path, {force: force || own, stopping: command.stopping})
-    if (compress !== undefined && compress.codec !== 'none') {
-      sink = compressTo(sink, compress.codec, compress.level)
-    }
+    const uncompressed = await writeFile(path, {force: force || own, stopping: command.stopping})
+    const sink = await compressSink(uncompressed, compress)
     const encoder = format.encoder!({ledger, options: {}, argument})
     current = {name: path, startMs, sink, encoder}
   }

@@ -1,7 +1,7 @@
 import type {DartaCommand} from '../../cli/base-command.js'
+import {compressSink} from '../../cli/record-output.js'
 import {placeName, type Place, type Rotation} from '../../cli/rotation.js'
 import type {Compression} from '../../cli/values.js'
-import {compressTo} from '../../io/compress.js'
 import type {OctetSink} from '../../io/octet-sink.js'
 import {writeFile} from '../../io/write-file.js'
 import type {Hook} from '../collect/hook.js'
@@ -34,8 +34,7 @@ export async function fileDestination(
       force: options.force || own,
       stopping: command.stopping,
     })
-    if (compress === undefined || compress.codec === 'none') return file
-    return compressTo(file, compress.codec, compress.level)
+    return compressSink(file, compress)
   }
 
   async function finish(): Promise<void> {
