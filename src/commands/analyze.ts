@@ -15,9 +15,7 @@ import {toolbox} from '../processing/analysis/toolbox.js'
 import {DartaError} from '../record/errors.js'
 import type {RecordStream} from '../record/batch.js'
 import {appFlags, appOptions} from './analyze/app-flags.js'
-import {deployedApp} from '../engine/apps.js'
 import {appFileName, appNames, loadApp} from './analyze/load-app.js'
-import {runUnit, writeResults} from './analyze/unit-of-engine.js'
 import {engineFlags, openEngine} from './route/open-engine.js'
 import {openResults, type ResultSink} from './analyze/results.js'
 import {windowingOf} from './analyze/windowing.js'
@@ -135,6 +133,9 @@ export default class Analyze extends DartaCommand {
       argv.slice(1),
     )
     const name = appFileName(word)
+    // Loaded where it is needed: an engine and its codecs take longer than a small file.
+    const {deployedApp} = await import('../engine/apps.js')
+    const {runUnit, writeResults} = await import('./analyze/unit-of-engine.js')
     const engine = await openEngine(flags)
     try {
       if (flags.follow) {

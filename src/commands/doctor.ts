@@ -7,7 +7,6 @@ import {textTable} from '../cli/text-table.js'
 import {parsePositive} from '../cli/values.js'
 import {nativeAbsence} from '../io/native.js'
 import {DartaError} from '../record/errors.js'
-import {capacityText, planCapacity, usableCores} from './doctor/capacity.js'
 import type {Finding} from './doctor/finding.js'
 import {examineHost} from './doctor/host.js'
 import {examineKernel} from './doctor/kernel.js'
@@ -79,7 +78,7 @@ export default class Doctor extends DartaCommand {
     const {flags, raw} = await this.parse(Doctor)
     const named = this.operands(raw)
     if (flags.capacity) {
-      this.#plan(named, flags)
+      await this.#plan(named, flags)
       return
     }
     const interfaces = named.length > 0 ? named : interfaceNames()
@@ -103,7 +102,7 @@ export default class Doctor extends DartaCommand {
     }
   }
 
-  #plan(
+  async #plan(
     named: readonly string[],
     flags: {
       readonly offered?: number
@@ -113,13 +112,15 @@ export default class Doctor extends DartaCommand {
       readonly 'application-cost'?: number
       readonly output: string
     },
-  ): void {
+  ): Promise<void> {
     if (named.length > 1) {
       throw new DartaError(
         'DARTA_USAGE',
         '--capacity takes one interface, whose traffic it looks at',
       )
     }
+    // Loaded where it is needed: what measures is most of the meter.
+    const {capacityText, planCapacity, usableCores} = await import('./doctor/capacity.js')
     const answer = planCapacity(
       {
         interface: named[0],
