@@ -16,9 +16,8 @@ import {DartaError} from '../record/errors.js'
 import type {StageLedger} from '../record/ledger.js'
 import {ofInput} from './capture/of-input.js'
 import {meterFlags, meterOptions} from './capture/meter-options.js'
-import {interfaceList} from './capture/list-interfaces.js'
-import {markedRecords} from './group/capture-group.js'
-import {captureLive, liveFlags} from './capture/live.js'
+import {liveFlags} from './capture/live-flags.js'
+import {markedRecords} from './group/capture-flags.js'
 import {openExporter, type MeterExporter} from './capture/open-exporter.js'
 import {openMeter} from './capture/open-meter.js'
 import {openSelection} from './filter/open-selected.js'
@@ -79,6 +78,7 @@ export default class Capture extends DartaCommand {
   protected async execute(): Promise<void> {
     const {flags} = await this.parse(Capture)
     if (flags['list-interfaces']) {
+      const {interfaceList} = await import('./capture/list-interfaces.js')
       this.print(await interfaceList(flags.output))
       return
     }
@@ -95,6 +95,8 @@ export default class Capture extends DartaCommand {
       throw new DartaError('DARTA_USAGE', '-o chooses a format of records; --emit pcap writes none')
     }
     if (flags.interface !== undefined) {
+      // Loaded where it is needed: sockets and groups take longer than a small file.
+      const {captureLive} = await import('./capture/live.js')
       await captureLive(this, {...flags, interface: flags.interface}, options, (selectors) =>
         openExporter(this, options, flags, flags.odid, select, selectors),
       )

@@ -7,7 +7,6 @@ import {openOctetSink, openRecordSink} from '../cli/record-output.js'
 import {checkPattern, placeName, type Place, type Rotation} from '../cli/rotation.js'
 import {runPipeline} from '../cli/run-pipeline.js'
 import {parseDuration, parseSize} from '../cli/values.js'
-import {parseSocketUrl} from '../io/connect-socket.js'
 import {openInput} from '../io/open-input.js'
 import {createDivider, type Divider} from '../metering/divider.js'
 import {selectorByName} from '../metering/selector-by-name.js'
@@ -15,17 +14,14 @@ import {shareProgram} from '../metering/share-bpf.js'
 import {shareExpression} from '../metering/share-expression.js'
 import {ownedSlots, parseShare} from '../metering/share.js'
 import {DartaError} from '../record/errors.js'
-import {createHook} from './collect/hook.js'
-import {groupSplitFlags, runGroup} from './group/split-group.js'
+import type {Hook} from './collect/hook.js'
+import {asksForGroup, groupSplitFlags} from './group/split-flags.js'
 import {childDestination, endWithJoined, type ChildDestination} from './split/child-destination.js'
 import type {Destination} from './split/destination.js'
-import {compareCounts} from './split/compare-counts.js'
 import {captureDivision} from './split/divide-capture.js'
 import {openSelection, selectStage} from './filter/open-selected.js'
 import {divideRecords} from './split/divide-records.js'
 import {fileDestination} from './split/file-destination.js'
-import {joinEither} from './split/join-outputs.js'
-import {socketDestination} from './split/socket-destination.js'
 
 export default class Split extends DartaCommand {
   static override summary =
@@ -156,8 +152,13 @@ export default class Split extends DartaCommand {
 
   protected async execute(): Promise<void> {
     const {flags} = await this.parse(Split)
-    if (await runGroup(this, flags)) return
+    // What only some uses need is loaded where they begin: sockets alone take longer than a small file.
+    if (asksForGroup(flags)) {
+      const {runGroup} = await import('./group/split-group.js')
+      return runGroup(this, flags)
+    }
     if (flags.drift) {
+      const {compareCounts} = await import('./split/compare-counts.js')
       await compareCounts(this, await inputNames(flags.read))
       return
     }
@@ -182,7 +183,7 @@ export default class Split extends DartaCommand {
       octets: flags['rotate-size'],
       files: flags['rotate-files'],
     }
-    checkDestinations(flags, numbered ? weights.length : 0, rotation)
+    await checkDestinations(flags, numbered ? weights.length : 0, rotation)
     const hashed = createDivider(weights, selector, seed)
     const names = await inputNames(flags.read)
     const first = await openInput(names[0], this)
@@ -207,13 +208,15 @@ export default class Split extends DartaCommand {
     const open = async (place: Place): Promise<Destination> => {
       if (flags.write !== undefined) {
         const {write: pattern, force, compress} = flags
-        const hook =
-          flags.hook === undefined
-            ? undefined
-            : createHook(this, flags.hook, String(place.part ?? 1))
+        let hook: Hook | undefined
+        if (flags.hook !== undefined) {
+          const {createHook} = await import('./collect/hook.js')
+          hook = createHook(this, flags.hook, String(place.part ?? 1))
+        }
         return fileDestination(this, place, {pattern, rotation, force, compress, hook})
       }
       if (flags.to !== undefined) {
+        const {socketDestination} = await import('./split/socket-destination.js')
         return socketDestination(this, socketName(flags.to, place), flags.restart, unit)
       }
       return children[(place.part ?? 1) - 1] ?? openChild(place)
@@ -254,6 +257,7 @@ export default class Split extends DartaCommand {
     children: readonly ChildDestination[],
     flags: {readonly output?: string; readonly force?: boolean},
   ): Promise<void> {
+    const {joinEither} = await import('./split/join-outputs.js')
     const joined = await joinEither(
       children.map((child) => child.output()),
       this.ledger,
@@ -309,7 +313,11 @@ function weightsOf(flags: WhereFlags): {weights: number[]; numbered: boolean} {
 }
 
 /** @throws DartaError DARTA_USAGE */
-function checkDestinations(flags: WhereFlags, parts: number, rotation: Rotation): void {
+async function checkDestinations(
+  flags: WhereFlags,
+  parts: number,
+  rotation: Rotation,
+): Promise<void> {
   const {write, exec, to, restart, rotate} = flags
   if (write !== undefined) checkPattern(write, parts, rotation)
   else if (to !== undefined) {
@@ -320,6 +328,7 @@ function checkDestinations(flags: WhereFlags, parts: number, rotation: Rotation)
       throw new DartaError('DARTA_USAGE', `${parts} parts cannot go to ${to.length} sockets`)
     }
     const names = Array.from({length: parts}, (_, i) => socketName(to, {part: i + 1, file: 1}))
+    const {parseSocketUrl} = await import('../io/connect-socket.js')
     for (const name of names) parseSocketUrl(name)
     if (new Set(names).size < parts) {
       throw new DartaError('DARTA_USAGE', '--to names two parts alike; put %d in it')

@@ -1,8 +1,6 @@
 import {hostname} from 'node:os'
-import * as Flags from '@oclif/core/flags'
 import type {DartaCommand} from '../../cli/base-command.js'
-import {tlsCredentials, type TlsFlagValues} from '../../cli/tls-flags.js'
-import {parseDuration, parseSize} from '../../cli/values.js'
+import {tlsCredentials} from '../../cli/tls-flags.js'
 import type {TlsCredentials} from '../../io/tls-credentials.js'
 import {eitherProgram} from '../../metering/bpf-assembler.js'
 import type {PlanChange} from '../../metering/coordination/group-node.js'
@@ -22,7 +20,7 @@ import {selectors} from '../../metering/selectors/index.js'
 import {SLOTS} from '../../metering/share-hash.js'
 import {shareProgram} from '../../metering/share-bpf.js'
 import {DartaError} from '../../record/errors.js'
-import {ie} from '../../registry/lookup.js'
+import type {GroupFlagValues} from './capture-flags.js'
 import {planWords} from './coordinate.js'
 import {parseGroupUrl, type GroupUrl} from './group-url.js'
 import {joinGroup, type Membership} from './membership.js'
@@ -33,68 +31,6 @@ const HEADER_OCTETS = 256
 /** What detection, a plan and its lead take at most, and some room. */
 const SHADOW_MS = 3000
 const SHADOW_OCTETS = 64 << 20
-
-export const groupCaptureFlags = {
-  group: Flags.string({
-    dependsOn: ['interface'],
-    exclusive: ['share'],
-    helpValue: 'URL',
-    helpGroup: 'group',
-    summary:
-      'Divide the link with the other nodes of the group at tcp://HOST[:PORT]/NAME or tls://…; see darta split --coordinate.',
-  }),
-  node: Flags.string({
-    dependsOn: ['group'],
-    helpValue: 'ID',
-    helpGroup: 'group',
-    summary:
-      "This node's name in the group; the host's name and the process's number unless given.",
-  }),
-  weight: Flags.integer({
-    dependsOn: ['group'],
-    min: 1,
-    max: 100,
-    helpValue: 'N',
-    helpGroup: 'group',
-    summary: 'How large a part this node takes, relative to the others; 1 unless given.',
-  }),
-  shadow: Flags.custom<number>({parse: async (input) => parseDuration(input)})({
-    dependsOn: ['group'],
-    helpValue: 'DURATION',
-    helpGroup: 'group',
-    summary:
-      'How long to keep the headers of packets that this node would have to take over; 0 keeps none. 3s unless given, and for flows the active timeout more.',
-  }),
-  'shadow-memory': Flags.custom<number>({parse: async (input) => parseSize(input)})({
-    dependsOn: ['group'],
-    helpValue: 'SIZE',
-    helpGroup: 'group',
-    summary: 'Most memory of each thread for that; 64Mi unless given.',
-  }),
-  report: Flags.string({
-    dependsOn: ['group'],
-    helpValue: 'FILE',
-    helpGroup: 'group',
-    summary: 'Write what this node saw and took there, for darta split --verify.',
-  }),
-}
-
-export interface GroupFlagValues extends TlsFlagValues {
-  readonly group?: string
-  readonly node?: string
-  readonly weight?: number
-  readonly shadow?: number
-  readonly 'shadow-memory'?: number
-  readonly report?: string
-}
-
-/** The records of a node of a group say how their packets came to be taken; a pcap file has no place for it. */
-export function markedRecords(options: MeterOptions): MeterOptions {
-  if (options.emit === 'pcap') return options
-  const mark = {element: ie.dartaShareMark, length: 1}
-  const {v4, v6} = options.fields
-  return {...options, fields: {v4: [...v4, mark], v6: [...v6, mark]}}
-}
 
 /** A capture's part in a group. */
 export interface GroupCapture {
