@@ -114,6 +114,7 @@ function campaign(name, from, runs, deadline) {
         keep(name, message.octets, words)
       }
       if (message.done !== undefined) done = message.done
+      if (message.leftOut !== undefined) console.log(`fuzz: ${name} left out: ${message.leftOut}`)
       if (message.slow !== undefined) {
         const {ms, run} = message.slow
         console.log(
@@ -286,9 +287,11 @@ if (options.replay) {
         next = reached
       }
       account.failures += found - foundBefore
-      console.log(
-        `fuzz: ${name}: ${next - from} runs, seed ${seed}, numbers ${from} to ${next - 1}`,
-      )
+      if (next > from) {
+        console.log(
+          `fuzz: ${name}: ${next - from} runs, seed ${seed}, numbers ${from} to ${next - 1}`,
+        )
+      }
     }
     saveState()
     if (i === chosen.length - 1) console.log(`fuzz: ${found === 0 ? 'nothing' : found} found`)

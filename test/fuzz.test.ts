@@ -1,7 +1,7 @@
 import test from 'ava'
 import {spawnSync} from 'node:child_process'
 import {join} from 'node:path'
-import {root} from './support/needing.js'
+import {needing, root, shared} from './support/needing.js'
 
 function fuzz(...args: string[]): {status: number | null; said: string} {
   const {status, stdout, stderr} = spawnSync(
@@ -26,7 +26,7 @@ test('what damaged input once broke stays whole', (t) => {
   t.regex(said, /kept inputs, 0 still break a promise/)
 })
 
-test('a run of the fuzzer can be repeated alone', (t) => {
+needing(shared('fixtures'))('a run of the fuzzer can be repeated alone', (t) => {
   const {status, said} = fuzz('--target', 'ipfix', '--seed', '1', '--only', '12345')
   t.is(status, 0, said)
   t.regex(said, /\(run 12345\)/)

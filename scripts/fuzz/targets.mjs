@@ -96,6 +96,12 @@ async function ndjsonEncoder() {
   }
 }
 
+/** Why a target has no seeds; where they should be there, that is a fault. */
+export function absence() {
+  if (existsSync(join(root, '../shared/fixtures'))) throw new Error('no seeds')
+  return 'no ../shared/fixtures to take seeds from'
+}
+
 /** Messages in the datagrams of the shared exports, found by their header; seeds need not be exact. */
 function messagesInCapture(octets) {
   const found = []

@@ -4,9 +4,9 @@ import {setFlagsFromString} from 'node:v8'
 import {runInNewContext} from 'node:vm'
 import {parentPort, workerData} from 'node:worker_threads'
 import {createRandom} from './random.mjs'
-import {targets} from './targets.mjs'
+import {absence, targets} from './targets.mjs'
 
-const {target: name, seed, from, runs, shared} = workerData
+const {target: name, seed, from, shared} = workerData
 /** CPU milliseconds that one unit (Message, line …) may take. */
 const MOST_MS = 50
 /** Octets by which the heap may grow over a whole campaign. */
@@ -16,7 +16,9 @@ setFlagsFromString('--expose-gc')
 const gc = runInNewContext('gc')
 const progress = new Float64Array(shared)
 const target = await targets[name]()
-if (target.seeds.length === 0) throw new Error('no seeds')
+const absent = target.seeds.length === 0 ? absence() : undefined
+
+const runs = absent === undefined ? workerData.runs : 0
 
 /** CPU milliseconds of this thread that `fn` took. */
 function timed(fn) {
@@ -71,4 +73,8 @@ if (heapMost - heapBefore > MOST_GROWTH) {
     error: `broken promise: the heap grew by ${grown} MiB`,
   })
 }
-parentPort.postMessage({done: from + runs, slow, grown: heapMost - heapBefore})
+parentPort.postMessage(
+  absent === undefined
+    ? {done: from + runs, slow, grown: heapMost - heapBefore}
+    : {done: from, leftOut: absent},
+)

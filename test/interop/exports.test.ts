@@ -1,5 +1,5 @@
 import {darta} from '../support/darta.js'
-import {needing, tools} from '../support/needing.js'
+import {needing, needingCases, shared, tools} from '../support/needing.js'
 import {ipfixCases, needsTshark, payloads} from '../ipfix/fixtures.js'
 
 interface InfoReport {
@@ -36,6 +36,7 @@ const otherwise: Readonly<Record<string, object>> = {
   },
 }
 
+needingCases('info counts what is in exports', ipfixCases(), shared('fixtures/truth.json'))
 for (const theirs of ipfixCases()) {
   const truth = {...theirs, ...otherwise[theirs.name]}
   const test = needing(needsTshark(truth) ? tools('tshark') : undefined)

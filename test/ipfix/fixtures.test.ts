@@ -1,7 +1,7 @@
 import {spawnSync} from 'node:child_process'
 import {existsSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
-import {needing, shared, tools} from '../support/needing.js'
+import {needing, needingCases, shared, tools} from '../support/needing.js'
 import {decodeCase, fixtures, ipfixCases, needsTshark, type Truth} from './fixtures.js'
 import {difference, leavesOf, leavesOfDump} from './ipfix-dump.js'
 import {decode, encode, recordsOf} from './octets.js'
@@ -43,6 +43,7 @@ const test = (truth: Truth | undefined, ...reasons: (string | undefined)[]) =>
     ...reasons,
   )
 
+needingCases('reads what is in exports', ipfixCases(), shared('fixtures/truth.json'))
 for (const truth of ipfixCases()) {
   test(truth)(`reads what is in ${truth.name}`, (t) => {
     const expected = {...truth, ...otherwise[truth.name]}

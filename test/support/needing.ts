@@ -51,6 +51,15 @@ export function needing(
   }
 }
 
+/**
+ * In the place of tests that are made from a list of cases: a skipped one that says why there are none, so that the
+ * report shows what was left out.
+ */
+export function needingCases(title: string, cases: readonly unknown[], reason: Reason): void {
+  if (cases.length > 0) return
+  needing(reason)(title, (t) => t.fail('there are no cases'))
+}
+
 function isExecutable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK)
