@@ -6,40 +6,18 @@
 #include <sys/random.h>
 
 #include <cerrno>
-#include <cmath>
 #include <cstdlib>
 
+#include "binding/binding.h"
+#include "binding/handles.h"
 #include "binding/meter_values.h"
 
 namespace darta {
+
+template <>
+constexpr napi_type_tag tag_of<Meter> = {0x6d657465722d6461, 0x7274612d68616e64};
+
 namespace {
-
-/// What a handle points to; empty once it is closed.
-struct MeterHandle {
-  std::unique_ptr<Meter> meter;
-};
-
-constexpr napi_type_tag meter_tag = {0x6d657465722d6461, 0x7274612d68616e64};
-
-/// Throws what Node-API had to say; for calls that only a fault of ours makes fail.
-napi_value fail(napi_env env, const char* what) {
-  bool pending = false;
-  napi_is_exception_pending(env, &pending);
-  if (!pending) napi_throw_error(env, "DARTA_INTERNAL", what);
-  return nullptr;
-}
-
-napi_value number(napi_env env, double value) {
-  napi_value result = nullptr;
-  napi_create_double(env, value, &result);
-  return result;
-}
-
-napi_value text(napi_env env, const std::string& value) {
-  napi_value result = nullptr;
-  napi_create_string_utf8(env, value.data(), value.size(), &result);
-  return result;
-}
 
 napi_value undefined(napi_env env) {
   napi_value result = nullptr;
@@ -52,28 +30,17 @@ void set(napi_env env, napi_value object, const char* name, napi_value value) {
 }
 
 int64_t timeout(napi_env env, napi_value object, const char* name) {
-  const uint64_t milliseconds = whole(number_property(env, object, name), INT64_MAX / 1'000'000);
-  return static_cast<int64_t>(milliseconds) * 1'000'000;
+  return whole_property<int64_t>(env, object, name, INT64_MAX / 1'000'000) * 1'000'000;
 }
 
 /// A Uint32Array of enterprise number, element number and length, one field after another.
 bool fields_property(napi_env env, napi_value object, const char* name,
                      std::vector<FieldSpecifier>& fields) {
-  napi_value value = nullptr;
-  bool typed = false;
-  if (napi_get_named_property(env, object, name, &value) != napi_ok ||
-      napi_is_typedarray(env, value, &typed) != napi_ok || !typed)
-    return false;
-  napi_typedarray_type type;
-  size_t length = 0;
-  void* data = nullptr;
-  if (napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok ||
-      type != napi_uint32_array || length % 3 != 0)
-    return false;
-  const auto* const numbers = static_cast<const uint32_t*>(data);
-  for (size_t i = 0; i < length; i += 3) {
-    fields.push_back(
-        {numbers[i], static_cast<uint16_t>(numbers[i + 1]), static_cast<uint16_t>(numbers[i + 2])});
+  const auto numbers = elements_property<uint32_t>(env, object, name);
+  if (!numbers || numbers->size() % 3 != 0) return false;
+  for (size_t i = 0; i < numbers->size(); i += 3) {
+    const uint32_t* const field = &(*numbers)[i];
+    fields.push_back({field[0], static_cast<uint16_t>(field[1]), static_cast<uint16_t>(field[2])});
   }
   return true;
 }
@@ -87,183 +54,106 @@ uint64_t seed_property(napi_env env, napi_value object) {
   return seed;
 }
 
-/// The arguments of a call; the first one is a handle where `handle` is wanted.
-struct Call {
-  static constexpr size_t most = 2;
-  napi_value arguments[most] = {nullptr, nullptr};
-  size_t count = most;
-  MeterHandle* handle = nullptr;
-
-  bool read(napi_env env, napi_callback_info info, size_t needed, bool open) {
-    if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok ||
-        count < needed)
-      return false;
-    if (!open) return true;
-    bool ours = false;
-    void* data = nullptr;
-    if (napi_check_object_type_tag(env, arguments[0], &meter_tag, &ours) != napi_ok || !ours ||
-        napi_get_value_external(env, arguments[0], &data) != napi_ok)
-      return false;
-    handle = static_cast<MeterHandle*>(data);
-    return handle->meter != nullptr;
-  }
-};
-
 void free_octets(napi_env, void* data, void*) { std::free(data); }
-
-/// A Uint8Array over the octets of an output, which then belong to JavaScript.
-napi_value to_array(napi_env env, const Output& output) {
-  napi_value buffer = nullptr, array = nullptr;
-  const napi_status status = napi_create_external_arraybuffer(env, output.octets, output.size,
-                                                              free_octets, nullptr, &buffer);
-  if (status != napi_ok) {
-    // A JavaScript engine that keeps all its memory in one cage takes a copy only.
-    void* data = nullptr;
-    if (napi_create_arraybuffer(env, output.size, &data, &buffer) == napi_ok)
-      std::memcpy(data, output.octets, output.size);
-    std::free(output.octets);
-  }
-  if (buffer != nullptr)
-    napi_create_typedarray(env, napi_uint8_array, output.size, buffer, 0, &array);
-  return array;
-}
 
 /// [status, done, octets, template, count, exportTime, octets, …]. After an error the filled
 /// buffers stay where they are, for the next call.
 napi_value result(napi_env env, Meter& meter, MeterStatus status, bool done = false) {
-  napi_value array = nullptr;
-  if (napi_create_array(env, &array) != napi_ok) return fail(env, "no array");
-  napi_set_element(env, array, 0, number(env, static_cast<double>(status)));
-  napi_set_element(env, array, 1, number(env, done ? 1 : 0));
-  if (status != MeterStatus::ok) return array;
-  return append_outputs(env, array, 2, meter.take_outputs()) ? array
-                                                             : fail(env, "no buffer for records");
+  List list(env);
+  list.add(status, done);
+  if (status != MeterStatus::ok) return list.value();
+  return append_outputs(env, list, meter.take_outputs()) ? list.value()
+                                                         : fail(env, "no buffer for records");
 }
 
 napi_value meter_create(napi_env env, napi_callback_info info) {
-  Call call;
+  const napi_value given = Arguments<1>(env, info)[0];
   napi_valuetype type = napi_undefined;
-  if (!call.read(env, info, 1, false) || napi_typeof(env, call.arguments[0], &type) != napi_ok ||
-      type != napi_object)
+  if (napi_typeof(env, given, &type) != napi_ok || type != napi_object)
     return fail(env, "meterCreate(options)");
-  const napi_value given = call.arguments[0];
   MeterOptions options;
   if (!read_meter_options(env, given, options))
     return fail(env, "fields are triples of numbers in a Uint32Array");
   std::string error;
-  auto handle = std::make_unique<MeterHandle>();
-  handle->meter = Meter::create(options, error);
-  if (!handle->meter) {
-    napi_throw_error(env, "DARTA_USAGE", error.c_str());
-    return nullptr;
-  }
-  napi_value external = nullptr;
-  const auto finalize = [](napi_env, void* data, void*) { delete static_cast<MeterHandle*>(data); };
-  if (napi_create_external(env, handle.get(), finalize, nullptr, &external) != napi_ok)
-    return fail(env, "no handle");
-  handle.release();
-  if (napi_type_tag_object(env, external, &meter_tag) != napi_ok) return fail(env, "no type tag");
-  return external;
+  std::unique_ptr<Meter> meter = Meter::create(options, error);
+  if (meter) return new_handle<Meter>(env, std::move(meter));
+  napi_throw_error(env, "DARTA_USAGE", error.c_str());
+  return nullptr;
 }
 
 napi_value meter_push(napi_env env, napi_callback_info info) {
-  Call call;
-  napi_typedarray_type type;
-  size_t length = 0;
-  void* data = nullptr;
-  if (!call.read(env, info, 2, true) ||
-      napi_get_typedarray_info(env, call.arguments[1], &type, &length, &data, nullptr, nullptr) !=
-          napi_ok ||
-      type != napi_uint8_array)
-    return fail(env, "meterPush(meter, octets)");
-  Meter& meter = *call.handle->meter;
-  return result(env, meter, meter.push(Octets(static_cast<const uint8_t*>(data), length)));
+  Meter* const meter = thing_of<Meter>(env, info);
+  const auto octets = elements_of<uint8_t>(env, Arguments<2>(env, info)[1]);
+  if (meter == nullptr || !octets) return fail(env, "meterPush(meter, octets)");
+  return result(env, *meter, meter->push(*octets));
 }
 
 napi_value meter_end_capture(napi_env env, napi_callback_info info) {
-  Call call;
-  if (!call.read(env, info, 1, true)) return fail(env, "meterEndCapture(meter)");
-  return number(env, static_cast<double>(call.handle->meter->end_capture()));
+  Meter* const meter = thing_of<Meter>(env, info);
+  if (meter == nullptr) return fail(env, "meterEndCapture(meter)");
+  return to_value(env, meter->end_capture());
 }
 
 /// [errno, status of the capture before]
 napi_value meter_open(napi_env env, napi_callback_info info) {
-  Call call;
+  Meter* const meter = thing_of<Meter>(env, info);
+  const napi_value given = Arguments<2>(env, info)[1];
   size_t length = 0;
-  if (!call.read(env, info, 2, true) ||
-      napi_get_value_string_utf8(env, call.arguments[1], nullptr, 0, &length) != napi_ok)
+  if (meter == nullptr || napi_get_value_string_utf8(env, given, nullptr, 0, &length) != napi_ok)
     return fail(env, "meterOpen(meter, path)");
   std::string path(length + 1, '\0');
-  napi_get_value_string_utf8(env, call.arguments[1], path.data(), path.size(), &length);
+  napi_get_value_string_utf8(env, given, path.data(), path.size(), &length);
   MeterStatus status = MeterStatus::ok;
   // A path with a NUL in it would name another file.
-  const int error =
-      path.find('\0') < length ? EINVAL : call.handle->meter->open(path.c_str(), status);
-  napi_value array = nullptr;
-  if (napi_create_array_with_length(env, 2, &array) != napi_ok) return fail(env, "no array");
-  napi_set_element(env, array, 0, number(env, error));
-  napi_set_element(env, array, 1, number(env, static_cast<double>(status)));
-  return array;
+  const int error = path.find('\0') < length ? EINVAL : meter->open(path.c_str(), status);
+  return list_of(env, error, status);
 }
 
 napi_value meter_step(napi_env env, napi_callback_info info) {
-  Call call;
+  Meter* const meter = thing_of<Meter>(env, info);
   double octets = 0;
-  if (!call.read(env, info, 2, true) ||
-      napi_get_value_double(env, call.arguments[1], &octets) != napi_ok)
+  if (meter == nullptr ||
+      napi_get_value_double(env, Arguments<2>(env, info)[1], &octets) != napi_ok)
     return fail(env, "meterStep(meter, octets)");
   bool done = false;
-  Meter& meter = *call.handle->meter;
-  const MeterStatus status = meter.step(whole(octets, SIZE_MAX), done);
-  return result(env, meter, status, done);
+  const MeterStatus status = meter->step(whole(octets, SIZE_MAX), done);
+  return result(env, *meter, status, done);
 }
 
 napi_value meter_finish(napi_env env, napi_callback_info info) {
-  Call call;
-  if (!call.read(env, info, 1, true)) return fail(env, "meterFinish(meter)");
-  Meter& meter = *call.handle->meter;
-  return result(env, meter, meter.finish());
+  Meter* const meter = thing_of<Meter>(env, info);
+  if (meter == nullptr) return fail(env, "meterFinish(meter)");
+  return result(env, *meter, meter->finish());
 }
 
 napi_value meter_flush(napi_env env, napi_callback_info info) {
-  Call call;
-  if (!call.read(env, info, 1, true)) return fail(env, "meterFlush(meter)");
-  Meter& meter = *call.handle->meter;
-  meter.flush();
-  return result(env, meter, MeterStatus::ok);
+  Meter* const meter = thing_of<Meter>(env, info);
+  if (meter == nullptr) return fail(env, "meterFlush(meter)");
+  meter->flush();
+  return result(env, *meter, MeterStatus::ok);
 }
 
 /// [octets the input began with, at most 4; those as a number in network order]
 napi_value meter_beginning(napi_env env, napi_callback_info info) {
-  Call call;
-  napi_value array = nullptr;
-  if (!call.read(env, info, 1, true) || napi_create_array_with_length(env, 2, &array) != napi_ok)
-    return fail(env, "meterBeginning(meter)");
-  const CaptureReader::Beginning beginning = call.handle->meter->bad_beginning();
-  napi_set_element(env, array, 0, number(env, beginning.octets));
-  napi_set_element(env, array, 1, number(env, beginning.magic));
-  return array;
+  Meter* const meter = thing_of<Meter>(env, info);
+  if (meter == nullptr) return fail(env, "meterBeginning(meter)");
+  const CaptureReader::Beginning beginning = meter->bad_beginning();
+  return list_of(env, beginning.octets, beginning.magic);
 }
 
 napi_value meter_full(napi_env env, napi_callback_info info) {
-  Call call;
-  if (!call.read(env, info, 1, true)) return fail(env, "meterFull(meter)");
+  Meter* const meter = thing_of<Meter>(env, info);
+  if (meter == nullptr) return fail(env, "meterFull(meter)");
   napi_value full = nullptr;
-  napi_get_boolean(env, call.handle->meter->full(), &full);
+  napi_get_boolean(env, meter->full(), &full);
   return full;
 }
 
 /// [name, count, first offset, name, …]
-napi_value reasons(napi_env env, const std::vector<Reason>& list) {
-  napi_value array = nullptr;
-  napi_create_array(env, &array);
-  uint32_t at = 0;
-  for (const Reason& reason : list) {
-    napi_set_element(env, array, at++, text(env, reason.name));
-    napi_set_element(env, array, at++, number(env, static_cast<double>(reason.count)));
-    napi_set_element(env, array, at++, number(env, static_cast<double>(reason.first_offset)));
-  }
-  return array;
+napi_value reasons(napi_env env, const std::vector<Reason>& reasons) {
+  List list(env);
+  for (const Reason& reason : reasons) list.add(reason.name, reason.count, reason.first_offset);
+  return list.value();
 }
 
 napi_value time_value(napi_env env, int64_t nanoseconds) {
@@ -274,110 +164,56 @@ napi_value time_value(napi_env env, int64_t nanoseconds) {
 }
 
 napi_value meter_counters(napi_env env, napi_callback_info info) {
-  Call call;
-  if (!call.read(env, info, 1, true)) return fail(env, "meterCounters(meter)");
-  return counters_value(env, call.handle->meter->counters());
-}
-
-napi_value meter_close(napi_env env, napi_callback_info info) {
-  Call call;
-  // Closing twice does nothing.
-  if (call.read(env, info, 1, true)) call.handle->meter.reset();
-  return undefined(env);
+  Meter* const meter = thing_of<Meter>(env, info);
+  if (meter == nullptr) return fail(env, "meterCounters(meter)");
+  return counters_value(env, meter->counters());
 }
 
 }  // namespace
 
-/// A property that is a number or boolean, as a number; not a number if it is neither.
-double number_property(napi_env env, napi_value object, const char* name) {
-  napi_value value = nullptr;
-  napi_valuetype type = napi_undefined;
-  if (napi_get_named_property(env, object, name, &value) != napi_ok ||
-      napi_typeof(env, value, &type) != napi_ok)
-    return std::nan("");
-  bool flag = false;
-  if (type == napi_boolean && napi_get_value_bool(env, value, &flag) == napi_ok) return flag;
-  double result = std::nan("");
-  if (type == napi_number) napi_get_value_double(env, value, &result);
-  return result;
-}
-
-/// Whole number between 0 and `most`; what is no number is 0.
-uint64_t whole(double value, uint64_t most) {
-  if (!(value > 0)) return 0;
-  return value >= static_cast<double>(most) ? most : static_cast<uint64_t>(value);
-}
-
-std::string text_property(napi_env env, napi_value object, const char* name) {
-  napi_value value = nullptr;
-  size_t length = 0;
-  if (napi_get_named_property(env, object, name, &value) != napi_ok ||
-      napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok)
-    return {};
-  std::string result(length + 1, '\0');
-  napi_get_value_string_utf8(env, value, result.data(), result.size(), &length);
-  result.resize(length);
-  return result;
-}
-
-/// One octet for each slot; false if it is there in another shape.
-bool owned_property(napi_env env, napi_value object, std::vector<uint8_t>& owned) {
-  napi_value value = nullptr;
-  napi_typedarray_type type;
-  size_t length = 0;
-  void* data = nullptr;
-  if (napi_get_named_property(env, object, "shareOwned", &value) != napi_ok ||
-      napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok ||
-      type != napi_uint8_array || length != share_slots)
-    return false;
-  owned.assign(static_cast<uint8_t*>(data), static_cast<uint8_t*>(data) + length);
-  return true;
-}
+namespace {
 
 bool read_share(napi_env env, napi_value given, MeterShare& share) {
-  const auto value = [&](const char* name, uint64_t most) {
-    return whole(number_property(env, given, name), most);
-  };
-  share.by = static_cast<MeterShare::By>(value("shareBy", 2));
-  share.selector.addresses = static_cast<ShareAddresses>(value("shareAddresses", 2));
-  share.selector.protocol = value("shareProtocol", 1) > 0;
-  share.selector.ports = value("sharePorts", 1) > 0;
-  share.seed = static_cast<uint32_t>(value("shareSeed", UINT32_MAX));
-  share.parts = std::max<uint64_t>(value("shareParts", UINT32_MAX), 1);
-  share.first = value("shareFirst", UINT32_MAX);
-  share.last = value("shareLast", UINT32_MAX);
-  return share.by != MeterShare::By::hash || owned_property(env, given, share.owned);
+  share.by = whole_property<MeterShare::By>(env, given, "shareBy", 2);
+  share.selector.addresses = whole_property<ShareAddresses>(env, given, "shareAddresses", 2);
+  share.selector.protocol = flag_property(env, given, "shareProtocol");
+  share.selector.ports = flag_property(env, given, "sharePorts");
+  share.seed = whole_property<uint32_t>(env, given, "shareSeed");
+  share.parts = std::max<uint64_t>(whole_property<uint32_t>(env, given, "shareParts"), 1);
+  share.first = whole_property<uint32_t>(env, given, "shareFirst");
+  share.last = whole_property<uint32_t>(env, given, "shareLast");
+  if (share.by != MeterShare::By::hash) return true;
+  // One octet for each slot.
+  return read_structures(elements_property<uint8_t>(env, given, "shareOwned"), share.owned) &&
+         share.owned.size() == share_slots;
 }
 
+}  // namespace
+
 bool read_meter_options(napi_env env, napi_value given, MeterOptions& options) {
-  options.emit = static_cast<Emit>(whole(number_property(env, given, "emit"), 2));
-  options.key = static_cast<uint32_t>(whole(number_property(env, given, "key"), UINT32_MAX));
-  options.biflow = number_property(env, given, "biflow") > 0;
-  options.decap = number_property(env, given, "decap") > 0;
+  options.emit = whole_property<Emit>(env, given, "emit", 2);
+  options.key = whole_property<uint32_t>(env, given, "key");
+  options.biflow = flag_property(env, given, "biflow");
+  options.decap = flag_property(env, given, "decap");
   options.idle_timeout = timeout(env, given, "idleTimeoutMs");
   options.active_timeout = timeout(env, given, "activeTimeoutMs");
   options.tcp_fin_timeout = timeout(env, given, "tcpFinTimeoutMs");
   options.tcp_rst_timeout = timeout(env, given, "tcpRstTimeoutMs");
-  options.max_memory = whole(number_property(env, given, "maxMemoryOctets"), UINT64_MAX);
-  options.max_flows = whole(number_property(env, given, "maxFlows"), UINT64_MAX);
-  options.max_frames = whole(number_property(env, given, "maxFrames"), UINT64_MAX);
-  options.on_full = static_cast<OnFull>(whole(number_property(env, given, "onFull"), 2));
-  options.section_octets =
-      static_cast<uint32_t>(whole(number_property(env, given, "sectionOctets"), UINT32_MAX));
+  options.max_memory = whole_property(env, given, "maxMemoryOctets");
+  options.max_flows = whole_property(env, given, "maxFlows");
+  options.max_frames = whole_property(env, given, "maxFrames");
+  options.on_full = whole_property<OnFull>(env, given, "onFull", 2);
+  options.section_octets = whole_property<uint32_t>(env, given, "sectionOctets");
   options.seed = seed_property(env, given);
   return read_share(env, given, options.share) && fields_property(env, given, "v4", options.v4) &&
          fields_property(env, given, "v6", options.v6);
 }
 
-bool append_outputs(napi_env env, napi_value array, uint32_t at,
-                    const std::vector<Output>& outputs) {
+bool append_outputs(napi_env env, List& list, const std::vector<Output>& outputs) {
   for (const Output& output : outputs) {
-    const napi_value octets = to_array(env, output);
+    const napi_value octets = hand_over(env, output.octets, output.size, free_octets);
     if (octets == nullptr) return false;
-    napi_set_element(env, array, at++, octets);
-    napi_set_element(env, array, at++, number(env, output.template_index));
-    napi_set_element(env, array, at++, number(env, output.count));
-    napi_set_element(env, array, at++, number(env, static_cast<double>(output.export_time)));
+    list.add(octets, output.template_index, output.count, output.export_time);
   }
   return true;
 }
@@ -386,7 +222,7 @@ napi_value counters_value(napi_env env, const MeterCounters& c) {
   napi_value object = nullptr;
   if (napi_create_object(env, &object) != napi_ok) return fail(env, "no object");
   const auto add = [&](const char* name, uint64_t value) {
-    set(env, object, name, number(env, static_cast<double>(value)));
+    set(env, object, name, to_value(env, value));
   };
   add("frames", c.frames);
   add("ipPackets", c.ip_packets);
@@ -408,27 +244,20 @@ napi_value counters_value(napi_env env, const MeterCounters& c) {
 }
 
 void register_meter(napi_env env, napi_value exports) {
-  static constexpr struct {
-    const char* name;
-    napi_callback call;
-  } functions[] = {
-      {"meterCreate", meter_create},
-      {"meterPush", meter_push},
-      {"meterOpen", meter_open},
-      {"meterStep", meter_step},
-      {"meterFinish", meter_finish},
-      {"meterFlush", meter_flush},
-      {"meterFull", meter_full},
-      {"meterBeginning", meter_beginning},
-      {"meterEndCapture", meter_end_capture},
-      {"meterCounters", meter_counters},
-      {"meterClose", meter_close},
-  };
-  for (const auto& [name, call] : functions) {
-    napi_value function = nullptr;
-    if (napi_create_function(env, name, NAPI_AUTO_LENGTH, call, nullptr, &function) == napi_ok)
-      set(env, exports, name, function);
-  }
+  export_functions(env, exports,
+                   {
+                       {"meterCreate", meter_create},
+                       {"meterPush", meter_push},
+                       {"meterOpen", meter_open},
+                       {"meterStep", meter_step},
+                       {"meterFinish", meter_finish},
+                       {"meterFlush", meter_flush},
+                       {"meterFull", meter_full},
+                       {"meterBeginning", meter_beginning},
+                       {"meterEndCapture", meter_end_capture},
+                       {"meterCounters", meter_counters},
+                       {"meterClose", close_handle<Meter>},
+                   });
 }
 
 }  // namespace darta

@@ -12,6 +12,7 @@
 #include <ctime>
 
 #include "binding/binding.h"
+#include "binding/values.h"
 
 namespace darta {
 namespace {
@@ -87,18 +88,13 @@ void ask_other_threads() {
 napi_value drop_capabilities(napi_env env, napi_callback_info) {
   const int error = give_up();
   ask_other_threads();
-  napi_value result = nullptr;
-  napi_create_int32(env, error, &result);
-  return result;
+  return to_value(env, error);
 }
 
 }  // namespace
 
 void register_privileges(napi_env env, napi_value exports) {
-  napi_value function = nullptr;
-  if (napi_create_function(env, "dropCapabilities", NAPI_AUTO_LENGTH, drop_capabilities, nullptr,
-                           &function) == napi_ok)
-    napi_set_named_property(env, exports, "dropCapabilities", function);
+  export_functions(env, exports, {{"dropCapabilities", drop_capabilities}});
 }
 
 }  // namespace darta

@@ -1,24 +1,19 @@
 // Shares that change while packets come: plans go in, findings come out.
 #include "binding/share.h"
 
-#include <cstring>
-
-#include "binding/meter_values.h"
+#include "binding/binding.h"
+#include "binding/handles.h"
 
 namespace darta {
+
+template <>
+constexpr napi_type_tag tag_of<ShareKeeper> = {0x73686172652d6461, 0x7274612d6b656570};
+
 namespace {
 
-constexpr napi_type_tag keeper_tag = {0x73686172652d6461, 0x7274612d6b656570};
 constexpr double ns_per_ms = 1e6;
 /// Later than any packet: 2^62 ns is the year 2116.
 constexpr double last_ms = 4.6e12;
-
-napi_value fail(napi_env env, const char* what) {
-  bool pending = false;
-  napi_is_exception_pending(env, &pending);
-  if (!pending) napi_throw_error(env, "DARTA_INTERNAL", what);
-  return nullptr;
-}
 
 /// Milliseconds, also infinite ones, as nanoseconds.
 int64_t nanoseconds(double ms) {
@@ -30,15 +25,9 @@ int64_t nanoseconds(double ms) {
 }
 
 bool slots_property(napi_env env, napi_value object, const char* name, SlotOctets& slots) {
-  napi_value value = nullptr;
-  napi_typedarray_type type;
-  size_t length = 0;
-  void* data = nullptr;
-  if (napi_get_named_property(env, object, name, &value) != napi_ok ||
-      napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok ||
-      type != napi_uint8_array || length != group_slots)
-    return false;
-  std::memcpy(slots.data(), data, group_slots);
+  const auto octets = elements_property<uint8_t>(env, object, name);
+  if (!octets || octets->size() != group_slots) return false;
+  std::memcpy(slots.data(), octets->data(), group_slots);
   return true;
 }
 
@@ -59,77 +48,57 @@ bool each_of(napi_env env, napi_value object, const char* name, Read read) {
 
 /// shareCreate({ringOctets, ringMs, headerOctets}): a keeper
 napi_value share_create(napi_env env, napi_callback_info info) {
-  napi_value given = nullptr;
-  size_t count = 1;
-  if (napi_get_cb_info(env, info, &count, &given, nullptr, nullptr) != napi_ok || count != 1)
-    return fail(env, "shareCreate(options)");
+  const Arguments<1> given(env, info);
+  if (given.count != 1) return fail(env, "shareCreate(options)");
   ShareOptions options;
-  options.ring_octets = whole(number_property(env, given, "ringOctets"), size_t{1} << 36);
-  options.ring_time = nanoseconds(number_property(env, given, "ringMs"));
-  options.header_octets =
-      static_cast<uint32_t>(whole(number_property(env, given, "headerOctets"), 262144));
-  auto holder =
-      std::make_unique<std::shared_ptr<ShareKeeper>>(std::make_shared<ShareKeeper>(options));
-  const auto finalize = [](napi_env, void* data, void*) {
-    delete static_cast<std::shared_ptr<ShareKeeper>*>(data);
-  };
-  napi_value result = nullptr;
-  if (napi_create_external(env, holder.get(), finalize, nullptr, &result) != napi_ok)
-    return fail(env, "no keeper");
-  holder.release();
-  return napi_type_tag_object(env, result, &keeper_tag) == napi_ok ? result : fail(env, "no tag");
+  options.ring_octets = whole_property(env, given[0], "ringOctets", size_t{1} << 36);
+  options.ring_time = nanoseconds(number_property(env, given[0], "ringMs"));
+  options.header_octets = whole_property<uint32_t>(env, given[0], "headerOctets", 262144);
+  return new_handle(env, std::make_shared<ShareKeeper>(options));
 }
 
 /// sharePlan(keeper, {addresses, protocol, ports, seed, guardMs, views, orders})
 napi_value share_plan(napi_env env, napi_callback_info info) {
-  napi_value arguments[2] = {nullptr, nullptr};
-  size_t count = 2;
-  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count != 2)
-    return fail(env, "sharePlan(keeper, plan)");
+  const Arguments<2> arguments(env, info);
+  if (arguments.count != 2) return fail(env, "sharePlan(keeper, plan)");
   const auto keeper = keeper_of(env, arguments[0]);
-  napi_value given = arguments[1];
+  const napi_value given = arguments[1];
   SharePlan plan;
-  plan.selector.addresses =
-      static_cast<ShareAddresses>(whole(number_property(env, given, "addresses"), 2));
-  plan.selector.protocol = number_property(env, given, "protocol") > 0;
-  plan.selector.ports = number_property(env, given, "ports") > 0;
-  plan.seed = static_cast<uint32_t>(whole(number_property(env, given, "seed"), UINT32_MAX));
+  plan.selector.addresses = whole_property<ShareAddresses>(env, given, "addresses", 2);
+  plan.selector.protocol = flag_property(env, given, "protocol");
+  plan.selector.ports = flag_property(env, given, "ports");
+  plan.seed = whole_property<uint32_t>(env, given, "seed");
   plan.guard = nanoseconds(number_property(env, given, "guardMs"));
-  const bool good =
-      each_of(env, given, "views",
-              [&](napi_value one) {
-                EpochView view;
-                view.epoch =
-                    static_cast<uint32_t>(whole(number_property(env, one, "epoch"), UINT32_MAX));
-                view.at = nanoseconds(number_property(env, one, "at"));
-                view.band_end = nanoseconds(number_property(env, one, "bandEnd"));
-                const bool read = slots_property(env, one, "roles", view.roles) &&
-                                  slots_property(env, one, "classes", view.classes);
-                plan.views.push_back(view);
-                return read;
-              }) &&
-      each_of(env, given, "orders", [&](napi_value one) {
-        RecoveryOrder order;
-        order.id = static_cast<uint32_t>(whole(number_property(env, one, "id"), UINT32_MAX));
-        order.from = nanoseconds(number_property(env, one, "from"));
-        order.to = nanoseconds(number_property(env, one, "to"));
-        order.own = number_property(env, one, "own") > 0;
-        const bool read = slots_property(env, one, "slots", order.slots);
-        plan.orders.push_back(order);
-        return read;
-      });
-  if (!keeper || !good) return fail(env, "sharePlan(keeper, plan)");
+  const bool views = each_of(env, given, "views", [&](napi_value one) {
+    EpochView view;
+    view.epoch = whole_property<uint32_t>(env, one, "epoch");
+    view.at = nanoseconds(number_property(env, one, "at"));
+    view.band_end = nanoseconds(number_property(env, one, "bandEnd"));
+    const bool read = slots_property(env, one, "roles", view.roles) &&
+                      slots_property(env, one, "classes", view.classes);
+    plan.views.push_back(view);
+    return read;
+  });
+  const bool orders = each_of(env, given, "orders", [&](napi_value one) {
+    RecoveryOrder order;
+    order.id = whole_property<uint32_t>(env, one, "id");
+    order.from = nanoseconds(number_property(env, one, "from"));
+    order.to = nanoseconds(number_property(env, one, "to"));
+    order.own = flag_property(env, one, "own");
+    const bool read = slots_property(env, one, "slots", order.slots);
+    plan.orders.push_back(order);
+    return read;
+  });
+  if (!keeper || !views || !orders) return fail(env, "sharePlan(keeper, plan)");
   keeper->set_plan(std::move(plan));
   return nullptr;
 }
 
 /// shareLease(keeper, ms)
 napi_value share_lease(napi_env env, napi_callback_info info) {
-  napi_value arguments[2] = {nullptr, nullptr};
-  size_t count = 2;
+  const Arguments<2> arguments(env, info);
   double ms = 0;
-  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count != 2 ||
-      napi_get_value_double(env, arguments[1], &ms) != napi_ok)
+  if (arguments.count != 2 || napi_get_value_double(env, arguments[1], &ms) != napi_ok)
     return fail(env, "shareLease(keeper, ms)");
   if (const auto keeper = keeper_of(env, arguments[0])) keeper->set_lease(nanoseconds(ms));
   return nullptr;
@@ -137,26 +106,19 @@ napi_value share_lease(napi_env env, napi_callback_info info) {
 
 /// A BigUint64Array with room for `count` words.
 uint64_t* words(napi_env env, napi_value object, const char* name, size_t count) {
-  napi_value buffer = nullptr;
-  napi_value array = nullptr;
-  void* data = nullptr;
-  if (napi_create_arraybuffer(env, count * 8, &data, &buffer) != napi_ok ||
-      napi_create_typedarray(env, napi_biguint64_array, count, buffer, 0, &array) != napi_ok ||
-      napi_set_named_property(env, object, name, array) != napi_ok)
+  uint64_t* room = nullptr;
+  const napi_value array = new_array(env, count, room);
+  if (array == nullptr || napi_set_named_property(env, object, name, array) != napi_ok)
     return nullptr;
-  return static_cast<uint64_t*>(data);
+  return room;
 }
 
 /// shareTake(keeper): NativeShareFindings of src/io/native.ts
 napi_value share_take(napi_env env, napi_callback_info info) {
-  napi_value argument = nullptr;
-  size_t count = 1;
   napi_value result = nullptr;
-  if (napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr) != napi_ok ||
-      napi_create_object(env, &result) != napi_ok)
+  ShareKeeper* const keeper = thing_of<ShareKeeper>(env, info);
+  if (keeper == nullptr || napi_create_object(env, &result) != napi_ok)
     return fail(env, "shareTake(keeper)");
-  const auto keeper = keeper_of(env, argument);
-  if (!keeper) return fail(env, "shareTake(keeper)");
   const ShareFindings found = keeper->take();
   uint64_t* row = words(env, result, "rows", found.rows.size() * 8);
   uint64_t* listed = words(env, result, "listed", found.listed.size() * 7);
@@ -192,39 +154,29 @@ napi_value share_take(napi_env env, napi_callback_info info) {
 /// shareSort(keeper, octets, offsets: Uint32Array, timesMs: Float64Array, linkType, decisions:
 /// Uint8Array): what a thread would do with frames; a mark, 254 for another node's, 255 for kept.
 napi_value share_sort(napi_env env, napi_callback_info info) {
-  napi_value arguments[6];
-  size_t count = 6;
-  const auto keeper =
-      napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) == napi_ok && count == 6
-          ? keeper_of(env, arguments[0])
-          : nullptr;
+  const Arguments<6> given(env, info);
+  const auto keeper = given.count == 6 ? keeper_of(env, given[0]) : nullptr;
+  const auto octets = elements_of<uint8_t>(env, given[1]);
+  const auto offsets = elements_of<uint32_t>(env, given[2]);
+  const auto times = elements_of<double>(env, given[3]);
+  const auto decisions = elements_of<uint8_t>(env, given[5]);
   uint32_t link_type = 0;
-  void* data[4] = {};
-  size_t lengths[4] = {};
-  static constexpr size_t places[4] = {1, 2, 3, 5};
-  static constexpr napi_typedarray_type wanted[4] = {napi_uint8_array, napi_uint32_array,
-                                                     napi_float64_array, napi_uint8_array};
-  bool good = keeper != nullptr && napi_get_value_uint32(env, arguments[4], &link_type) == napi_ok;
-  for (size_t i = 0; good && i < 4; ++i) {
-    napi_typedarray_type type;
-    good = napi_get_typedarray_info(env, arguments[places[i]], &type, &lengths[i], &data[i],
-                                    nullptr, nullptr) == napi_ok &&
-           type == wanted[i];
-  }
-  const auto* const at = static_cast<const uint32_t*>(data[1]);
-  const size_t frames = lengths[2];
-  good = good && lengths[1] == frames + 1 && lengths[3] == frames;
-  for (size_t i = 0; good && i < frames; ++i) good = at[i] <= at[i + 1] && at[i + 1] <= lengths[0];
+  bool good = keeper != nullptr && octets && offsets && times && decisions &&
+              napi_get_value_uint32(env, given[4], &link_type) == napi_ok &&
+              offsets->size() == times->size() + 1 && decisions->size() == times->size();
+  for (size_t i = 0; good && i < times->size(); ++i)
+    good = (*offsets)[i] <= (*offsets)[i + 1] && (*offsets)[i + 1] <= octets->size();
   if (!good) return fail(env, "shareSort: wrong arguments");
   ShareSorter& sorter = keeper->add_sorter();
   static_cast<void>(sorter.refresh());
   uint64_t kept = 0;
-  for (size_t i = 0; i < frames; ++i) {
+  const uint32_t* const at = offsets->data();
+  for (size_t i = 0; i < times->size(); ++i) {
     Frame frame{};
-    frame.octets = static_cast<const uint8_t*>(data[0]) + at[i];
+    frame.octets = octets->data() + at[i];
     frame.captured = frame.original = at[i + 1] - at[i];
     frame.link_type = link_type;
-    frame.time = nanoseconds(static_cast<const double*>(data[2])[i]);
+    frame.time = nanoseconds((*times)[i]);
     sorter.sort({&frame, 1});
     uint8_t decision = 254;
     for (size_t mark = 0; mark < share_marks; ++mark) {
@@ -232,7 +184,7 @@ napi_value share_sort(napi_env env, napi_callback_info info) {
     }
     if (sorter.kept() > kept) decision = 255;
     kept = sorter.kept();
-    static_cast<uint8_t*>(data[3])[i] = decision;
+    (*decisions)[i] = decision;
   }
   sorter.finish();
   sorter.publish();
@@ -242,28 +194,17 @@ napi_value share_sort(napi_env env, napi_callback_info info) {
 }  // namespace
 
 std::shared_ptr<ShareKeeper> keeper_of(napi_env env, napi_value value) {
-  bool ours = false;
-  void* data = nullptr;
-  if (napi_check_object_type_tag(env, value, &keeper_tag, &ours) != napi_ok || !ours ||
-      napi_get_value_external(env, value, &data) != napi_ok)
-    return nullptr;
-  return *static_cast<std::shared_ptr<ShareKeeper>*>(data);
+  const auto* const handle = handle_of<ShareKeeper>(env, value);
+  return handle == nullptr ? nullptr : handle->thing;
 }
 
 void register_share(napi_env env, napi_value exports) {
-  static constexpr struct {
-    const char* name;
-    napi_callback call;
-  } functions[] = {{"shareCreate", share_create},
-                   {"sharePlan", share_plan},
-                   {"shareLease", share_lease},
-                   {"shareTake", share_take},
-                   {"shareSort", share_sort}};
-  for (const auto& [name, call] : functions) {
-    napi_value function = nullptr;
-    if (napi_create_function(env, name, NAPI_AUTO_LENGTH, call, nullptr, &function) == napi_ok)
-      napi_set_named_property(env, exports, name, function);
-  }
+  export_functions(env, exports,
+                   {{"shareCreate", share_create},
+                    {"sharePlan", share_plan},
+                    {"shareLease", share_lease},
+                    {"shareTake", share_take},
+                    {"shareSort", share_sort}});
 }
 
 }  // namespace darta
