@@ -1,6 +1,6 @@
 #include "kernel/crypto_pan.h"
 
-#include <cstring>
+#include "capture/octets.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -12,17 +12,6 @@ namespace {
 constexpr size_t kSpan = 5;
 constexpr unsigned kCache4Bits = 17;
 constexpr unsigned kCache6Bits = 15;
-
-uint64_t load64(const uint8_t* from) {
-  uint64_t value;
-  std::memcpy(&value, from, 8);
-  return __builtin_bswap64(value);
-}
-
-void store64(uint8_t* to, uint64_t value) {
-  value = __builtin_bswap64(value);
-  std::memcpy(to, &value, 8);
-}
 
 /// The first n bits of 64 set.
 uint64_t mask64(unsigned n) { return n == 0 ? 0 : ~uint64_t{0} << (64 - n); }
@@ -121,7 +110,7 @@ CryptoPan::CryptoPan(std::span<const uint8_t> key)
   uint8_t pad[16];
   expand(key.data(), keys_);
   encrypt_one(keys_, key.data() + 16, pad);
-  pad_ = {load64(pad), load64(pad + 8)};
+  pad_ = {be64(pad), be64(pad + 8)};
   // Every place knows an address from the beginning: that of zeros.
   const uint32_t zero = static_cast<uint32_t>(flips({0, 0}, 32).high >> 32);
   const Wide zero6 = flips({0, 0}, 128);
@@ -174,17 +163,13 @@ bool CryptoPan::run(std::span<uint8_t> octets, std::span<const uint32_t> spans) 
     uint8_t* at = octets.data() + start + offset;
     for (size_t i = 0; i < count; i++, at += stride) {
       if (length == 4) {
-        uint32_t address;
-        std::memcpy(&address, at, 4);
-        address = __builtin_bswap32(ipv4(__builtin_bswap32(address)));
-        std::memcpy(at, &address, 4);
+        put_be32(at, ipv4(be32(at)));
       } else if (length == 16) {
-        const Wide value = ipv6({load64(at), load64(at + 8)});
-        store64(at, value.high);
-        store64(at + 8, value.low);
+        const Wide value = ipv6({be64(at), be64(at + 8)});
+        put_be64(at, value.high);
+        put_be64(at + 8, value.low);
       } else {
-        uint64_t address = 0;
-        for (size_t k = 0; k < 6; k++) address = address << 8 | at[k];
+        uint64_t address = be_number(at, 6);
         address ^= flips({address << 16, 0}, 48).high >> 16;
         for (size_t k = 6; k > 0; k--, address >>= 8) at[k - 1] = static_cast<uint8_t>(address);
       }

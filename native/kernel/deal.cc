@@ -5,6 +5,8 @@
 #include <cstring>
 #include <vector>
 
+#include "capture/octets.h"
+
 namespace darta {
 namespace {
 
@@ -16,9 +18,7 @@ static_assert(std::endian::native == std::endian::little);
 uint32_t hash_key(const uint8_t* key, size_t octets, uint32_t seed) noexcept {
   uint32_t h = seed ^ static_cast<uint32_t>(octets);
   for (size_t at = 0; at < octets; at += 4) {
-    uint32_t k;
-    std::memcpy(&k, key + at, 4);
-    k = std::rotl(k * 0xcc9e2d51U, 15) * 0x1b873593U;
+    const uint32_t k = std::rotl(load<uint32_t>(key + at) * 0xcc9e2d51U, 15) * 0x1b873593U;
     h = std::rotl(h ^ k, 13) * 5 + 0xe6546b64U;
   }
   h = (h ^ (h >> 16)) * 0x85ebca6bU;
@@ -43,26 +43,6 @@ bool fits(const DealProgram& program) noexcept {
     }
   }
   return true;
-}
-
-/// Copies a few octets; addresses and ports have fixed sizes, for which the compiler knows better than memcpy.
-void copy_few(uint8_t* to, const uint8_t* from, size_t length) noexcept {
-  switch (length) {
-    case 1:
-      *to = *from;
-      return;
-    case 2:
-      std::memcpy(to, from, 2);
-      return;
-    case 4:
-      std::memcpy(to, from, 4);
-      return;
-    case 16:
-      std::memcpy(to, from, 16);
-      return;
-    default:
-      std::memcpy(to, from, length);
-  }
 }
 
 /// `key` holds the constants of the program, or the key of another record.

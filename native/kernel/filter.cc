@@ -1,13 +1,11 @@
 #include "kernel/filter.h"
 
-#include <algorithm>
-#include <bit>
 #include <cstring>
+
+#include "capture/octets.h"
 
 namespace darta {
 namespace {
-
-static_assert(std::endian::native == std::endian::little, "numbers are swapped from network order");
 
 constexpr size_t kHeader = 2;
 constexpr size_t kStep = 8;
@@ -15,32 +13,6 @@ constexpr size_t kSpan = 4;
 constexpr uint32_t kPass = 0xffffffff;
 constexpr uint32_t kFail = 0xfffffffe;
 constexpr size_t kIndex = 65537;
-
-template <typename T>
-T load(const uint8_t* from) {
-  T value;
-  std::memcpy(&value, from, sizeof value);
-  return value;
-}
-
-/// Unsigned integer of 1..8 octets, network byte order.
-uint64_t load_number(const uint8_t* from, size_t length) {
-  switch (length) {
-    case 1:
-      return *from;
-    case 2:
-      return __builtin_bswap16(load<uint16_t>(from));
-    case 4:
-      return __builtin_bswap32(load<uint32_t>(from));
-    case 8:
-      return __builtin_bswap64(load<uint64_t>(from));
-    default: {
-      uint64_t value = 0;
-      for (size_t i = 0; i < length; i++) value = value << 8 | from[i];
-      return value;
-    }
-  }
-}
 
 /// A number of up to 128 bits, ordered as numbers are.
 struct Wide {
@@ -50,8 +22,8 @@ struct Wide {
 };
 
 Wide load_wide(const uint8_t* from, size_t length) {
-  if (length == 16) return {load_number(from, 8), load_number(from + 8, 8)};
-  return {load_number(from, length - 8), load_number(from + length - 8, 8)};
+  if (length == 16) return {be64(from), be64(from + 8)};
+  return {be_number(from, length - 8), be64(from + length - 8)};
 }
 
 size_t words_of(uint32_t length) { return length <= 4 ? 1 : length <= 8 ? 2 : 4; }
@@ -139,14 +111,14 @@ int64_t Filter::program(std::span<const uint32_t> code) {
 bool Filter::holds(const Step& step, const uint8_t* record) noexcept {
   const uint8_t* at = record + step.offset;
   if (step.length <= 4) {
-    const uint32_t value = static_cast<uint32_t>(load_number(at, step.length)) & step.mask;
+    const uint32_t value = static_cast<uint32_t>(be_number(at, step.length)) & step.mask;
     if (step.single) return value - step.low <= step.width;
     const size_t from = step.index == nullptr ? 0 : step.index[value >> 16];
     const size_t to = step.index == nullptr ? step.count : step.index[(value >> 16) + 1];
     return in_ranges(value, step.ranges, step.count, from, to);
   }
   if (step.length <= 8) {
-    const uint64_t value = load_number(at, step.length);
+    const uint64_t value = be_number(at, step.length);
     if (step.single) return value - step.low <= step.width;
     return in_ranges(value, step.ranges, step.count, 0, step.count);
   }

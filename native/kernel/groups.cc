@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "capture/octets.h"
+
 namespace darta {
 namespace {
 
@@ -24,18 +26,6 @@ constexpr uint64_t kMostRows = 0xfffffffe;
 /// Seconds from 1900 to 1970. RFC 7011 section 6.1.9.
 constexpr uint64_t kNtp1970 = 2208988800;
 
-uint64_t load64(const uint8_t* from) {
-  uint64_t value;
-  std::memcpy(&value, from, 8);
-  return value;
-}
-
-uint64_t load_network64(const uint8_t* from) { return __builtin_bswap64(load64(from)); }
-
-uint16_t load_network16(const uint8_t* from) {
-  return static_cast<uint16_t>(from[0] << 8 | from[1]);
-}
-
 /// Both halves of the 128-bit product, folded: every bit of the result hangs on all bits of a and b.
 uint64_t mix(uint64_t a, uint64_t b) {
   __extension__ using Wide = unsigned __int128;
@@ -43,35 +33,9 @@ uint64_t mix(uint64_t a, uint64_t b) {
   return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
 }
 
-/// Lengths of addresses and ports as plain loads and stores instead of a call.
-void copy(uint8_t* to, const uint8_t* from, size_t length) {
-  switch (length) {
-    case 1:
-      *to = *from;
-      break;
-    case 2:
-      std::memcpy(to, from, 2);
-      break;
-    case 4:
-      std::memcpy(to, from, 4);
-      break;
-    case 6:
-      std::memcpy(to, from, 6);
-      break;
-    case 8:
-      std::memcpy(to, from, 8);
-      break;
-    case 16:
-      std::memcpy(to, from, 16);
-      break;
-    default:
-      std::memcpy(to, from, length);
-  }
-}
-
 bool equal_keys(const uint8_t* a, const uint8_t* b, size_t octets) {
   for (size_t i = 0; i < octets; i += 8) {
-    if (load64(a + i) != load64(b + i)) return false;
+    if (load<uint64_t>(a + i) != load<uint64_t>(b + i)) return false;
   }
   return true;
 }
@@ -184,11 +148,11 @@ void Groups::read_moves(const uint8_t* record, const std::vector<Move>& moves, u
   for (const Move& move : moves) {
     const uint8_t* from = record + move.from;
     if (move.second >= 0) {
-      const uint16_t a = load_network16(from);
-      const uint16_t b = load_network16(record + move.second);
+      const uint16_t a = be16(from);
+      const uint16_t b = be16(record + move.second);
       if (ranks_[b] < ranks_[a] || (ranks_[b] == ranks_[a] && b < a)) from = record + move.second;
     }
-    copy(key + move.to, from, move.length);
+    copy_few(key + move.to, from, move.length);
     key[move.to + move.length - 1] &= move.mask;
   }
 }
@@ -199,7 +163,7 @@ uint64_t Groups::read_source(const uint8_t* record, const Source& source) const 
   const uint8_t* end = record + source.end;
   uint64_t value = 0;
   if (end - base_ >= 8) [[likely]] {
-    value = load_network64(end - 8) & source.mask;
+    value = be64(end - 8) & source.mask;
   } else {
     for (const uint8_t* at = end - source.length; at < end; at++) value = value << 8 | *at;
   }
@@ -218,7 +182,8 @@ bool Groups::all_zero(const uint8_t* record, const Program& program) const {
 
 uint32_t Groups::hash_key(const uint8_t* key, size_t octets) const {
   uint64_t hash = seed_;
-  for (size_t i = 0; i < octets; i += 8) hash = mix(hash ^ load64(key + i), 0x9fb21c651e98df25);
+  for (size_t i = 0; i < octets; i += 8)
+    hash = mix(hash ^ load<uint64_t>(key + i), 0x9fb21c651e98df25);
   return static_cast<uint32_t>(mix(hash ^ octets, seed_ | 1) >> 32);
 }
 
@@ -389,7 +354,7 @@ bool Groups::add_rows(size_t shape, std::span<const uint8_t> rows) {
     std::memcpy(key, &rows[at], target.key_octets);
     uint64_t* columns = find(target, key, hash_key(key, target.key_octets));
     for (size_t c = 0; c < columns_.size(); c++) {
-      fold(columns[c], load64(&rows[at + target.key_octets + 8 * c]), columns_[c]);
+      fold(columns[c], load<uint64_t>(&rows[at + target.key_octets + 8 * c]), columns_[c]);
     }
   }
   return true;

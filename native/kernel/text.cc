@@ -6,6 +6,8 @@
 #include <cstring>
 #include <vector>
 
+#include "capture/octets.h"
+
 namespace darta {
 namespace {
 
@@ -78,39 +80,6 @@ constexpr auto kDecimalOctets = [] {
   }
   return all;
 }();
-
-uint16_t read16(const uint8_t* p) noexcept { return static_cast<uint16_t>(p[0] << 8 | p[1]); }
-
-uint32_t read32(const uint8_t* p) noexcept {
-  uint32_t value;
-  std::memcpy(&value, p, 4);
-  return __builtin_bswap32(value);
-}
-
-uint64_t read64(const uint8_t* p) noexcept {
-  uint64_t value;
-  std::memcpy(&value, p, 8);
-  return __builtin_bswap64(value);
-}
-
-/// Unsigned integer of 1..8 octets.
-uint64_t read_unsigned(const uint8_t* p, size_t length) noexcept {
-  switch (length) {
-    case 1:
-      return p[0];
-    case 2:
-      return read16(p);
-    case 4:
-      return read32(p);
-    case 8:
-      return read64(p);
-    default: {
-      uint64_t value = 0;
-      for (size_t i = 0; i < length; i++) value = value << 8 | p[i];
-      return value;
-    }
-  }
-}
 
 char* put_pair(char* out, uint64_t value) noexcept {
   std::memcpy(out, kDigitPairs[value].data(), 2);
@@ -505,12 +474,12 @@ char* put_misfit(char* out, const uint8_t* p, size_t length, bool json) noexcept
 char* put_float(char* out, const uint8_t* p, size_t length, bool json) noexcept {
   double value;
   if (length == 4) {
-    const uint32_t bits = read32(p);
+    const uint32_t bits = be32(p);
     float single;
     std::memcpy(&single, &bits, 4);
     value = static_cast<double>(single);
   } else {
-    const uint64_t bits = read64(p);
+    const uint64_t bits = be64(p);
     std::memcpy(&value, &bits, 8);
   }
   if (std::isfinite(value)) return put_number(out, value);
@@ -520,7 +489,7 @@ char* put_float(char* out, const uint8_t* p, size_t length, bool json) noexcept 
   }
   if (!json) return put_literal(out, "NaN");
   // The NaN that a reader of "NaN" makes; any other has more to say.
-  const bool plain = length == 4 ? read32(p) == 0x7fc00000u : read64(p) == 0x7ff8000000000000u;
+  const bool plain = length == 4 ? be32(p) == 0x7fc00000u : be64(p) == 0x7ff8000000000000u;
   return plain ? put_literal(out, "\"NaN\"") : put_misfit(out, p, length, true);
 }
 
@@ -542,7 +511,7 @@ char* put_value(char* out, uint32_t kind, const uint8_t* p, size_t length, const
   const bool json = program.json;
   switch (kind) {
     case kUnsigned: {
-      const uint64_t value = read_unsigned(p, length);
+      const uint64_t value = be_number(p, length);
       if (json && program.big_as_string && value > kMaxSafe) {
         *out++ = '"';
         out = put_digits(out, value);
@@ -553,10 +522,10 @@ char* put_value(char* out, uint32_t kind, const uint8_t* p, size_t length, const
     }
     case kControlBits:
       // The upper four bits are ignored on receipt. RFC 9565 section 3.
-      return put_digits(out, read16(p) & 0x0fff);
+      return put_digits(out, be16(p) & 0x0fff);
     case kSigned: {
       const unsigned shift = static_cast<unsigned>(64 - 8 * length);
-      const int64_t value = static_cast<int64_t>(read_unsigned(p, length) << shift) >> shift;
+      const int64_t value = static_cast<int64_t>(be_number(p, length) << shift) >> shift;
       const uint64_t magnitude =
           value < 0 ? uint64_t{0} - static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
       const bool quoted = json && program.big_as_string && magnitude > kMaxSafe;
@@ -590,7 +559,7 @@ char* put_value(char* out, uint32_t kind, const uint8_t* p, size_t length, const
       return put_misfit(out, p, json ? length : n, json);
     }
     case kMilliseconds:
-      if (read64(p) >= kYear10000Ms) return put_misfit(out, p, length, json);
+      if (be64(p) >= kYear10000Ms) return put_misfit(out, p, length, json);
       break;
     case kMac:
     case kIpv4:
@@ -615,18 +584,18 @@ char* put_value(char* out, uint32_t kind, const uint8_t* p, size_t length, const
       out = put_ipv6(out, p);
       break;
     case kSeconds:
-      out = put_time<0>(out, read32(p), 0, clock);
+      out = put_time<0>(out, be32(p), 0, clock);
       break;
     case kMilliseconds: {
-      const uint64_t value = read64(p);
+      const uint64_t value = be64(p);
       out = put_time<3>(out, value / 1000, value % 1000, clock);
       break;
     }
     case kMicroseconds:
-      out = put_time<6>(out, ntp_second(read32(p)), ntp_units(read32(p + 4), 1000000), clock);
+      out = put_time<6>(out, ntp_second(be32(p)), ntp_units(be32(p + 4), 1000000), clock);
       break;
     default:
-      out = put_time<9>(out, ntp_second(read32(p)), ntp_units(read32(p + 4), 1000000000), clock);
+      out = put_time<9>(out, ntp_second(be32(p)), ntp_units(be32(p + 4), 1000000000), clock);
   }
   if (json) *out++ = '"';
   return out;
@@ -651,7 +620,7 @@ size_t locate(const Program& program, std::span<const uint8_t> octets, size_t at
       length = octets[at++];
       if (length == 255) {
         if (octets.size() - at < 2) return 0;
-        length = read16(&octets[at]);
+        length = be16(&octets[at]);
         at += 2;
         if (length < 255 && (word & kWatchLengthOctets) != 0) plain = true;
       }
@@ -673,7 +642,7 @@ bool hides(const Program& program, std::span<const uint8_t> octets, size_t recor
     const uint32_t word = program.words[kHeaderWords + i];
     if (spans != nullptr) at = spans->starts[i];
     if ((word & (kWatchMicroseconds | kWatchNanoseconds)) != 0 &&
-        hides_fraction(read32(&octets[at + 4]), (word & kWatchNanoseconds) != 0)) {
+        hides_fraction(be32(&octets[at + 4]), (word & kWatchNanoseconds) != 0)) {
       return true;
     }
     at += word & 65535;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "capture/octets.h"
+
 namespace darta {
 namespace {
 
@@ -23,8 +25,7 @@ uint64_t packet_digest(std::span<const uint8_t> frame, size_t ip) noexcept {
   if (ip != SIZE_MAX && n >= 20) {
     const bool v4 = frame[from] >> 4 == 4;
     // What stands behind the packet fills the frame up and is nobody's.
-    const size_t length = v4 ? size_t{frame[from + 2]} << 8 | frame[from + 3]
-                             : (size_t{frame[from + 4]} << 8 | frame[from + 5]) + 40;
+    const size_t length = v4 ? be16(&frame[from + 2]) : be16(&frame[from + 4]) + size_t{40};
     if (length >= 20) n = std::min(n, length);
     std::memcpy(octets, frame.data() + from, n);
     if (v4) {
@@ -37,12 +38,7 @@ uint64_t packet_digest(std::span<const uint8_t> frame, size_t ip) noexcept {
   }
   uint64_t digest = 0x9e3779b97f4a7c15 ^ n;
   for (size_t i = 0; i < digest_octets; i += 8) {
-    uint64_t word;
-    std::memcpy(&word, octets + i, 8);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    digest = mix(digest ^ word) + i;
+    digest = mix(digest ^ little(load<uint64_t>(octets + i))) + i;
   }
   return digest;
 }
