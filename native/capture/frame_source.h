@@ -3,6 +3,7 @@
 #include <linux/filter.h>
 
 #include <cerrno>
+#include <ctime>
 #include <vector>
 
 #include "capture/reader.h"
@@ -54,6 +55,13 @@ class FrameSource {
   /// How long to let frames gather after poll(2) has told of the first one, in microseconds.
   [[nodiscard]] virtual unsigned gather_us() const noexcept { return 0; }
 };
+
+/// What a clock says, in nanoseconds.
+[[nodiscard]] inline int64_t clock_ns(clockid_t clock) noexcept {
+  timespec t{};
+  clock_gettime(clock, &t);
+  return static_cast<int64_t>(t.tv_sec) * 1'000'000'000 + t.tv_nsec;
+}
 
 /// LINKTYPE_ of a hardware type (ARPHRD_) whose link header the kernel shows as it is; false if its
 /// headers are of no use to us.

@@ -23,6 +23,11 @@ int set_option(int socket, int name, const void* value, socklen_t size) noexcept
   return setsockopt(socket, SOL_PACKET, name, value, size);
 }
 
+sock_fprog program_of(const std::vector<sock_filter>& instructions) noexcept {
+  return {static_cast<unsigned short>(instructions.size()),
+          const_cast<sock_filter*>(instructions.data())};
+}
+
 }  // namespace
 
 PacketRing::~PacketRing() {
@@ -64,8 +69,7 @@ OpenFault PacketRing::open(const RingOptions& o) noexcept {
                    sizeof o.filter_descriptor) != 0)
       return fault("SO_ATTACH_BPF");
   } else if (!o.filter.empty()) {
-    sock_fprog program = {static_cast<unsigned short>(o.filter.size()),
-                          const_cast<sock_filter*>(o.filter.data())};
+    sock_fprog program = program_of(o.filter);
     if (setsockopt(socket_, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0)
       return fault("SO_ATTACH_FILTER");
   }
@@ -90,8 +94,7 @@ OpenFault PacketRing::open(const RingOptions& o) noexcept {
     const int group = o.fanout_group | PACKET_FANOUT_CBPF << 16;
     if (set_option(socket_, PACKET_FANOUT, &group, sizeof group) != 0)
       return fault("PACKET_FANOUT");
-    sock_fprog program = {static_cast<unsigned short>(o.fanout.size()),
-                          const_cast<sock_filter*>(o.fanout.data())};
+    sock_fprog program = program_of(o.fanout);
     if (set_option(socket_, PACKET_FANOUT_DATA, &program, sizeof program) != 0)
       return fault("PACKET_FANOUT_DATA");
   }
@@ -131,8 +134,7 @@ int PacketRing::error() noexcept {
 }
 
 int PacketRing::change_filter(const std::vector<sock_filter>& filter) noexcept {
-  sock_fprog program = {static_cast<unsigned short>(filter.size()),
-                        const_cast<sock_filter*>(filter.data())};
+  sock_fprog program = program_of(filter);
   return setsockopt(socket_, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0 ? 0
                                                                                           : errno;
 }

@@ -37,12 +37,6 @@ constexpr size_t mark_octets = 16;
 constexpr int64_t clock_measure_ns = 200'000'000;
 constexpr int64_t clock_tolerance_ns = 20'000;
 
-int64_t clock_ns(clockid_t clock) noexcept {
-  timespec t{};
-  clock_gettime(clock, &t);
-  return static_cast<int64_t>(t.tv_sec) * 1'000'000'000 + t.tv_nsec;
-}
-
 uint64_t address(const void* at) noexcept { return reinterpret_cast<uintptr_t>(at); }
 
 int bpf(int command, bpf_attr& attributes) noexcept {

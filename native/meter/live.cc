@@ -16,12 +16,6 @@ constexpr int64_t tick_ns = 200'000'000;
 /// A frame may lie in a block this long before it is seen, so a quiet link's clock stays behind.
 constexpr int64_t clock_lag_ns = 500'000'000;
 
-int64_t now(clockid_t clock) noexcept {
-  timespec t{};
-  clock_gettime(clock, &t);
-  return static_cast<int64_t>(t.tv_sec) * 1000000000 + t.tv_nsec;
-}
-
 }  // namespace
 
 std::unique_ptr<LiveCapture> LiveCapture::open(const LiveOptions& options, OpenFault& fault,
@@ -203,18 +197,19 @@ void LiveCapture::run(Worker& worker) {
       if (descriptors[i].fd >= 0 && !heed(worker.sources[i])) descriptors[i].fd = -1;
     }
   };
+  const auto heed_status = [&](MeterStatus status) {
+    if (status != MeterStatus::table_full) return;
+    error_ = -1;
+    stopping_ = true;
+  };
   const int64_t period = worker.sorter == nullptr ? tick_ns : ShareSorter::span;
-  int64_t next_tick = now(CLOCK_MONOTONIC) + period;
+  int64_t next_tick = clock_ns(CLOCK_MONOTONIC) + period;
   unsigned flushes = 0;
   bool last_round = false;
   int64_t asked_to_end = 0;
   for (;;) {
     bool any = false;
-    if (worker.sorter != nullptr && worker.sorter->refresh() &&
-        take_sorted(worker) == MeterStatus::table_full) {
-      error_ = -1;
-      stopping_ = true;
-    }
+    if (worker.sorter != nullptr && worker.sorter->refresh()) heed_status(take_sorted(worker));
     for (const size_t number : worker.sources) {
       FrameSource& source = *sources_[number];
       const std::vector<Frame>& frames = source.next();
@@ -227,18 +222,15 @@ void LiveCapture::run(Worker& worker) {
       taken_[number].fetch_add(worker.sorter == nullptr ? meter.frames() - before : frames.size(),
                                std::memory_order_relaxed);
       source.release();
-      if (status == MeterStatus::table_full) {
-        error_ = -1;
-        stopping_ = true;
-      }
+      heed_status(status);
     }
     if (meter.full()) stopping_ = true;
-    const int64_t time = now(CLOCK_MONOTONIC);
+    const int64_t time = clock_ns(CLOCK_MONOTONIC);
     if (time >= next_tick) look_after();
     const unsigned asked = flushes_.load();
     if (time >= next_tick || asked != flushes) {
       // The frames decide the time; only where there are none does the clock of the host.
-      const int64_t quiet = now(CLOCK_REALTIME) - clock_lag_ns;
+      const int64_t quiet = clock_ns(CLOCK_REALTIME) - clock_lag_ns;
       worker.each_meter([&](Meter& one) {
         if (!any) one.tick(quiet);
         if (prompt_ || asked != flushes) one.flush();
@@ -259,7 +251,7 @@ void LiveCapture::run(Worker& worker) {
     if (last_round && (!any || meter.full())) break;
     if (stopping_) {
       // What is in the rings was seen before the end: one more walk through them.
-      if (!last_round) asked_to_end = now(CLOCK_REALTIME);
+      if (!last_round) asked_to_end = clock_ns(CLOCK_REALTIME);
       last_round = true;
       if (any) continue;
     }

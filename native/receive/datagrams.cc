@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 namespace darta {
 namespace {
@@ -93,6 +94,24 @@ uint8_t* new_block() noexcept {
     if (pooled > 0) return pool[--pooled];
   }
   return static_cast<uint8_t*>(std::malloc(block_slots * slot_octets));
+}
+
+/// A block that is no larger than its datagrams; without octets if there is no memory.
+DatagramBlock copy_of(const DatagramBlock& block) {
+  size_t size = 0;
+  for (const DatagramInfo& info : block.datagrams) size += info.length;
+  DatagramBlock copy;
+  copy.octets = static_cast<uint8_t*>(std::malloc(size > 0 ? size : 1));
+  if (copy.octets == nullptr) return copy;
+  copy.base_ms = block.base_ms;
+  copy.datagrams.reserve(block.datagrams.size());
+  for (DatagramInfo info : block.datagrams) {
+    std::memcpy(copy.octets + copy.size, block.octets + info.offset, info.length);
+    info.offset = static_cast<uint32_t>(copy.size);
+    copy.size += info.length;
+    copy.datagrams.push_back(info);
+  }
+  return copy;
 }
 
 }  // namespace
@@ -289,46 +308,23 @@ size_t DatagramReceiver::drain(size_t index, Filling& filling) {
 }
 
 void DatagramReceiver::hand_over(Filling& filling) {
-  DatagramBlock& block = filling.block;
-  if (block.datagrams.empty()) return;
-  if (block.datagrams.size() < copied_below) {
-    size_t size = 0;
-    for (const DatagramInfo& info : block.datagrams) size += info.length;
-    DatagramBlock small;
-    small.octets = static_cast<uint8_t*>(std::malloc(size > 0 ? size : 1));
-    if (small.octets != nullptr) {
-      small.base_ms = block.base_ms;
-      for (DatagramInfo info : block.datagrams) {
-        std::memcpy(small.octets + small.size, block.octets + info.offset, info.length);
-        info.offset = static_cast<uint32_t>(small.size);
-        small.size += info.length;
-        small.datagrams.push_back(info);
-      }
-      // The large one serves again; what was beside its slots is gone with the datagrams.
-      block.size = block_slots * slot_octets;
-      block.datagrams.clear();
-      filling.slots = 0;
-      std::swap(small.octets, block.octets);
-      std::swap(small.size, block.size);
-      std::swap(small.datagrams, block.datagrams);
-      std::unique_lock lock(mutex_);
-      room_.wait(lock, [this] { return queued_octets_ < queue_octets || stopping_.load(); });
-      queued_octets_ += block.size;
-      queue_.push_back(std::move(block));
-      lock.unlock();
-      block = std::move(small);
-      ready_();
-      return;
-    }
+  if (filling.block.datagrams.empty()) return;
+  DatagramBlock block;
+  if (filling.block.datagrams.size() < copied_below) block = copy_of(filling.block);
+  if (block.octets != nullptr) {
+    // The large one serves again; what was beside its slots is gone with the datagrams.
+    filling.block.size = block_slots * slot_octets;
+    filling.block.datagrams.clear();
+  } else {
+    block = std::exchange(filling.block, {});
   }
+  filling.slots = 0;
   {
     std::unique_lock lock(mutex_);
     room_.wait(lock, [this] { return queued_octets_ < queue_octets || stopping_.load(); });
     queued_octets_ += block.size;
     queue_.push_back(std::move(block));
   }
-  block = DatagramBlock{};
-  filling.slots = 0;
   ready_();
 }
 

@@ -145,21 +145,22 @@ void ShareSorter::sort_one(const Frame& frame) {
   }
   if (decision.take) {
     if (epoch != 0) list(epoch, slot, decision.mark, 0, frame, digest);
-    taken_[decision.mark].push_back(frame);
-    ++counters_.taken[decision.mark];
-    counters_.taken_octets += frame.original;
-    return;
-  }
-  if (order != nullptr) {
-    if (epoch != 0) list(epoch, slot, mark_seen, 0, frame, digest);
-    list(0, slot, mark_recovered, order->id, frame, digest);
-    taken_[mark_recovered].push_back(frame);
-    ++counters_.taken[mark_recovered];
-    counters_.taken_octets += frame.original;
+    give(decision.mark, frame);
     return;
   }
   if (epoch != 0) list(epoch, slot, mark_seen, 0, frame, digest);
+  if (order != nullptr) {
+    list(0, slot, mark_recovered, order->id, frame, digest);
+    give(mark_recovered, frame);
+    return;
+  }
   keep(frame, slot, digest);
+}
+
+void ShareSorter::give(uint8_t mark, const Frame& frame) {
+  taken_[mark].push_back(frame);
+  ++counters_.taken[mark];
+  counters_.taken_octets += frame.original;
 }
 
 void ShareSorter::list(uint32_t epoch, uint8_t slot, uint8_t mark, uint32_t order,
@@ -218,9 +219,7 @@ void ShareSorter::recover(const RecoveryOrder& order) {
     frame.time = one.time;
     // Where it lies around an instant it was listed as seen before.
     list(0, one.slot, mark_recovered, order.id, frame, one.digest);
-    taken_[mark_recovered].push_back(frame);
-    ++counters_.taken[mark_recovered];
-    counters_.taken_octets += one.original;
+    give(mark_recovered, frame);
   }
 }
 

@@ -187,6 +187,7 @@ class ShareSorter {
   void drop_oldest() noexcept;
   void recover(const RecoveryOrder& order);
   [[nodiscard]] Bucket& bucket(uint32_t epoch, int64_t time);
+  void give(uint8_t mark, const Frame& frame);
   void list(uint32_t epoch, uint8_t slot, uint8_t mark, uint32_t order, const Frame& frame,
             uint64_t digest);
 
