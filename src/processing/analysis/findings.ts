@@ -38,6 +38,11 @@ export function partNumber(row: GroupRow, part: number): number {
   return value
 }
 
+/** The same, undefined where the part is missing. */
+export function knownNumber(row: GroupRow, part: number): number | undefined {
+  return row.part(part) === undefined ? undefined : partNumber(row, part)
+}
+
 /** Octets as text of one character each: equal text is equal octets, and the order is theirs. */
 export function octetText(octets: Uint8Array): string {
   let text = ''

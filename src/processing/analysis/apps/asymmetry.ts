@@ -1,11 +1,18 @@
-import type {GroupSpec} from '../../../record/group-spec.js'
 import {ie} from '../../../registry/elements.js'
-import {flowKey} from '../../../registry/flow-keys.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
+import {
+  conversationNeeds,
+  DESTINATION,
+  DESTINATION_PORT,
+  directionSpec,
+  OBSERVER,
+  PROTOCOL,
+  SOURCE,
+  SOURCE_PORT,
+} from '../conversations.js'
 import {
   addressText,
   destinationField,
-  observerParts,
   observerText,
   octetText,
   partNumber,
@@ -13,7 +20,7 @@ import {
   textOctets,
   whyOption,
 } from '../findings.js'
-import {addSums, flowColumns, noFlows, rowSums, sumFields, type FlowSums} from '../flow-sums.js'
+import {addSums, noFlows, rowSums, sumFields, type FlowSums} from '../flow-sums.js'
 import type {ResultField, ResultRecord} from '../result-records.js'
 import {byDomain, createTableSet, tableState} from '../table-set.js'
 
@@ -28,31 +35,10 @@ export default defineApp({
     ...whyOption,
   },
   prepare: ({oneWay, why}): Analysis => ({
-    needs: [
-      [ie.sourceIPv4Address, ie.sourceIPv6Address],
-      [ie.destinationIPv4Address, ie.destinationIPv6Address],
-      [ie.protocolIdentifier],
-    ],
-    uses: [...flowColumns.flatMap(({elements}) => elements)],
-    routingKey: {
-      key: [flowKey('srcip'), flowKey('dstip'), flowKey('proto')],
-      symmetric: 1,
-    },
-    splittable: true,
+    ...conversationNeeds,
     createState: (limits) => createState(oneWay, why, limits),
   }),
 })
-
-const key = [
-  flowKey('srcip'),
-  flowKey('dstip'),
-  flowKey('proto'),
-  {...flowKey('srcport'), optional: true},
-  {...flowKey('dstport'), optional: true},
-  ...observerParts,
-]
-const [SOURCE, DESTINATION, PROTOCOL, SOURCE_PORT, DESTINATION_PORT, OBSERVER] = [0, 1, 2, 3, 4, 5]
-const spec: GroupSpec = {key, columns: flowColumns}
 
 interface Side {
   sums: FlowSums
@@ -68,7 +54,7 @@ interface Conversation {
 }
 
 function createState(oneWay: boolean, why: boolean, limits: StateLimits): AnalysisState {
-  const tables = createTableSet([spec], limits)
+  const tables = createTableSet([directionSpec], limits)
 
   function conversations(): Map<string, Conversation> {
     const found = new Map<string, Conversation>()

@@ -7,6 +7,7 @@ import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '..
 import {
   addressText,
   destinationField,
+  knownNumber,
   octetText,
   partNumber,
   quantile,
@@ -215,8 +216,8 @@ function createState(options: Options, limits: StateLimits): AnalysisState {
       tables.of(String(bin))[0].eachRow((row) => {
         if (octetText(row.part(VICTIM)!) !== victim) return
         const protocol = partNumber(row, PROTOCOL)
-        const port = row.part(SERVICE) === undefined ? undefined : partNumber(row, SERVICE)
-        const flags = row.part(FLAGS) === undefined ? undefined : partNumber(row, FLAGS)
+        const port = knownNumber(row, SERVICE)
+        const flags = knownNumber(row, FLAGS)
         const name = [protocol, port ?? -1, flags ?? -1].join()
         const known = all.get(name)
         if (known === undefined)

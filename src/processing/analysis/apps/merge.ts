@@ -1,20 +1,27 @@
 import type {GroupRow} from '../../../record/group-row.js'
-import type {GroupSpec} from '../../../record/group-spec.js'
-
 import {ie} from '../../../registry/elements.js'
-import {flowKey} from '../../../registry/flow-keys.js'
 import {reverseOf} from '../../../registry/lookup.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
 import {
+  conversationNeeds,
+  DESTINATION,
+  DESTINATION_PORT,
+  directionSpec,
+  OBSERVER,
+  PROTOCOL,
+  SOURCE,
+  SOURCE_PORT,
+} from '../conversations.js'
+import {
   destinationField,
-  observerParts,
+  knownNumber,
   observerText,
   octetText,
   partNumber,
   sourceField,
   textOctets,
 } from '../findings.js'
-import {flowColumns, rowSums, type FlowSums} from '../flow-sums.js'
+import {rowSums, type FlowSums} from '../flow-sums.js'
 import type {ResultField, ResultRecord} from '../result-records.js'
 import {byDomain, createTableSet, tableState} from '../table-set.js'
 
@@ -27,31 +34,10 @@ export default defineApp({
     },
   },
   prepare: ({uniflow}): Analysis => ({
-    needs: [
-      [ie.sourceIPv4Address, ie.sourceIPv6Address],
-      [ie.destinationIPv4Address, ie.destinationIPv6Address],
-      [ie.protocolIdentifier],
-    ],
-    uses: [...flowColumns.flatMap(({elements}) => elements)],
-    routingKey: {
-      key: [flowKey('srcip'), flowKey('dstip'), flowKey('proto')],
-      symmetric: 1,
-    },
-    splittable: true,
+    ...conversationNeeds,
     createState: (limits) => createState(uniflow, limits),
   }),
 })
-
-const key = [
-  flowKey('srcip'),
-  flowKey('dstip'),
-  flowKey('proto'),
-  {...flowKey('srcport'), optional: true},
-  {...flowKey('dstport'), optional: true},
-  ...observerParts,
-]
-const [SOURCE, DESTINATION, PROTOCOL, SOURCE_PORT, DESTINATION_PORT, OBSERVER] = [0, 1, 2, 3, 4, 5]
-const spec: GroupSpec = {key, columns: flowColumns}
 
 /** One direction as the observation point saw it that saw most of it. */
 interface Direction {
@@ -66,7 +52,7 @@ interface Direction {
 }
 
 function createState(uniflow: boolean, limits: StateLimits): AnalysisState {
-  const tables = createTableSet([spec], limits)
+  const tables = createTableSet([directionSpec], limits)
 
   function directions(): Map<string, Direction> {
     const found = new Map<string, Direction>()
@@ -112,14 +98,12 @@ function createState(uniflow: boolean, limits: StateLimits): AnalysisState {
 }
 
 function directionOf(row: GroupRow, observer: string): Direction {
-  const port = (part: number): number | undefined =>
-    row.part(part) === undefined ? undefined : partNumber(row, part)
   return {
     source: octetText(row.part(SOURCE)!),
     destination: octetText(row.part(DESTINATION)!),
     protocol: partNumber(row, PROTOCOL),
-    sourcePort: port(SOURCE_PORT),
-    destinationPort: port(DESTINATION_PORT),
+    sourcePort: knownNumber(row, SOURCE_PORT),
+    destinationPort: knownNumber(row, DESTINATION_PORT),
     sums: rowSums(row),
     observer,
     observers: 1,
