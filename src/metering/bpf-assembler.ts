@@ -176,21 +176,14 @@ const RETURN_A = 0x16
 const JUMP_ALWAYS = 0x05
 
 /**
- * A program that accepts what both accept, with the snap length of `second`. Where `first` accepts, it goes on
- * at the beginning of `second`, which therefore must not count on what A, X and M hold at its start.
+ * A program that accepts what both accept, with the snap length of `second`, which must not count on what A, X and M
+ * hold at its start: it begins where `first` accepted.
  */
 export function bothPrograms(
   first: readonly BpfInstruction[],
   second: readonly BpfInstruction[],
 ): BpfInstruction[] {
-  if (first.some(({code}) => code === RETURN_A))
-    throw new Error('a filter that returns A cannot be joined')
-  const joined = first.map((instruction, i) =>
-    instruction.code === RETURN && instruction.k !== 0
-      ? {code: JUMP_ALWAYS, jt: 0, jf: 0, k: first.length - i - 1}
-      : instruction,
-  )
-  return [...joined, ...second]
+  return goingOn(first, second, (snapLength) => snapLength !== 0)
 }
 
 /** A program that does what `second` does with what `first` refuses. `second` as in `bothPrograms`. */
@@ -198,10 +191,19 @@ export function eitherProgram(
   first: readonly BpfInstruction[],
   second: readonly BpfInstruction[],
 ): BpfInstruction[] {
+  return goingOn(first, second, (snapLength) => snapLength === 0)
+}
+
+/** `first`, which goes on at the beginning of `second` where it would return what `goesOn` names. */
+function goingOn(
+  first: readonly BpfInstruction[],
+  second: readonly BpfInstruction[],
+  goesOn: (snapLength: number) => boolean,
+): BpfInstruction[] {
   if (first.some(({code}) => code === RETURN_A))
     throw new Error('a filter that returns A cannot be joined')
   const joined = first.map((instruction, i) =>
-    instruction.code === RETURN && instruction.k === 0
+    instruction.code === RETURN && goesOn(instruction.k)
       ? {code: JUMP_ALWAYS, jt: 0, jf: 0, k: first.length - i - 1}
       : instruction,
   )
