@@ -14,12 +14,13 @@ import {isTerminal} from '../cli/terminal.js'
 import {textTable} from '../cli/text-table.js'
 import {parseDuration} from '../cli/values.js'
 import {loadNative} from '../io/native.js'
-import type {
-  UserReader,
-  UserReading,
-  UserSource,
-  UserSourceOptions,
-  UserTotal,
+import {
+  totalKey,
+  type UserReader,
+  type UserReading,
+  type UserSource,
+  type UserSourceOptions,
+  type UserTotal,
 } from '../metering/user-account.js'
 import {createUserFlows, mapUsers} from '../mediation/map-users.js'
 import {userSources} from '../metering/user-sources/index.js'
@@ -29,7 +30,7 @@ import {balance, deviceOctets, linkOctets, lookAt, systemDevices} from './user-m
 import {processesTable, usersTable} from './user-map/live-table.js'
 import {loadModule, moduleStatus, unloadModule} from './user-map/module.js'
 import {userNames} from './user-map/user-names.js'
-import {flowRecords, totalKey, totalRecords} from './user-map/user-records.js'
+import {flowRecords, totalRecords} from './user-map/user-records.js'
 
 /** The order in which `--source auto` tries them: the one that sees most first. */
 const preference = ['kmod', 'ebpf', 'sockets'] as const

@@ -22,6 +22,27 @@ export interface UserTotal {
   readonly octets: number
 }
 
+/** What tells one total from another. */
+export const totalKey = (t: Omit<UserTotal, 'packets' | 'octets'>): string =>
+  `${t.row} ${t.uid ?? ''} ${t.ipVersion} ${t.protocol} ${t.direction}`
+
+/** What has come since `base`, by `totalKey`. */
+export function totalsSince(
+  base: ReadonlyMap<string, UserTotal>,
+  now: readonly UserTotal[],
+): UserTotal[] {
+  return now.map((total) => {
+    const before = base.get(totalKey(total))
+    return before === undefined
+      ? total
+      : {
+          ...total,
+          packets: total.packets - before.packets,
+          octets: total.octets - before.octets,
+        }
+  })
+}
+
 /** One flow of a user's socket, both directions. */
 export interface UserFlow {
   readonly ipVersion: 4 | 6

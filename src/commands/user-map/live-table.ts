@@ -1,8 +1,13 @@
 import {textTable} from '../../cli/text-table.js'
-import type {ProtocolClass, UserFlow, UserReading, UserTotal} from '../../metering/user-account.js'
+import {
+  totalKey,
+  type ProtocolClass,
+  type UserFlow,
+  type UserReading,
+  type UserTotal,
+} from '../../metering/user-account.js'
 import {scaledNumber} from '../../processing/analysis/text-table.js'
 import type {UserNames} from './user-names.js'
-import {totalKey} from './user-records.js'
 
 type Units = 'none' | 'si' | 'iec'
 

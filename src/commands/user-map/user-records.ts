@@ -1,4 +1,9 @@
-import type {UserFlow, UserReading, UserTotal} from '../../metering/user-account.js'
+import {
+  totalKey,
+  type UserFlow,
+  type UserReading,
+  type UserTotal,
+} from '../../metering/user-account.js'
 import type {ResultField, ResultRecord} from '../../processing/analysis/result-records.js'
 import {ie} from '../../registry/elements.js'
 import {reverseOf} from '../../registry/lookup.js'
@@ -9,10 +14,6 @@ const EGRESS = 1
 
 const reverseOctets = reverseOf(ie.octetTotalCount)!
 const reversePackets = reverseOf(ie.packetTotalCount)!
-
-/** What tells one total from another. */
-export const totalKey = (t: UserTotal): string =>
-  `${t.row} ${t.uid ?? ''} ${t.ipVersion} ${t.protocol} ${t.direction}`
 
 /** One record for each total above 0: what came since `before` as delta counts, and the totals. */
 export function* totalRecords(

@@ -2,12 +2,14 @@ import {closeSync, constants, openSync, readFileSync} from 'node:fs'
 import {DartaError} from '../../record/errors.js'
 import {littleEndian} from '../byte-order.js'
 import {ebpfOctets} from '../ebpf.js'
-import type {
-  ProtocolClass,
-  UserReader,
-  UserReading,
-  UserSource,
-  UserTotal,
+import {
+  totalKey,
+  totalsSince,
+  type ProtocolClass,
+  type UserReader,
+  type UserReading,
+  type UserSource,
+  type UserTotal,
 } from '../user-account.js'
 import type {NativeCalls} from '../user-netlink.js'
 import {KEY_OCTETS, OVERFLOW_UID, userProgram, VALUE_OCTETS} from '../user-program.js'
@@ -64,8 +66,8 @@ const ebpf: UserSource = {
         close,
         read(reset): UserReading {
           const now = readTotals(calls, map)
-          const totals = reset ? sinceBase(now, base) : now
-          if (reset) base = new Map(now.map((total) => [keyOf(total), total]))
+          const totals = reset ? totalsSince(base, now) : now
+          if (reset) base = new Map(now.map((total) => [totalKey(total), total]))
           return {
             timeMs: Date.now(),
             totals,
@@ -82,22 +84,6 @@ const ebpf: UserSource = {
       throw error
     }
   },
-}
-
-const keyOf = (t: UserTotal): string =>
-  `${t.row} ${t.uid ?? ''} ${t.ipVersion} ${t.protocol} ${t.direction}`
-
-function sinceBase(now: readonly UserTotal[], base: ReadonlyMap<string, UserTotal>): UserTotal[] {
-  return now.map((total) => {
-    const before = base.get(keyOf(total))
-    return before === undefined
-      ? total
-      : {
-          ...total,
-          packets: total.packets - before.packets,
-          octets: total.octets - before.octets,
-        }
-  })
 }
 
 /** Makes the map, loads both programs and ties them to the cgroup. What is opened goes to `descriptors`. */

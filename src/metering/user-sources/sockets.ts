@@ -1,7 +1,15 @@
 import {DartaError} from '../../record/errors.js'
 import {ipv4Text, ipv6Text} from '../../record/value.js'
 import {littleEndian} from '../byte-order.js'
-import type {UserFlow, UserReader, UserReading, UserSource, UserTotal} from '../user-account.js'
+import {
+  totalKey,
+  totalsSince,
+  type UserFlow,
+  type UserReader,
+  type UserReading,
+  type UserSource,
+  type UserTotal,
+} from '../user-account.js'
 import {NETLINK_SOCK_DIAG, netlinkAsk, type NativeCalls} from '../user-netlink.js'
 
 /** From linux/sock_diag.h and linux/inet_diag.h. */
@@ -46,16 +54,7 @@ const sockets: UserSource = {
         before = now
         const sums = new Map(gone)
         for (const socket of now.values()) add(sums, socket)
-        const totals = [...sums.values()].map((total) => {
-          const then = base.get(rowKey(total))
-          return then === undefined
-            ? total
-            : {
-                ...total,
-                packets: total.packets - then.packets,
-                octets: total.octets - then.octets,
-              }
-        })
+        const totals = totalsSince(base, [...sums.values()])
         if (reset) base = sums
         return {
           timeMs: Date.now(),
@@ -71,23 +70,17 @@ const sockets: UserSource = {
   },
 }
 
-const rowKey = (t: {uid?: number; ipVersion: number; direction: string}): string =>
-  `${t.uid ?? ''} ${t.ipVersion} ${t.direction}`
-
 function add(sums: Map<string, UserTotal>, socket: SocketState): void {
   const {uid, ipVersion} = socket
   for (const [direction, packets, octets] of [
     ['in', socket.inPackets, socket.inOctets],
     ['out', socket.outPackets, socket.outOctets],
   ] as const) {
-    const key = rowKey({uid, ipVersion, direction})
+    const row = {row: 'user', uid, ipVersion, protocol: 'tcp', direction} as const
+    const key = totalKey(row)
     const sum = sums.get(key)
     sums.set(key, {
-      row: 'user',
-      uid,
-      ipVersion,
-      protocol: 'tcp',
-      direction,
+      ...row,
       packets: (sum?.packets ?? 0) + packets,
       octets: (sum?.octets ?? 0) + octets,
     })
