@@ -37,6 +37,12 @@ interface Manager {
 interface Consumer {
   fetch(options: Record<string, unknown>): Promise<AsyncIterable<Message>>
 }
+/** A consumer of one part of a topic, and the sequence number that it gives next. */
+interface Reader {
+  readonly consumer: Consumer
+  readonly name: string
+  next: number
+}
 interface Message {
   readonly seq: number
   readonly data: Uint8Array
@@ -110,7 +116,7 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
   }
   const js = connection.jetstream({timeout: ANSWER_MS})
   const buckets = new Map<string, Promise<Kv>>()
-  const readers = new Map<string, {consumer: Consumer; name: string; next: number}>()
+  const readers = new Map<string, Reader>()
   const declared = new Map<string, number>()
 
   const streamOf = (topic: string): string => `DARTA_${topic}`
@@ -135,11 +141,7 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
     return kv
   }
 
-  async function readerOf(
-    topic: string,
-    part: number,
-    from: number,
-  ): Promise<{consumer: Consumer; name: string; next: number}> {
+  async function readerOf(topic: string, part: number, from: number): Promise<Reader> {
     const key = `${topic}/${part}`
     const known = readers.get(key)
     if (known?.next === from) return known
