@@ -1,8 +1,8 @@
 import test from 'ava'
 import {networkInterfaces} from 'node:os'
 import {darta, start, bin} from '../support/darta.js'
-import {host, cable, noNamespaces} from '../support/namespaces.js'
-import {needing, tools, openToAll} from '../support/needing.js'
+import {host, cable, noNamespaces, startAt} from '../support/namespaces.js'
+import {asNobody, needing, tools, openToAll} from '../support/needing.js'
 
 interface Listing {
   readonly interfaces: {
@@ -45,8 +45,7 @@ needing(noNamespaces)(
     node.run('ip', 'link', 'set', 'in', 'mtu', '1400', 'address', '02:00:00:00:00:07')
     node.run('ip', 'addr', 'add', '192.0.2.7/24', 'dev', 'in')
     const list = async (): Promise<Listing> => {
-      const words = [...node.enter.slice(1), bin, 'capture', '-D', '-o', 'json']
-      const {stdout} = await start(t, node.enter[0], words).ended
+      const {stdout} = await startAt(t, node, [bin, 'capture', '-D', '-o', 'json']).ended
       return JSON.parse(stdout.toString()) as Listing
     }
     const find = ({interfaces}: Listing): unknown => interfaces.find(({name}) => name === 'in')
@@ -68,9 +67,9 @@ needing(noNamespaces)(
 needing(tools('setpriv'), openToAll())(
   'capture -D says which capability a backend lacks',
   async (t) => {
-    const as = ['--reuid=65534', '--regid=65534', '--clear-groups']
+    const [setpriv, ...as] = asNobody()
     const words = [...as, bin, 'capture', '-D', '-o', 'json']
-    const {stdout} = await start(t, 'setpriv', words).ended
+    const {stdout} = await start(t, setpriv, words).ended
     const {backends} = JSON.parse(stdout.toString()) as Listing
     const reason = (name: string): string | undefined =>
       backends.find((one) => one.name === name)?.reason

@@ -4,7 +4,7 @@ import {join} from 'node:path'
 import {countRecords, decoded, tcpCollector, udpCollector} from '../support/collector.js'
 import {bin, darta, folder, start, type Running} from '../support/darta.js'
 import {numberedRecords} from '../support/numbered.js'
-import {host, noNamespaces} from '../support/namespaces.js'
+import {host, noNamespaces, startAt} from '../support/namespaces.js'
 import {native} from '../support/native-addon.js'
 import {needing, root} from '../support/needing.js'
 
@@ -337,16 +337,13 @@ needing(noNamespaces, native)(
     const place = host(t)
     place.run('ip', 'link', 'set', 'lo', 'mtu', '1400')
     const keeper = join(root, 'build/test/support/keep-datagrams.js')
-    const [enter, ...words] = [...place.enter, process.execPath, keeper]
-    const keeping = start(t, enter, words)
+    const keeping = startAt(t, place, [process.execPath, keeper])
     await keeping.says(/ready \d+/)
     const port = /ready (\d+)/.exec(keeping.words())![1]
     const lengths = (): number[] =>
       [...keeping.words().matchAll(/length (\d+)/g)].map(([, length]) => Number(length))
-    const sending = start(t, place.enter[0], [
-      ...place.enter.slice(1),
-      ...[bin, 'ipfix-export', '--rate', '5k', `udp://127.0.0.1:${port}`],
-    ])
+    const to = `udp://127.0.0.1:${port}`
+    const sending = startAt(t, place, [bin, 'ipfix-export', '--rate', '5k', to])
     sending.child.stdin.write(numberedRecords(200))
     await keeping.says(/length 1[23]\d\d/)
     place.run('ip', 'link', 'set', 'lo', 'mtu', '700')

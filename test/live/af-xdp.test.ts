@@ -1,10 +1,21 @@
 import {readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {framesOf} from '../support/captures.js'
-import {bin, folder, start} from '../support/darta.js'
-import {noNamespaces, noSender, sendFrames} from '../support/namespaces.js'
-import {needing, openToAll, tools} from '../support/needing.js'
-import {capturing, interrupted, lab, mirror, octetsOf, sums, tcpdump} from './capturing.js'
+import {bin, folder} from '../support/darta.js'
+import {noNamespaces, noSender, sendFrames, startAt} from '../support/namespaces.js'
+import {asNobody, needing, openToAll, tools} from '../support/needing.js'
+import {
+  capturing,
+  interrupted,
+  judge,
+  lab,
+  mirror,
+  octetsOf,
+  sendWhileStopped,
+  sums,
+  tcpdump,
+  throughRing,
+} from './capturing.js'
 
 const xdp = ['--backend', 'af-xdp']
 
@@ -90,8 +101,7 @@ needing(
     const {sender, node, port} = mirror(t)
     const at = folder(t)
     const filter = 'tcp port 80 or icmp6 or udp'
-    const judged = start(t, 'tcpdump', ['-n', '-r', lab, '-w', join(at, 'judged.pcap'), filter])
-    t.is((await judged.ended).code, 0)
+    await judge(t, lab, filter, join(at, 'judged.pcap'))
     const wanted = octetsOf(join(at, 'judged.pcap'))
     t.true(wanted.length > 0)
     const parts: string[][] = []
@@ -119,10 +129,7 @@ needing(noNamespaces)(
       const running = await capturing(t, node, '-i', port, ...xdp, '-w', file)
       t.is(programOn(words()), 'darta_capture')
       // A second one is told why it cannot.
-      const second = start(t, node.enter[0], [
-        ...node.enter.slice(1),
-        ...[bin, 'capture', '-i', port, ...xdp, '-o', 'ipfix'],
-      ])
+      const second = startAt(t, node, [bin, 'capture', '-i', port, ...xdp, '-o', 'ipfix'])
       const {code, stderr} = await second.ended
       t.is(code, 1)
       t.regex(stderr, /another (XDP program is on the interface|program has a socket)/)
@@ -131,33 +138,27 @@ needing(noNamespaces)(
       await running.ended
       t.is(programOn(words()), undefined)
     }
-    const refused = start(t, node.enter[0], [
-      ...node.enter.slice(1),
-      ...[bin, 'capture', '-i', port, ...xdp, '-w', join(show, 'none', 'x.ipfix')],
-    ])
+    const none = join(show, 'none', 'x.ipfix')
+    const refused = startAt(t, node, [bin, 'capture', '-i', port, ...xdp, '-w', none])
     t.not((await refused.ended).code, 0)
     t.is(programOn(words()), undefined)
   },
 )
 
 for (const [have, lacks] of [
-  ['net_raw', 'CAP_BPF and CAP_NET_ADMIN'],
-  ['net_raw,+net_admin', 'CAP_BPF'],
-  ['net_raw,+bpf', 'CAP_NET_ADMIN'],
-  ['bpf,+net_admin', 'CAP_NET_RAW'],
-]) {
+  [['net_raw'], 'CAP_BPF and CAP_NET_ADMIN'],
+  [['net_raw', 'net_admin'], 'CAP_BPF'],
+  [['net_raw', 'bpf'], 'CAP_NET_ADMIN'],
+  [['bpf', 'net_admin'], 'CAP_NET_RAW'],
+] as const) {
   needing(
     noNamespaces,
     tools('setpriv'),
     openToAll(),
-  )(`with ${have.replaceAll('+', '')} alone af-xdp says that it lacks ${lacks}`, async (t) => {
+  )(`with ${have.join()} alone af-xdp says that it lacks ${lacks}`, async (t) => {
     const {node, port} = mirror(t)
-    const running = start(t, node.enter[0], [
-      ...node.enter.slice(1),
-      ...['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'],
-      ...[`--inh-caps=+${have}`, `--ambient-caps=+${have}`],
-      ...[bin, 'capture', '-i', port, ...xdp, '-o', 'ipfix'],
-    ])
+    const words = [bin, 'capture', '-i', port, ...xdp, '-o', 'ipfix']
+    const running = startAt(t, node, [...asNobody(...have), ...words])
     const {code, stderr} = await running.ended
     t.is(code, 4)
     t.regex(stderr, new RegExp(`this process lacks ${lacks} \\(`))
@@ -179,11 +180,8 @@ needing(
     const root = await capturing(t, node, '-i', port, ...xdp, ...share, '-w', join(at, 'root.pcap'))
     sendFrames(sender, 'out', lab, 20_000)
     t.is((await interrupted(root)).code, 0)
-    const caps = '+net_raw,+bpf,+net_admin'
-    const ordinary = start(t, node.enter[0], [
-      ...node.enter.slice(1),
-      ...['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'],
-      ...[`--inh-caps=${caps}`, `--ambient-caps=${caps}`],
+    const ordinary = startAt(t, node, [
+      ...asNobody('net_raw', 'bpf', 'net_admin'),
       ...[bin, 'capture', '-i', port, ...xdp, '-B', '4Mi', ...share, '-w', '-'],
     ])
     await ordinary.says(/capturing on/)
@@ -206,14 +204,10 @@ needing(noNamespaces, noSender)(
     const {sender, node, port} = mirror(t)
     const file = join(folder(t), 'live.ipfix')
     const running = await capturing(t, node, '-i', port, ...xdp, '-B', '2Mi', '-w', file)
-    running.child.kill('SIGSTOP')
-    let sent = 0
-    for (let round = 0; round < 4; round++) sent += sendFrames(sender, 'out', lab, 20_000)
-    running.child.kill('SIGCONT')
+    const sent = sendWhileStopped(running, sender, 4, 20_000)
     const {code, stderr} = await interrupted(running)
     t.is(code, 0)
-    const [, all, kept, dropped] =
-      /kernel: (\d+) packets in, (\d+) out, lost (\d+) \(ring-full/.exec(stderr)?.map(Number) ?? []
+    const {all, kept, dropped} = throughRing(stderr)
     t.is(all, sent)
     t.is(kept + dropped, sent)
     t.true(dropped > 0)

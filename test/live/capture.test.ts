@@ -1,18 +1,28 @@
 import {readFileSync, readdirSync} from 'node:fs'
 import {join} from 'node:path'
 import {framesOf} from '../support/captures.js'
-import {bin, darta, folder, start} from '../support/darta.js'
-import {cable, frameSender, noNamespaces, noSender, sendFrames} from '../support/namespaces.js'
-import {needing, openToAll, tools} from '../support/needing.js'
+import {bin, darta, folder} from '../support/darta.js'
+import {
+  cable,
+  frameSender,
+  noNamespaces,
+  noSender,
+  sendFrames,
+  startAt,
+} from '../support/namespaces.js'
+import {asNobody, needing, openToAll, tools} from '../support/needing.js'
 import {
   capturing,
   interrupted,
+  judge,
   lab,
   mirror,
   octetsOf,
   satisfied,
+  sendWhileStopped,
   sums,
   tcpdump,
+  throughRing,
 } from './capturing.js'
 
 needing(
@@ -77,19 +87,8 @@ needing(
   'an ordinary user with CAP_NET_RAW captures, and has no capability left when packets come',
   async (t) => {
     const {sender, node, port} = mirror(t)
-    const as = [
-      'setpriv',
-      '--reuid=65534',
-      '--regid=65534',
-      '--clear-groups',
-      '--inh-caps=+net_raw',
-      '--ambient-caps=+net_raw',
-    ]
-    const running = start(t, node.enter[0], [
-      ...node.enter.slice(1),
-      ...as,
-      ...[bin, 'capture', '-i', port, '-o', 'ipfix'],
-    ])
+    const words = [bin, 'capture', '-i', port, '-o', 'ipfix']
+    const running = startAt(t, node, [...asNobody('net_raw'), ...words])
     await running.says(/capturing on/)
     const threads = `/proc/${String(running.child.pid)}/task`
     for (const thread of readdirSync(threads)) {
@@ -114,11 +113,8 @@ needing(
   'without CAP_NET_RAW capture says that this capability is missing, and ends with status 4',
   async (t) => {
     const {node, port} = mirror(t)
-    const running = start(t, node.enter[0], [
-      ...node.enter.slice(1),
-      ...['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'],
-      ...[bin, 'capture', '-i', port, '-o', 'ipfix'],
-    ])
+    const words = [bin, 'capture', '-i', port, '-o', 'ipfix']
+    const running = startAt(t, node, [...asNobody(), ...words])
     const {code, stderr} = await running.ended
     t.is(code, 4)
     t.regex(stderr, /CAP_NET_RAW/)
@@ -132,14 +128,10 @@ needing(noNamespaces, noSender)(
     const at = folder(t)
     const file = join(at, 'live.ipfix')
     const running = await capturing(t, node, '-i', port, '-B', '4Mi', '-w', file)
-    running.child.kill('SIGSTOP')
-    let sent = 0
-    for (let round = 0; round < 40; round++) sent += sendFrames(sender, 'out', lab, 0)
-    running.child.kill('SIGCONT')
+    const sent = sendWhileStopped(running, sender, 40, 0)
     const {code, stderr} = await interrupted(running)
     t.is(code, 0)
-    const [, all, kept, dropped] =
-      /kernel: (\d+) packets in, (\d+) out, lost (\d+) \(ring-full/.exec(stderr)?.map(Number) ?? []
+    const {all, kept, dropped} = throughRing(stderr)
     t.is(all, sent)
     t.is(kept + dropped, sent)
     t.true(dropped > 0)
@@ -191,16 +183,7 @@ needing(
     sendFrames(sender, 'out', lab, 20_000)
     for (const running of nodes) t.is((await interrupted(running)).code, 0)
     await satisfied(witness)
-    const judged = start(t, 'tcpdump', [
-      '-n',
-      '-r',
-      join(at, 'whole.pcap'),
-      '-w',
-      join(at, 'judged.pcap'),
-      '--time-stamp-precision=nano',
-      filter,
-    ])
-    t.is((await judged.ended).code, 0)
+    await judge(t, join(at, 'whole.pcap'), filter, join(at, 'judged.pcap'))
     const [alone, first, second] = [0, 1, 2].map((i) => framesOf(join(at, `${i}.pcap`)))
     const wanted = framesOf(join(at, 'judged.pcap')).sort()
     t.true(wanted.length > 0)
@@ -292,13 +275,11 @@ needing(
     const at = folder(t)
     const printed = await darta(t, ['split', '--print-filter', '2/3'])
     const expression = printed.stdout.toString().trim()
-    const judged = ['-n', '-r', lab, '-w', join(at, 'judged.pcap'), expression]
-    t.is((await start(t, 'tcpdump', judged).ended).code, 0)
+    await judge(t, lab, expression, join(at, 'judged.pcap'))
     const wanted = octetsOf(join(at, 'judged.pcap'))
     // A signal would let what the kernel still holds go unread.
     const witness = ['-n', '-U', '-Z', 'root', '-B', '65536', '-c', String(wanted.length)]
-    const theirs = start(t, node.enter[0], [
-      ...node.enter.slice(1),
+    const theirs = startAt(t, node, [
       ...['tcpdump', '-i', port, ...witness, '-w', join(at, 'theirs.pcap'), expression],
     ])
     await theirs.says(/listening on/)
@@ -336,7 +317,7 @@ needing(noNamespaces, noSender)(
     const file = join(folder(t), 'live.ipfix')
     const running = await capturing(t, node, '-i', port, '-w', file)
     const words = ['--if', 'out', '--loops', '1000000', lab]
-    const flood = start(t, sender.enter[0], [...sender.enter.slice(1), frameSender(), ...words])
+    const flood = startAt(t, sender, [frameSender(), ...words])
     const packets = `/sys/class/net/${port}/statistics/rx_packets`
     while (Number(node.run('cat', packets)) < 20_000);
     const {code, stderr} = await interrupted(running)

@@ -2,7 +2,7 @@ import {createHash} from 'node:crypto'
 import type {ExecutionContext} from 'ava'
 import {framesOf} from '../support/captures.js'
 import {bin, darta, start, type Ended, type Running} from '../support/darta.js'
-import {cable, host, type Host} from '../support/namespaces.js'
+import {cable, host, sendFrames, startAt, type Host} from '../support/namespaces.js'
 import {root} from '../support/needing.js'
 
 /** Traffic of our own with everything in it. */
@@ -22,7 +22,7 @@ export async function capturing(
   at: Host,
   ...words: string[]
 ): Promise<Running> {
-  const running = start(t, at.enter[0], [...at.enter.slice(1), bin, 'capture', ...words])
+  const running = startAt(t, at, [bin, 'capture', ...words])
   await running.says(/capturing on/)
   return running
 }
@@ -31,6 +31,38 @@ export async function capturing(
 export async function interrupted(running: Running): Promise<Ended> {
   running.child.kill('SIGINT')
   return running.ended
+}
+
+/** Sends the lab's traffic so often while a capture stands still; gives how many packets those are. */
+export function sendWhileStopped(
+  running: Running,
+  sender: Host,
+  rounds: number,
+  rate: number,
+): number {
+  running.child.kill('SIGSTOP')
+  let sent = 0
+  for (let round = 0; round < rounds; round++) sent += sendFrames(sender, 'out', lab, rate)
+  running.child.kill('SIGCONT')
+  return sent
+}
+
+/** What a capture says that came to it, went on, and found no room: packets. */
+export function throughRing(stderr: string): {all: number; kept: number; dropped: number} {
+  const [, all, kept, dropped] =
+    /kernel: (\d+) packets in, (\d+) out, lost (\d+) \(ring-full/.exec(stderr)?.map(Number) ?? []
+  return {all, kept, dropped}
+}
+
+/** What of a capture tcpdump's filter lets through, written to `file`. */
+export async function judge(
+  t: ExecutionContext,
+  capture: string,
+  filter: string,
+  file: string,
+): Promise<void> {
+  const words = ['-n', '-r', capture, '-w', file, '--time-stamp-precision=nano', filter]
+  t.is((await start(t, 'tcpdump', words).ended).code, 0)
 }
 
 /** What `info` counts in the records of a file. */
@@ -66,7 +98,7 @@ export async function tcpdump(
     '-Z',
     'root',
   ]
-  const running = start(t, at.enter[0], [...at.enter.slice(1), 'tcpdump', ...options])
+  const running = startAt(t, at, ['tcpdump', ...options])
   await running.says(/listening on/)
   return running
 }

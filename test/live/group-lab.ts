@@ -2,8 +2,8 @@
 import {existsSync, readFileSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import type {ExecutionContext} from 'ava'
-import {bin, darta, start, type Ended, type Running} from '../support/darta.js'
-import {cable, frameSender, host, type Host} from '../support/namespaces.js'
+import {bin, darta, type Ended, type Running} from '../support/darta.js'
+import {cable, frameSender, host, startAt, type Host} from '../support/namespaces.js'
 
 /** Octets of the frames that are sent; the packet's number stands at the end. */
 const FRAME_OCTETS = 74
@@ -63,7 +63,7 @@ export async function coordinator(
   ...words: string[]
 ): Promise<Running> {
   const all = ['split', '--coordinate', url(), ...words]
-  const running = start(t, control.enter[0], [...control.enter.slice(1), bin, ...all])
+  const running = startAt(t, control, [bin, ...all])
   await running.says(/coordinating group/)
   return running
 }
@@ -82,7 +82,6 @@ export async function captureNode(
   id: string,
   ...words: string[]
 ): Promise<Node> {
-  const at = node(id)
   let n = 0
   while (existsSync(join(folder, `${id}-${n}.out`))) n++
   const output = join(folder, `${id}-${n}.out`)
@@ -90,10 +89,7 @@ export async function captureNode(
   const all = ['capture', '-i', 'in', '--group', url(), '--node', id, '--report', report, ...words]
   const emit = words.includes('--emit') ? [] : ['--emit', 'packets']
   const shell = `exec "$@" > "${output}"`
-  const running = start(t, at.enter[0], [
-    ...at.enter.slice(1),
-    ...['sh', '-c', shell, 'sh', bin, ...all, ...emit],
-  ])
+  const running = startAt(t, node(id), ['sh', '-c', shell, 'sh', bin, ...all, ...emit])
   await running.says(/capturing on/)
   return {id, running, output, report}
 }
@@ -121,7 +117,7 @@ export async function status(
   ...words: string[]
 ): Promise<string> {
   const all = ['split', '--status', url(), ...words]
-  const running = start(t, control.enter[0], [...control.enter.slice(1), bin, ...all])
+  const running = startAt(t, control, [bin, ...all])
   const {code, stdout, stderr} = await running.ended
   t.is(code, 0, stderr)
   return stdout.toString()
@@ -171,10 +167,8 @@ export function sending(
   capture: string,
   rate: number,
 ): Running {
-  return start(t, sender.enter[0], [
-    ...sender.enter.slice(1),
-    ...[frameSender(), '--if', 'out', '--burst', '4', '--rate', String(rate), capture],
-  ])
+  const options = ['--if', 'out', '--burst', '4', '--rate', String(rate)]
+  return startAt(t, sender, [frameSender(), ...options, capture])
 }
 
 export async function interrupt(node: Node): Promise<Ended> {

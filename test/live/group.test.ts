@@ -1,5 +1,6 @@
 import {readFileSync} from 'node:fs'
-import {folder} from '../support/darta.js'
+import type {ExecutionContext} from 'ava'
+import {folder, type Running} from '../support/darta.js'
 import {noNamespaces, noSender} from '../support/namespaces.js'
 import {needing} from '../support/needing.js'
 import {
@@ -15,6 +16,8 @@ import {
   status,
   tally,
   verified,
+  type Lab,
+  type Node,
 } from './group-lab.js'
 
 /** Packets a second; enough that a switch and a death each fall among many. */
@@ -27,16 +30,24 @@ const COUNT = 8000
 const patient = ['--ttl', '8s', '--guard', '500ms']
 const keeping = ['-o', 'ndjson', '--shadow', '60s']
 
+/** Nodes a, b and c that divide the link, room for a node d, and traffic that has begun. */
+async function threeNodes(
+  t: ExecutionContext,
+  seed: number,
+  words: readonly string[],
+): Promise<{here: Lab; control: Running; nodes: Node[]; sender: Running}> {
+  const here = lab(t, folder(t), ['a', 'b', 'c', 'd'])
+  const control = await coordinator(t, here, ...patient)
+  const nodes = await Promise.all(['a', 'b', 'c'].map((id) => captureNode(t, here, id, ...words)))
+  await control.says(nodesOfPlan('a', 'b', 'c'))
+  const sender = sending(t, here, numbered(here.folder, COUNT, seed), RATE)
+  return {here, control, nodes, sender}
+}
+
 needing(noNamespaces, noSender)(
   'three nodes divide a link, a fourth joins and one leaves: nothing is lost or doubled without a mark, and the reports prove it',
   inTurn(async (t) => {
-    const here = lab(t, folder(t), ['a', 'b', 'c', 'd'])
-    const control = await coordinator(t, here, ...patient)
-    const nodes = await Promise.all(
-      ['a', 'b', 'c'].map((id) => captureNode(t, here, id, ...keeping)),
-    )
-    await control.says(nodesOfPlan('a', 'b', 'c'))
-    const sender = sending(t, here, numbered(here.folder, COUNT, 1), RATE)
+    const {here, control, nodes, sender} = await threeNodes(t, 1, keeping)
     await hasWritten(nodes[0])
     const fourth = await captureNode(t, here, 'd', ...keeping)
     await control.says(nodesOfPlan('a', 'b', 'c', 'd'))
@@ -74,13 +85,7 @@ needing(noNamespaces, noSender)(
 needing(noNamespaces, noSender)(
   'a node that is killed loses nothing: its standbys take what it had not exported from what they kept, with marks',
   inTurn(async (t) => {
-    const here = lab(t, folder(t), ['a', 'b', 'c'])
-    const control = await coordinator(t, here, ...patient)
-    const nodes = await Promise.all(
-      ['a', 'b', 'c'].map((id) => captureNode(t, here, id, ...keeping)),
-    )
-    await control.says(nodesOfPlan('a', 'b', 'c'))
-    const sender = sending(t, here, numbered(here.folder, COUNT, 2), RATE)
+    const {control, nodes, sender} = await threeNodes(t, 2, keeping)
     await hasWritten(nodes[1])
     const killed = Date.now()
     nodes[1].running.child.kill('SIGKILL')
@@ -105,13 +110,7 @@ needing(noNamespaces, noSender)(
 needing(noNamespaces, noSender)(
   'without a shadow ring a killed node loses only its own packets, only until the others take over, and the reports name the interval',
   inTurn(async (t) => {
-    const here = lab(t, folder(t), ['a', 'b', 'c'])
-    const control = await coordinator(t, here, ...patient)
-    const nodes = await Promise.all(
-      ['a', 'b', 'c'].map((id) => captureNode(t, here, id, '-o', 'ndjson', '--shadow', '0')),
-    )
-    await control.says(nodesOfPlan('a', 'b', 'c'))
-    const sender = sending(t, here, numbered(here.folder, COUNT, 3), RATE)
+    const {control, nodes, sender} = await threeNodes(t, 3, ['-o', 'ndjson', '--shadow', '0'])
     await hasWritten(nodes[1])
     nodes[1].running.child.kill('SIGKILL')
     await control.says(nodesOfPlan('a', 'c'))
@@ -133,13 +132,7 @@ needing(noNamespaces, noSender)(
 needing(noNamespaces, noSender)(
   'the coordinator is killed, then a node: a node coordinates, nothing is lost, and a coordinator that is back takes over',
   inTurn(async (t) => {
-    const here = lab(t, folder(t), ['a', 'b', 'c'])
-    const control = await coordinator(t, here, ...patient)
-    const nodes = await Promise.all(
-      ['a', 'b', 'c'].map((id) => captureNode(t, here, id, ...keeping)),
-    )
-    await control.says(nodesOfPlan('a', 'b', 'c'))
-    const sender = sending(t, here, numbered(here.folder, COUNT, 4), RATE)
+    const {here, control, nodes, sender} = await threeNodes(t, 4, keeping)
     await hasWritten(nodes[1])
     control.child.kill('SIGKILL')
     await control.ended

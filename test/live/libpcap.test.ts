@@ -1,12 +1,13 @@
 import {createRequire} from 'node:module'
 import {join} from 'node:path'
 import {framesOf} from '../support/captures.js'
-import {bin, darta, folder, start} from '../support/darta.js'
-import {cable, noNamespaces, noSender, sendFrames} from '../support/namespaces.js'
-import {needing, openToAll, tools} from '../support/needing.js'
+import {bin, darta, folder} from '../support/darta.js'
+import {cable, noNamespaces, noSender, sendFrames, startAt} from '../support/namespaces.js'
+import {asNobody, needing, openToAll, tools} from '../support/needing.js'
 import {
   capturing,
   interrupted,
+  judge,
   lab,
   mirror,
   octetsOf,
@@ -41,13 +42,10 @@ for (const native of ['1', '0']) {
       const witness = await tcpdump(t, node, port, join(at, 'witness.pcap'))
       const env = {...process.env, DARTA_NATIVE: native}
       const running = ['pcap', 'flows'].map((emit) =>
-        start(
+        startAt(
           t,
-          node.enter[0],
-          [
-            ...node.enter.slice(1),
-            ...[bin, 'capture', '-i', port, ...by, '--emit', emit, '-w', join(at, emit)],
-          ],
+          node,
+          [bin, 'capture', '-i', port, ...by, '--emit', emit, '-w', join(at, emit)],
           {env},
         ),
       )
@@ -94,8 +92,7 @@ needing(
     )
     sendFrames(sender, 'out', lab, 10_000)
     for (const running of nodes) t.is((await interrupted(running)).code, 0)
-    const judged = start(t, 'tcpdump', ['-n', '-r', lab, '-w', join(at, 'judged.pcap'), filter])
-    t.is((await judged.ended).code, 0)
+    await judge(t, lab, filter, join(at, 'judged.pcap'))
     const parts = [1, 2, 3].map((part) => octetsOf(join(at, `${part}.pcap`)))
     t.true(parts.every((part) => part.length > 0))
     t.deepEqual(parts.flat().sort(), octetsOf(join(at, 'judged.pcap')))
@@ -140,17 +137,12 @@ needing(
 )('libpcap says what is wrong: no capability, no interface, a filter, an option', async (t) => {
   const {node, port} = mirror(t)
   const says = async (words: string[], as: string[] = []): Promise<[number | null, string]> => {
-    const running = start(t, node.enter[0], [
-      ...node.enter.slice(1),
-      ...as,
-      ...[bin, 'capture', ...by, '-o', 'ipfix', ...words],
-    ])
+    const running = startAt(t, node, [...as, bin, 'capture', ...by, '-o', 'ipfix', ...words])
     const {code, stderr} = await running.ended
     return [code, stderr]
   }
-  const ordinary = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
   for (const [words, status, pattern, as] of [
-    [['-i', port], 4, /CAP_NET_RAW/, ordinary],
+    [['-i', port], 4, /CAP_NET_RAW/, asNobody()],
     [['-i', 'none0'], 1, /cannot capture on none0: there is no such interface/, []],
     [['-i', port, '-f', 'tcp prt'], 2, /-f 'tcp prt': .*syntax error/, []],
     [['-i', port, '--threads', '2'], 2, /one thread/, []],

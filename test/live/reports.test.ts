@@ -3,9 +3,9 @@ import type {ExecutionContext} from 'ava'
 import test from 'ava'
 import {framesOf} from '../support/captures.js'
 import {bin, darta, folder, start} from '../support/darta.js'
-import {noNamespaces, noSender, sendFrames} from '../support/namespaces.js'
+import {noNamespaces, noSender, sendFrames, startAt} from '../support/namespaces.js'
 import {needing, tools} from '../support/needing.js'
-import {capturing, interrupted, lab, mirror} from './capturing.js'
+import {capturing, interrupted, lab, mirror, sendWhileStopped} from './capturing.js'
 
 type Row = Record<string, unknown> & {readonly _scope?: readonly string[]}
 
@@ -68,8 +68,7 @@ for (const emit of ['flows', 'packets']) {
     `counters of kernel, interface and export come while a live capture of ${emit} runs, and at its end`,
     async (t) => {
       const {sender, node, port} = mirror(t)
-      const running = start(t, node.enter[0], [
-        ...node.enter.slice(1),
+      const running = startAt(t, node, [
         ...[bin, 'capture', '-i', port, '--stats-interval', '100ms', '--emit', emit],
         ...['-f', 'tcp or udp', '--share', '2-3/3', '--share-seed', '9', '-o', 'ndjson', '-w', '-'],
       ])
@@ -143,10 +142,7 @@ needing(
     const file = join(folder(t), 'live.ipfix')
     const words = ['-i', port, '-B', '4Mi', '--emit', 'packets', '-w', file]
     const running = await capturing(t, node, ...words)
-    running.child.kill('SIGSTOP')
-    let sent = 0
-    for (let round = 0; round < 40; round++) sent += sendFrames(sender, 'out', lab, 0)
-    running.child.kill('SIGCONT')
+    const sent = sendWhileStopped(running, sender, 40, 0)
     t.is((await interrupted(running)).code, 0)
     const rows = await options(t, file)
     const value = (element: string): number => Number(last(rows, element)?.[element])

@@ -2,10 +2,18 @@ import {readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import type {ExecutionContext} from 'ava'
 import {framesOf} from '../support/captures.js'
-import {bin, darta, folder, start, type Running} from '../support/darta.js'
-import {noNamespaces, noSender, sendFrames} from '../support/namespaces.js'
-import {needing, openToAll, tools} from '../support/needing.js'
-import {capturing, interrupted, lab, mirror, satisfied, tcpdump} from './capturing.js'
+import {bin, darta, folder, type Running} from '../support/darta.js'
+import {noNamespaces, noSender, sendFrames, startAt} from '../support/namespaces.js'
+import {asNobody, needing, openToAll, tools} from '../support/needing.js'
+import {
+  capturing,
+  interrupted,
+  lab,
+  mirror,
+  satisfied,
+  sendWhileStopped,
+  tcpdump,
+} from './capturing.js'
 
 const whole = framesOf(lab).length
 
@@ -134,10 +142,7 @@ needing(noNamespaces, noSender)('what a full ring drops makes no node lose count
       ),
     ),
   )
-  nodes[0].child.kill('SIGSTOP')
-  let sent = 0
-  for (let round = 0; round < 30; round++) sent += sendFrames(sender, 'out', lab, 0)
-  nodes[0].child.kill('SIGCONT')
+  const sent = sendWhileStopped(nodes[0], sender, 30, 0)
   const said = await Promise.all(nodes.map(interrupted))
   t.regex(said[0].stderr, /lost \d+ \(ring-full/)
   for (const {stderr} of said) t.true(stderr.includes(`${sent} packets counted`), stderr)
@@ -173,10 +178,8 @@ needing(
   openToAll(),
 )('without CAP_BPF packets in turn are refused with status 4, and it is named', async (t) => {
   const {node, port} = mirror(t)
-  const as = ['--reuid=65534', '--regid=65534', '--clear-groups']
-  const running = start(t, node.enter[0], [
-    ...node.enter.slice(1),
-    ...['setpriv', ...as, '--inh-caps=+net_raw', '--ambient-caps=+net_raw', bin, 'capture'],
+  const running = startAt(t, node, [
+    ...[...asNobody('net_raw'), bin, 'capture'],
     ...['-i', port, '--share', '1/2', '--by', 'packets', '-o', 'null'],
   ])
   const {code, stderr} = await running.ended

@@ -1,6 +1,7 @@
-import {execFileSync, spawnSync} from 'node:child_process'
+import {execFileSync, spawnSync, type SpawnOptions} from 'node:child_process'
 import {existsSync, mkdirSync, renameSync} from 'node:fs'
 import type {ExecutionContext} from 'ava'
+import {start, type Running} from './darta.js'
 import {root, shared, superuser, tools} from './needing.js'
 
 /** Why a test with hosts in network namespaces cannot run here. */
@@ -27,6 +28,16 @@ export function host(t: ExecutionContext): Host {
   run('sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1', 'net.ipv6.conf.default.disable_ipv6=1')
   run('ip', 'link', 'set', 'lo', 'up')
   return {name, enter, run}
+}
+
+/** Starts a program on a host, as `start` does here. */
+export function startAt(
+  t: ExecutionContext,
+  at: Host,
+  words: readonly string[],
+  options?: SpawnOptions,
+): Running {
+  return start(t, at.enter[0], [...at.enter.slice(1), ...words], options)
 }
 
 /** A cable between two hosts: `a` at one end, `b` at the other. */

@@ -29,11 +29,20 @@ export function superuser(): Reason {
   return process.getuid?.() === 0 ? undefined : 'not root'
 }
 
+/** Words that run a program as an ordinary user with no groups, and with no capabilities but those of `caps`. */
+export function asNobody(...caps: string[]): string[] {
+  const given = caps.map((cap) => `+${cap}`).join()
+  return [
+    ...['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'],
+    ...(caps.length === 0 ? [] : [`--inh-caps=${given}`, `--ambient-caps=${given}`]),
+  ]
+}
+
 /** For what tests run as an ordinary user: the project may lie in a folder that only its owner can enter. */
 export function openToAll(): Reason {
   if (superuser() !== undefined) return undefined
-  const as = ['--reuid=65534', '--regid=65534', '--clear-groups', 'test', '-x']
-  const {status} = spawnSync('setpriv', [...as, join(root, 'bin/darta')])
+  const [setpriv, ...as] = asNobody()
+  const {status} = spawnSync(setpriv, [...as, 'test', '-x', join(root, 'bin/darta')])
   return status === 0 ? undefined : 'an ordinary user cannot enter the project'
 }
 

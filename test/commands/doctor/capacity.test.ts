@@ -13,7 +13,7 @@ import type {CapacityAnswer} from '../../../src/commands/doctor/capacity.js'
 import {nativeAbsence} from '../../../src/io/native.js'
 import {bin, darta, start} from '../../support/darta.js'
 import {noNamespaces} from '../../support/namespaces.js'
-import {needing, openToAll, tools} from '../../support/needing.js'
+import {asNobody, needing, openToAll, tools} from '../../support/needing.js'
 
 const node: CaptureNode = {costs: {receive: 200, reject: 100, accept: 300, meter: 150}, cores: 2}
 
@@ -145,8 +145,8 @@ needing(
   tools('setpriv'),
   openToAll(),
 )('without its privileges measuring capacity names them', async (t) => {
-  const as = ['--reuid=65534', '--regid=65534', '--clear-groups']
-  const {code, stderr} = await start(t, 'setpriv', [...as, bin, 'doctor', '--capacity']).ended
+  const [setpriv, ...as] = asNobody()
+  const {code, stderr} = await start(t, setpriv, [...as, bin, 'doctor', '--capacity']).ended
   t.is(code, 4)
   t.regex(stderr, /CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_NET_RAW/)
 })

@@ -15,7 +15,7 @@ import {
 import type {Finding} from '../../../src/commands/doctor/finding.js'
 import {queues, ringSize} from '../../../src/commands/doctor/interface.js'
 import {bin, darta, start} from '../../support/darta.js'
-import {cable, host, noNamespaces} from '../../support/namespaces.js'
+import {cable, host, noNamespaces, startAt} from '../../support/namespaces.js'
 import {needing, openToAll, tools} from '../../support/needing.js'
 
 function lines(stdout: Buffer): Finding[] {
@@ -33,15 +33,8 @@ needing(noNamespaces, tools('ethtool'))(
     cable(one, 'in0', other, 'out0')
     one.run('ethtool', '-K', 'in0', 'gro', 'on', 'tso', 'off', 'gso', 'off')
     const ask = async (): Promise<{code: number | null; found: Finding[]}> => {
-      const {code, stdout} = await start(t, one.enter[0], [
-        ...one.enter.slice(1),
-        bin,
-        'doctor',
-        'in0',
-        '--all',
-        '-o',
-        'ndjson',
-      ]).ended
+      const {code, stdout} = await startAt(t, one, [bin, 'doctor', 'in0', '--all', '-o', 'ndjson'])
+        .ended
       return {code, found: lines(stdout).filter(({where}) => where === 'in0')}
     }
     const sick = await ask()
@@ -59,15 +52,8 @@ needing(noNamespaces)('an interface that is down, or is not there, is bad', asyn
   const [one, other] = [host(t), host(t)]
   cable(one, 'in0', other, 'out0')
   one.run('ip', 'link', 'set', 'in0', 'down')
-  const {code, stdout} = await start(t, one.enter[0], [
-    ...one.enter.slice(1),
-    bin,
-    'doctor',
-    'in0',
-    'nosuch',
-    '-o',
-    'ndjson',
-  ]).ended
+  const {code, stdout} = await startAt(t, one, [bin, 'doctor', 'in0', 'nosuch', '-o', 'ndjson'])
+    .ended
   const bad = lines(stdout).filter(({verdict}) => verdict === 'bad')
   t.is(code, 1)
   t.true(bad.some(({where, mend}) => where === 'in0' && mend === 'ip link set in0 up'))
@@ -142,8 +128,8 @@ needing(noNamespaces, tools('ethtool'))(
     cable(one, 'in0', other, 'out0')
     one.run('ethtool', '-K', 'in0', 'gro', 'off', 'rxvlan', 'on')
     const ask = async (): Promise<Finding | undefined> => {
-      const words = [...one.enter.slice(1), bin, 'doctor', 'in0', '--all', '-o', 'ndjson']
-      const {stdout} = await start(t, one.enter[0], words).ended
+      const words = [bin, 'doctor', 'in0', '--all', '-o', 'ndjson']
+      const {stdout} = await startAt(t, one, words).ended
       return lines(stdout).find(({subject}) => subject === 'rxvlan')
     }
     const found = await ask()
