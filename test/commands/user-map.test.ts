@@ -1,11 +1,11 @@
 import test from 'ava'
-import {createServer, connect} from 'node:net'
 import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {balance, deviceOctets, lookAt, readDevices} from '../../src/commands/user-map/audit.js'
 import {processesTable, usersTable} from '../../src/commands/user-map/live-table.js'
 import {userNames} from '../../src/commands/user-map/user-names.js'
 import type {UserReading, UserTotal} from '../../src/metering/user-account.js'
+import {connection} from '../support/connection.js'
 import {darta, folder} from '../support/darta.js'
 import {native} from '../support/native-addon.js'
 import {needing, tools} from '../support/needing.js'
@@ -161,15 +161,7 @@ needing(native)('a source that cannot be used says why, and status says it of al
 needing(native)(
   'records of users and flows can be read by the other commands, and tagged with',
   async (t) => {
-    const server = createServer((socket) => socket.resume())
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const {port} = server.address() as {port: number}
-    const client = connect(port, '127.0.0.1')
-    t.teardown(() => {
-      client.destroy()
-      server.close()
-    })
-    await new Promise((resolve) => client.write(Buffer.alloc(10_000), resolve))
+    const {port, localPort} = await connection(t, 10_000)
     const users = join(folder(t), 'users.ipfix')
     const made = await darta(t, [
       ...['user-map', '--source', 'sockets', '--once', '--interval', '10ms'],
@@ -181,7 +173,7 @@ needing(native)(
       flowEndMilliseconds: new Date().toISOString(),
       sourceIPv4Address: '127.0.0.1',
       destinationIPv4Address: '127.0.0.1',
-      sourceTransportPort: client.localPort,
+      sourceTransportPort: localPort,
       destinationTransportPort: port,
       protocolIdentifier: 6,
       octetDeltaCount: 123,

@@ -8,8 +8,9 @@ import {flowsOf, totalsOf} from '../../src/metering/user-sources/kmod.js'
 import sockets from '../../src/metering/user-sources/sockets.js'
 import type {UserTotal} from '../../src/metering/user-account.js'
 import {expectedSums, packetsOf, type Ownership} from '../kmod/witness.js'
+import {connection} from '../support/connection.js'
 import {folder, start} from '../support/darta.js'
-import {host, noNamespaces} from '../support/namespaces.js'
+import {host, noNamespaces, startAt} from '../support/namespaces.js'
 import {native} from '../support/native-addon.js'
 import {needing, root, tools} from '../support/needing.js'
 
@@ -48,12 +49,9 @@ needing(
   const home = host(t)
   home.run('sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=0', 'net.ipv6.conf.lo.disable_ipv6=0')
   home.run('ethtool', '-K', 'lo', 'tso', 'off', 'gso', 'off', 'gro', 'off')
-  const [enter, ...words] = home.enter
   const capture = join(temporary, 'lo.pcap')
-  const tcpdump = start(t, enter, [
-    ...words,
-    ...['tcpdump', '-i', 'lo', '-n', '-U', '-s', '200', '-B', '32768', '-Z', 'root', '-w', capture],
-  ])
+  const watching = ['-i', 'lo', '-n', '-U', '-s', '200', '-B', '32768', '-Z', 'root']
+  const tcpdump = startAt(t, home, ['tcpdump', ...watching, '-w', capture])
   await tcpdump.says(/listening on/)
   const path = cgroup(t)
   const reader = ebpf.open({calls, cgroup: path})
@@ -106,30 +104,19 @@ needing(
 needing(native)(
   'a source of sockets sees the connections that exist, with their users',
   async (t) => {
-    const {createServer, connect} = await import('node:net')
-    const server = createServer((socket) => socket.resume())
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const {port} = server.address() as {port: number}
-    const client = connect(port, '127.0.0.1')
-    t.teardown(() => {
-      client.destroy()
-      server.close()
-    })
-    await new Promise((resolve) => client.write(Buffer.alloc(50_000), resolve))
+    const {port, localPort, close} = await connection(t, 50_000)
     const reader = sockets.open({calls})
     const mine = (): ReturnType<typeof reader.read>['flows'][number] | undefined =>
       reader
         .read(false)
-        .flows.find(
-          ({remotePort, localPort}) => remotePort === port && localPort === client.localPort,
-        )
+        .flows.find((flow) => flow.remotePort === port && flow.localPort === localPort)
     while ((mine()?.outOctets ?? 0) < 50_000) await new Promise((resolve) => setImmediate(resolve))
     const flow = mine()!
     t.is(flow.uid, process.getuid!())
     t.is(flow.local, '127.0.0.1')
     t.true(flow.outOctets < 60_000, String(flow.outOctets))
     const before = reader.read(false).totals
-    client.destroy()
+    close()
     // A socket that is gone keeps what it had in the user's total.
     const sum = (totals: readonly UserTotal[]): number =>
       totals.filter(({uid}) => uid === flow.uid).reduce((n, {octets}) => n + octets, 0)
