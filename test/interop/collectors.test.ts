@@ -1,6 +1,6 @@
 /* Real Collectors take what ipfix-export sends: their totals must be those of the records. */
 import {execFileSync, spawnSync} from 'node:child_process'
-import {mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync} from 'node:fs'
+import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import test, {type ExecutionContext} from 'ava'
@@ -13,6 +13,8 @@ import {
   differences,
   enter,
   ipfixDumpReading,
+  nfdumpRecords,
+  nfdumpRow,
   ownReading,
   rowsOf,
   withoutSctpPorts,
@@ -48,18 +50,6 @@ function collected(start: string, as: string, finish: string): string {
   return stdout + stderr
 }
 
-interface NfdumpRecord {
-  readonly proto: number
-  readonly src4_addr?: string
-  readonly dst4_addr?: string
-  readonly src6_addr?: string
-  readonly dst6_addr?: string
-  readonly src_port?: number
-  readonly dst_port?: number
-  readonly in_packets: number
-  readonly in_bytes: number
-}
-
 for (const [as, table] of [
   ['ipfix', all],
   ['netflow9', all],
@@ -77,27 +67,7 @@ for (const [as, table] of [
     t.regex(log, /Bad Packets: 0/)
     if (as !== 'ipfix') t.regex(log, /Sequence Errors: 0/)
     const theirs: FlowTable = new Map()
-    for (const file of readdirSync(folder).filter((name) => /^nfcapd\.\d+$/.test(name))) {
-      const out = execFileSync('nfdump', ['-q', '-r', join(folder, file), '-o', 'json'], {
-        encoding: 'utf8',
-        maxBuffer: 1 << 26,
-      })
-      const text = out
-        .replace(/^\[|\]\s*$/g, '')
-        .trim()
-        .replace(/,$/, '')
-      for (const record of JSON.parse(`[${text}]`) as NfdumpRecord[]) {
-        enter(theirs, {
-          source: record.src4_addr ?? record.src6_addr ?? '',
-          destination: record.dst4_addr ?? record.dst6_addr ?? '',
-          protocol: record.proto,
-          sourcePort: record.src_port ?? 0,
-          destinationPort: record.dst_port ?? 0,
-          packets: record.in_packets,
-          octets: record.in_bytes,
-        })
-      }
-    }
+    for (const record of nfdumpRecords(folder)) enter(theirs, nfdumpRow(record))
     const [a, b] = [theirs, table].map((one) => rowsOf(withoutSctpPorts(one)))
     t.deepEqual(differences(a, b), [])
   })

@@ -221,6 +221,33 @@ interface NfdumpRecord {
   readonly out_bytes?: number
 }
 
+/** What nfdump tells of all files that nfcapd wrote to a folder. */
+export function nfdumpRecords(folder: string): NfdumpRecord[] {
+  const files = readdirSync(folder).filter((name) => /^nfcapd\.\d+$/.test(name))
+  return files.flatMap((file) => {
+    const {out} = run('nfdump', ['-q', '-r', join(folder, file), '-o', 'json'])
+    // Objects with commas between, but no list around them.
+    const text = out
+      .replace(/^\[|\]\s*$/g, '')
+      .trim()
+      .replace(/,$/, '')
+    return JSON.parse(`[${text}]`) as NfdumpRecord[]
+  })
+}
+
+/** The forward direction of a record. */
+export function nfdumpRow(record: NfdumpRecord): FlowRow {
+  return {
+    source: record.src4_addr ?? record.src6_addr ?? '',
+    destination: record.dst4_addr ?? record.dst6_addr ?? '',
+    protocol: record.proto,
+    sourcePort: record.src_port ?? 0,
+    destinationPort: record.dst_port ?? 0,
+    packets: record.in_packets,
+    octets: record.in_bytes,
+  }
+}
+
 /** nfcapd on loopback of a network namespace of its own gets the file's Messages over UDP; then nfdump tells. */
 export function nfdumpReading(octets: Uint8Array): {table: FlowTable; log: string} {
   const place = mkdtempSync(join(tmpdir(), 'darta-nfdump-'))
@@ -236,36 +263,19 @@ export function nfdumpReading(octets: Uint8Array): {table: FlowTable; log: strin
       kill -TERM $pid; wait $pid; cat nfcapd.log`
     const {out: log} = run('unshare', ['-n', 'sh', '-c', `cd '${place}'; ${script}`])
     const table: FlowTable = new Map()
-    for (const file of readdirSync(place).filter((name) => /^nfcapd\.\d+$/.test(name))) {
-      const {out} = run('nfdump', ['-q', '-r', join(place, file), '-o', 'json'])
-      // Objects with commas between, but no list around them.
-      const text = out
-        .replace(/^\[|\]\s*$/g, '')
-        .trim()
-        .replace(/,$/, '')
-      const list = JSON.parse(`[${text}]`) as NfdumpRecord[]
-      for (const record of list) {
-        const row = {
-          source: record.src4_addr ?? record.src6_addr ?? '',
-          destination: record.dst4_addr ?? record.dst6_addr ?? '',
-          protocol: record.proto,
-          sourcePort: record.src_port ?? 0,
-          destinationPort: record.dst_port ?? 0,
-          packets: record.in_packets,
-          octets: record.in_bytes,
-        }
-        enter(table, row)
-        if ((record.out_packets ?? 0) === 0) continue
-        enter(table, {
-          ...row,
-          source: row.destination,
-          destination: row.source,
-          sourcePort: row.destinationPort,
-          destinationPort: row.sourcePort,
-          packets: record.out_packets ?? 0,
-          octets: record.out_bytes ?? 0,
-        })
-      }
+    for (const record of nfdumpRecords(place)) {
+      const row = nfdumpRow(record)
+      enter(table, row)
+      if ((record.out_packets ?? 0) === 0) continue
+      enter(table, {
+        ...row,
+        source: row.destination,
+        destination: row.source,
+        sourcePort: row.destinationPort,
+        destinationPort: row.sourcePort,
+        packets: record.out_packets ?? 0,
+        octets: record.out_bytes ?? 0,
+      })
     }
     return {table, log}
   } finally {
