@@ -1,6 +1,5 @@
-import {readFileSync} from 'node:fs'
-import {basename} from 'node:path'
-import {needing, root, shared} from '../support/needing.js'
+import {needing, shared} from '../support/needing.js'
+import {expectedFlows, fiveTuple, flowLine} from './flow-tables.js'
 import {
   FIVE_TUPLE,
   imbalance,
@@ -11,7 +10,7 @@ import {
   sum,
   type Truth,
 } from './metering.js'
-import {addressHex, ntpSeconds, numberOf, type Row} from './rows.js'
+import {numberOf, type Row} from './rows.js'
 
 const test = needing(shared('fixtures/truth.json'))
 
@@ -130,40 +129,4 @@ function byProtocol(rows: readonly Row[]): Record<string, [number, number]> {
 function seconds(ns: bigint | undefined): string {
   const text = String(ns).padStart(10, '0')
   return `${text.slice(0, -9)}.${text.slice(-9)}`
-}
-
-function fiveTuple(row: Row): (string | number)[] {
-  const version = 'sourceIPv4Address' in row ? 'IPv4' : 'IPv6'
-  return [
-    row[`source${version}Address`],
-    row[`destination${version}Address`],
-    numberOf(row, 'protocolIdentifier'),
-    numberOf(row, 'sourceTransportPort'),
-    numberOf(row, 'destinationTransportPort'),
-  ]
-}
-
-function flowLine(row: Row): string {
-  return [
-    ...fiveTuple(row),
-    numberOf(row, 'packetDeltaCount'),
-    numberOf(row, 'octetDeltaCount'),
-    ntpSeconds(row.flowStartNanoseconds),
-    ntpSeconds(row.flowEndNanoseconds),
-    // The tables have the eight flags of octet 13 only.
-    numberOf(row, 'tcpControlBits') & 0xff,
-  ].join(' ')
-}
-
-function expectedFlows(name: string): string[] {
-  const path = `${root}../shared/fixtures/flows/${basename(name)}.flows.tsv`
-  const [, ...lines] = readFileSync(path, 'utf8').trimEnd().split('\n')
-  return lines
-    .map((line) => {
-      const [src, dst, proto, sport, dport, packets, octets, first, last, flags] = line.split('\t')
-      const key = [addressHex(src), addressHex(dst), proto, sport, dport]
-      const times = [first, last].map((time) => (time === 'None' ? '0.000000000' : time))
-      return [...key, packets, octets, ...times, Number(flags)].join(' ')
-    })
-    .sort()
 }

@@ -3,14 +3,13 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
-  readFileSync,
   rmSync,
   truncateSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
 import {tmpdir} from 'node:os'
-import {basename, join} from 'node:path'
+import {join} from 'node:path'
 import {execFileSync} from 'node:child_process'
 import type {ExecutionContext} from 'ava'
 import {loadNative, nativeAbsence} from '../../src/io/native.js'
@@ -18,6 +17,7 @@ import type {FileMeter, MeterCounters, MeterOutput} from '../../src/metering/met
 import {createNativeMeter} from '../../src/metering/native.js'
 import {needing, root, shared} from '../support/needing.js'
 import {concat, pcap, type RecordParts} from './captures.js'
+import {expectedFlows, flowLine} from './flow-tables.js'
 import {
   FIVE_TUPLE,
   imbalance,
@@ -30,7 +30,7 @@ import {
   type OptionChoice,
 } from './metering.js'
 import {answer, ethernet, ipv6, tcpFrame, udp, udpFrame} from './packets.js'
-import {addressHex, ntpSeconds, numberOf, rowsOf, sortedRows, type Row} from './rows.js'
+import {ntpSeconds, numberOf, rowsOf, sortedRows} from './rows.js'
 
 const test = needing(nativeAbsence())
 const testFixture = needing(nativeAbsence(), shared('fixtures/truth.json'))
@@ -121,35 +121,6 @@ function nanoPcap(records: readonly RecordParts[]): Uint8Array {
 
 /** An octet was put into it; truth.json ends there, we go on behind (see fixtures.test.ts). */
 const DAMAGED = 'captures/suricata__bug-1450-04.pcap'
-
-function flowLine(row: Row): string {
-  const version = 'sourceIPv4Address' in row ? 'IPv4' : 'IPv6'
-  return [
-    row[`source${version}Address`],
-    row[`destination${version}Address`],
-    numberOf(row, 'protocolIdentifier'),
-    numberOf(row, 'sourceTransportPort'),
-    numberOf(row, 'destinationTransportPort'),
-    numberOf(row, 'packetDeltaCount'),
-    numberOf(row, 'octetDeltaCount'),
-    ntpSeconds(row.flowStartNanoseconds),
-    ntpSeconds(row.flowEndNanoseconds),
-    numberOf(row, 'tcpControlBits') & 0xff, // the tables have octet 13 only
-  ].join(' ')
-}
-
-function expectedFlows(name: string): string[] {
-  const path = `${root}../shared/fixtures/flows/${basename(name)}.flows.tsv`
-  const [, ...lines] = readFileSync(path, 'utf8').trimEnd().split('\n')
-  return lines
-    .map((line) => {
-      const [src, dst, proto, sport, dport, packets, octets, first, last, flags] = line.split('\t')
-      const times = [first, last].map((time) => (time === 'None' ? '0.000000000' : time))
-      const key = [addressHex(src), addressHex(dst), proto, sport, dport]
-      return [...key, packets, octets, ...times, Number(flags)].join(' ')
-    })
-    .sort()
-}
 
 /** One of these for each capture in turn. */
 const choices: OptionChoice[] = [
