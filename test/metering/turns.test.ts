@@ -5,14 +5,7 @@ import type {Landmark} from '../../src/metering/turn-counter.js'
 import {findDrift} from '../../src/metering/turn-drift.js'
 import {execFileSync} from 'node:child_process'
 import {needing, superuser, tools} from '../support/needing.js'
-import {
-  addon,
-  joinFrames,
-  kernelAccepts,
-  noAddon,
-  randomFrame,
-  randomNumbers,
-} from './selectors/frames.js'
+import {addon, filterTexts, kernelAccepts, noAddon, randomFrames} from './selectors/frames.js'
 
 needing(
   noAddon,
@@ -21,18 +14,8 @@ needing(
 )(
   'a filter of classic BPF decides the same as part of an eBPF program, on frames of all kinds',
   (t) => {
-    const random = randomNumbers(5)
-    const frames = joinFrames(
-      1,
-      Array.from({length: 3000}, () => randomFrame(1, random)),
-    )
-    for (const text of [
-      'tcp port 80 or icmp6 or udp',
-      'ip[2:2] > 40 and ip[0] & 15 = 5 and not src net 10.0.0.0/8',
-      'vlan and (ip or ip6)',
-      'tcp[13] & 7 != 0 and greater 60',
-      'len / 7 * 3 - 2 > 21 and (len % 5 = 1 or len ^ 3 > 8) or ip[ip[0] - 40] | 1 > 3',
-    ]) {
+    const frames = randomFrames(3000, 5)
+    for (const text of filterTexts) {
       const classic = parseBpfText(
         execFileSync('tcpdump', ['-y', 'EN10MB', '-ddd', text], {encoding: 'utf8'}),
       )

@@ -5,12 +5,11 @@ import {join} from 'node:path'
 import {bpfTest} from '../../../src/metering/bpf-run.js'
 import {compileFilter} from '../../../src/metering/compile-filter.js'
 import {
+  filterTexts,
   frameAt,
-  joinFrames,
   kernelAccepts,
   noAddon,
-  randomFrame,
-  randomNumbers,
+  randomFrames,
 } from '../../metering/selectors/frames.js'
 import {framesOf} from '../../support/captures.js'
 import {darta, folder} from '../../support/darta.js'
@@ -21,19 +20,8 @@ const lab = `${root}test/fixtures/lab.pcap`
 needing(noAddon, tools('tcpdump'))(
   'programs run here decide as the kernel runs them, on frames of all kinds',
   async (t) => {
-    const random = randomNumbers(5)
-    const frames = joinFrames(
-      1,
-      Array.from({length: 3000}, () => randomFrame(1, random)),
-    )
-    for (const text of [
-      'tcp port 80 or icmp6 or udp',
-      'ip[2:2] > 40 and ip[0] & 15 = 5 and not src net 10.0.0.0/8',
-      'vlan and (ip or ip6)',
-      'tcp[13] & 7 != 0 and greater 60',
-      'len / 7 * 3 - 2 > 21 and (len % 5 = 1 or len ^ 3 > 8) or ip[ip[0] - 40] | 1 > 3',
-      '(ip[4:4] << 3) >> 5 > 77 or -ip[1] < 4',
-    ]) {
+    const frames = randomFrames(3000, 5)
+    for (const text of [...filterTexts, '(ip[4:4] << 3) >> 5 > 77 or -ip[1] < 4']) {
       const program = await compileFilter(text, 1)
       const run = bpfTest(program)
       const expected = kernelAccepts(frames, program)

@@ -106,6 +106,24 @@ export function randomNumbers(seed: number): () => number {
   }
 }
 
+/** As many frames of Ethernet, the same for the same seed. */
+export function randomFrames(count: number, seed: number): Frames {
+  const random = randomNumbers(seed)
+  return joinFrames(
+    1,
+    Array.from({length: count}, () => randomFrame(1, random)),
+  )
+}
+
+/** Filters that use all of classic BPF but shifts and the negative; each passes some random frames and stops some. */
+export const filterTexts: readonly string[] = [
+  'tcp port 80 or icmp6 or udp',
+  'ip[2:2] > 40 and ip[0] & 15 = 5 and not src net 10.0.0.0/8',
+  'vlan and (ip or ip6)',
+  'tcp[13] & 7 != 0 and greater 60',
+  'len / 7 * 3 - 2 > 21 and (len % 5 = 1 or len ^ 3 > 8) or ip[ip[0] - 40] | 1 > 3',
+]
+
 const types = [
   0x0800, 0x86dd, 0x8100, 0x88a8, 0x9100, 0x9200, 0x893f, 0x8926, 0x88e7, 0x8847, 0x8848, 0x8864,
   0x8903, 0x0806, 100, 1500,
