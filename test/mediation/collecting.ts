@@ -108,62 +108,59 @@ export function netflow5({
   return octets
 }
 
-/** Template 256: sourceIPv4Address. */
-export function netflow9Template({
-  sequence,
-  domain = 0,
-  time = 1_700_000_000,
-}: Numbered): Uint8Array {
-  const [octets, view] = begin(32)
+/** A message of so many octets with its header. RFC 3954 section 5.1. */
+function beginNetflow9(
+  octets: number,
+  count: number,
+  {sequence, domain = 0, time = 1_700_000_000}: Numbered,
+): [Uint8Array, DataView] {
+  const [bytes, view] = begin(octets)
   view.setUint16(0, 9)
-  view.setUint16(2, 1)
+  view.setUint16(2, count)
   view.setUint32(8, time)
   view.setUint32(12, sequence)
   view.setUint32(16, domain)
-  new Uint8Array(octets.buffer).set([0, 0, 0, 12, 1, 0, 0, 1, 0, 8, 0, 4], 20)
+  return [bytes, view]
+}
+
+/** Template 256: sourceIPv4Address. */
+export function netflow9Template(of: Numbered): Uint8Array {
+  const [octets] = beginNetflow9(32, 1, of)
+  octets.set([0, 0, 0, 12, 1, 0, 0, 1, 0, 8, 0, 4], 20)
   return octets
 }
 
-export function netflow9({
-  sequence,
-  records = 1,
-  domain = 0,
-  time = 1_700_000_000,
-}: Numbered): Uint8Array {
-  const [octets, view] = begin(24 + 4 * records)
-  view.setUint16(0, 9)
-  view.setUint16(2, records)
-  view.setUint32(8, time)
-  view.setUint32(12, sequence)
-  view.setUint32(16, domain)
+export function netflow9(of: Numbered): Uint8Array {
+  const {records = 1} = of
+  const [octets, view] = beginNetflow9(24 + 4 * records, records, of)
   view.setUint16(20, 256)
   view.setUint16(22, 4 + 4 * records)
   return octets
 }
 
-export function ipfixTemplate({sequence, domain = 0, time = 1_700_000_000}: Numbered): Uint8Array {
-  const [octets, view] = begin(28)
+/** A Message of so many octets with its header. RFC 7011 section 3.1. */
+function beginIpfix(
+  octets: number,
+  {sequence, domain = 0, time = 1_700_000_000}: Numbered,
+): [Uint8Array, DataView] {
+  const [bytes, view] = begin(octets)
   view.setUint16(0, 10)
-  view.setUint16(2, 28)
+  view.setUint16(2, octets)
   view.setUint32(4, time)
   view.setUint32(8, sequence)
   view.setUint32(12, domain)
+  return [bytes, view]
+}
+
+export function ipfixTemplate(of: Numbered): Uint8Array {
+  const [octets] = beginIpfix(28, of)
   octets.set([0, 2, 0, 12, 1, 0, 0, 1, 0, 8, 0, 4], 16)
   return octets
 }
 
-export function ipfix({
-  sequence,
-  records = 1,
-  domain = 0,
-  time = 1_700_000_000,
-}: Numbered): Uint8Array {
-  const [octets, view] = begin(20 + 4 * records)
-  view.setUint16(0, 10)
-  view.setUint16(2, octets.length)
-  view.setUint32(4, time)
-  view.setUint32(8, sequence)
-  view.setUint32(12, domain)
+export function ipfix(of: Numbered): Uint8Array {
+  const {records = 1} = of
+  const [octets, view] = beginIpfix(20 + 4 * records, of)
   view.setUint16(16, 256)
   view.setUint16(18, 4 + 4 * records)
   return octets
