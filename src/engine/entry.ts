@@ -20,7 +20,7 @@ export interface EntryHeader {
  * An entry: 'D', version, kind, 0, records (4), publisher (8), records before (8), watermark (8); then IPFIX Messages with all the
  * Templates they need. Network byte order.
  */
-export const ENTRY_HEADER_OCTETS = 32
+const ENTRY_HEADER_OCTETS = 32
 const MAGIC = 0x44
 const VERSION = 1
 const KINDS = ['records', 'punctuation', 'gone'] as const

@@ -1,7 +1,7 @@
 import type {Engine} from './engine.js'
 
 /** What an engine stores under one key at once; NATS takes 1 MiB with all its headers. */
-export const MOST_VALUE_OCTETS = 768 * 1024
+const MOST_VALUE_OCTETS = 768 * 1024
 
 /** Before a value: it is whole, or it names the pieces that it is in. */
 const WHOLE = 0

@@ -61,7 +61,7 @@ export interface MemberState {
 export const liveBucket = (app: string): string => `live_${app}`
 export const PLAN_KEY = 'plan'
 const LEADER_KEY = 'leader'
-export const memberKey = (id: string): string => `m_${id}`
+const memberKey = (id: string): string => `m_${id}`
 export const publisherKey = (topic: string, id: string): string => `p_${topic}_${id}`
 export const PUBLISHERS = 'publishers'
 

@@ -80,7 +80,7 @@ function loadFault(call: string, errno: number, log: string): DartaError {
 }
 
 /** @param read the map's value, as turn-program.ts describes it */
-export function createTurnCounter(
+function createTurnCounter(
   interfaceName: string,
   share: string,
   read: () => Uint8Array,

@@ -21,7 +21,7 @@ export const LANDMARK_OCTETS = 24
 /** Landmarks kept; a power of two. */
 export const LANDMARKS = 4096
 /** One packet in so many is a landmark, on average. */
-export const LANDMARK_EVERY = 256
+const LANDMARK_EVERY = 256
 export const TURN_VALUE_OCTETS = TURN_HEADER_OCTETS + LANDMARKS * LANDMARK_OCTETS
 
 /** Enough to tell packets of a Flow apart by their contents, as some have no identification. */

@@ -52,7 +52,7 @@ export function netlinkAsk(
 }
 
 /** @throws DartaError as `netlinkAsk`; what is cut short is left out */
-export function readMessages(answer: Uint8Array): NetlinkMessage[] {
+function readMessages(answer: Uint8Array): NetlinkMessage[] {
   const messages: NetlinkMessage[] = []
   const view = new DataView(answer.buffer, answer.byteOffset, answer.byteLength)
   for (let at = 0; at + HEADER_OCTETS <= view.byteLength;) {

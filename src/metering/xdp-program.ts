@@ -19,7 +19,7 @@ const XDP_PASS = 2
 /** Where struct xdp_md has them. */
 const MD = {data: 0, dataEnd: 4, dataMeta: 8, queue: 16} as const
 /** Written before each frame with the time, so that the reader knows that there is one. */
-export const TIME_MARK = 0x64617274612d7473n
+const TIME_MARK = 0x64617274612d7473n
 
 /** Registers: A and X of classic BPF, two that any step may use, and what calls keep. */
 const X = {a: 2, x: 3, t: 4, u: 5, context: 6, data: 7, end: 8, length: 9} as const

@@ -17,7 +17,7 @@ import {SimulatedCluster, type Faults, type SimulatedProcess} from './simulation
 
 const pace: Pace = {beatMs: 500, deadMs: 2000, checkpointMs: 1000, idleMs: 50}
 
-export function encodeResults(batches: Iterable<RecordBatch>): Uint8Array {
+function encodeResults(batches: Iterable<RecordBatch>): Uint8Array {
   const encoder = createEncoder({ledger: new Ledger()})
   const chunks = [...encoder.push([...batches]), ...encoder.end()]
   return Buffer.concat(chunks)

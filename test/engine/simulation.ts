@@ -7,7 +7,7 @@ import type {Clock, Engine, Entry} from '../../src/engine/engine.js'
 import {DartaError} from '../../src/record/errors.js'
 
 /** Numbers that hang on the seed alone. */
-export function randomOf(seed: number): () => number {
+function randomOf(seed: number): () => number {
   let state = seed >>> 0
   return () => {
     state = (state + 0x6d2b79f5) >>> 0

@@ -177,7 +177,7 @@ export async function interrupt(node: Node): Promise<Ended> {
 }
 
 /** Numbers and marks of the Packet Reports that a node wrote as NDJSON; a cut line at the end is none. */
-export function reportsIn(path: string): {number: number; mark: number}[] {
+function reportsIn(path: string): {number: number; mark: number}[] {
   const list: {number: number; mark: number}[] = []
   const lines = readFileSync(path, 'utf8').split('\n')
   lines.pop()

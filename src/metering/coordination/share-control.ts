@@ -264,7 +264,7 @@ export function createShareControl<Keeper>(
 }
 
 /** Length of the spans of native/select/share_keeper.h. */
-export const SPAN_MS = 100
+const SPAN_MS = 100
 const SEEN = 255
 
 /** Which slots have the same owners and standby. There are at most as many classes as slots. */

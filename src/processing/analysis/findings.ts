@@ -18,7 +18,7 @@ export function addressText(octets: Uint8Array): string {
   return octets.length === 4 ? ipv4Text(octets, 0) : ipv6Text(octets, 0)
 }
 
-export function addressField(
+function addressField(
   octets: Uint8Array,
   v4: InformationElement,
   v6: InformationElement,

@@ -12,7 +12,7 @@ import type {ListValue, RecordValue, Value} from '../../../src/record/value.js'
 /** An enterprise's element of which only the number is known. */
 export const unknown = unknownElement(35632, 80)
 /** The same for octets that are text. */
-export const unknownText = unknownElement(35632, 81)
+const unknownText = unknownElement(35632, 81)
 
 const START = 1_700_000_000_000
 
