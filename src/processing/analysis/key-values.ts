@@ -55,7 +55,8 @@ export function keyText(row: GroupRow, i: number, style: TableStyle = plainStyle
   return valueText(value)
 }
 
-function valueText(value: Value): string {
+/** A value in one line, without control characters; octets in hex. */
+export function valueText(value: Value): string {
   if (value instanceof Uint8Array) return hexText(value)
   // Line breaks and the like in names would break the table.
   if (typeof value === 'string') return value.replace(/\p{Cc}/gu, '?')

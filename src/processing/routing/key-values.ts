@@ -2,8 +2,8 @@ import {fullLength, VARIABLE} from '../../record/element.js'
 import type {GroupSpec} from '../../record/group-spec.js'
 import {makeShape} from '../../record/group-view.js'
 import {readValue} from '../../record/readers.js'
-import {hexText} from '../../record/value.js'
 import type {RoutingKey} from '../analysis/app.js'
+import {valueText} from '../analysis/key-values.js'
 
 /** The octets of a routing key, as createRoutingKeyReader gives them, for people: `sourceIPv4Address=192.0.2.1 …`. */
 export function routingKeyText(key: RoutingKey, octets: Uint8Array): string {
@@ -29,13 +29,7 @@ export function routingKeyText(key: RoutingKey, octets: Uint8Array): string {
     // A prefix has lost the octets behind it, a number of fewer octets those before it.
     field.set(value, bits === undefined ? field.length - length : 0)
     const own = new DataView(field.buffer)
-    const spelled = readValue(element, {octets: field, view: own}, 0, field.length)
-    const text =
-      spelled instanceof Uint8Array
-        ? hexText(spelled)
-        : typeof spelled === 'object'
-          ? JSON.stringify(spelled)
-          : String(spelled).replace(/\p{Cc}/gu, '?')
+    const text = valueText(readValue(element, {octets: field, view: own}, 0, field.length))
     const side =
       i < 2 * (key.symmetric ?? 0) ? sideName(element.name, i < key.symmetric!) : undefined
     return `${side ?? element.name}=${text}${bits === undefined ? '' : `/${bits}`}`
