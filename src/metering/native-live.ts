@@ -78,7 +78,7 @@ const linkTypes: Readonly<Record<number, number>> = {
   769: 101,
   776: 101,
 }
-const RAW_IP = 101
+export const RAW_IP = 101
 /** Kernel buffer of each interface and thread. */
 export const RING_OCTETS = 64 << 20
 const [ENODEV, ENETDOWN] = [19, 100]

@@ -6,6 +6,7 @@ import {
   needAddon,
   noLinux,
   openNative,
+  RAW_IP,
   RING_OCTETS,
   type LiveAddon,
   type RingOptions,
@@ -13,8 +14,6 @@ import {
 import flow from '../selectors/flow.js'
 import {slotProgram} from '../share-bpf.js'
 import {loadTurns, type TurnCounter} from '../turn-counter.js'
-
-const RAW_IP = 101
 
 /**
  * Packet sockets with a TPACKET_V3 ring, packet(7): Linux's own way, with its nanosecond times and drop counters.
