@@ -162,6 +162,19 @@ export const filterFile = Flags.string({
   summary: 'Only records that match the expression in FILE.',
 })
 
+/*
+ * Flags that stand together in every command that has them. To say more of one, name it again behind.
+ */
+
+/** Which records are read. */
+export const recordInput = {read, 'input-format': inputFormat}
+
+/** Where and how records are written. */
+export const recordOutput = {write, output, force, compress}
+
+/** Which of the records that are read count. */
+export const recordFilter = {filter, 'filter-file': filterFile}
+
 export const rate = Flags.custom<number>({parse: async (input) => parsePositive(input)})({
   helpValue: 'N',
   summary: 'Send at most N records a second.',

@@ -3,14 +3,15 @@ import {standardOutput} from '../io/stdio.js'
 import {writeFile} from '../io/write-file.js'
 import type {RecordBatch} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
-import type {Encoder, Format} from '../record/format.js'
+import type {EncodeContext, Encoder} from '../record/format.js'
+import type {Ledger} from '../record/ledger.js'
 import type {DartaCommand} from './base-command.js'
 import {formatByName} from './find-format.js'
 import {isTerminal} from './terminal.js'
 import type {Compression} from './values.js'
 
 /** How long records may wait in an encoder while nothing follows them. */
-const IDLE_FLUSH_MS = 200
+export const IDLE_FLUSH_MS = 200
 
 export interface RecordOutputOptions {
   /** Of `-w`. */
@@ -53,9 +54,9 @@ export async function openRecordSink(
   command: DartaCommand,
   options: RecordOutputOptions,
 ): Promise<RecordSink> {
-  const {name, format, argument} = await chooseFormat(options)
-  const encoder = openEncoder(command, name, format, argument, options)
-  const octets = await openOctetSink(command, options, `-o ${name}`, format.binary)
+  const {name, binary, newEncoder} = await chooseFormat(options)
+  const encoder = newEncoder(command.ledger, options.options)
+  const octets = await openOctetSink(command, options, `-o ${name}`, binary)
   return new EncodingSink(command, name, encoder, octets, options.lineBuffered ?? false)
 }
 
@@ -64,11 +65,30 @@ export async function openRecordSink(
  *
  * @throws DartaError DARTA_USAGE
  */
-export async function chooseFormat(
-  options: RecordOutputOptions,
-): Promise<{name: string; format: Format; argument: string | undefined}> {
-  const spec = options.output ?? chosenFormat(isOnTerminal(options), options.preferred)
-  return formatByName(spec, '-o')
+export async function chooseFormat(options: RecordOutputOptions): Promise<WritableFormat> {
+  return writableFormat(options.output ?? chosenFormat(isOnTerminal(options), options.preferred))
+}
+
+/** A format that records can be written in. */
+export interface WritableFormat {
+  readonly name: string
+  /** Never written on a terminal. */
+  readonly binary: boolean
+  /** @param options the command's flags about presentation */
+  readonly newEncoder: (ledger: Ledger, options?: EncodeContext['options']) => Encoder
+}
+
+/** The format that `-o` names so. @throws DartaError DARTA_USAGE */
+export async function writableFormat(spec: string): Promise<WritableFormat> {
+  const {name, format, argument} = await formatByName(spec, '-o')
+  if (format.encoder === undefined) {
+    throw new DartaError('DARTA_USAGE', `-o: ${name} can be read but not written`)
+  }
+  return {
+    name,
+    binary: format.binary,
+    newEncoder: (ledger, options = {}) => format.encoder!({ledger, options, argument}),
+  }
 }
 
 /**
@@ -120,19 +140,6 @@ function chosenFormat(
 ): string {
   if (onTerminal) return preferred.terminal
   return process.env.DARTA_FORMAT || preferred.other
-}
-
-function openEncoder(
-  command: DartaCommand,
-  name: string,
-  format: Format,
-  argument: string | undefined,
-  {options = {}}: RecordOutputOptions,
-): Encoder {
-  if (format.encoder === undefined) {
-    throw new DartaError('DARTA_USAGE', `-o: ${name} can be read but not written`)
-  }
-  return format.encoder({ledger: command.ledger, options, argument})
 }
 
 class EncodingSink implements RecordSink {

@@ -49,14 +49,9 @@ export default class Aggregate extends DartaCommand {
     }),
   }
   static override flags = {
-    read: common.read,
-    'input-format': common.inputFormat,
-    write: common.write,
-    output: common.output,
-    force: common.force,
-    compress: common.compress,
-    filter: common.filter,
-    'filter-file': common.filterFile,
+    ...common.recordInput,
+    ...common.recordOutput,
+    ...common.recordFilter,
     'time-range': common.timeRange,
     aggregate: Flags.boolean({
       char: 'a',

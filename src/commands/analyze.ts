@@ -46,8 +46,7 @@ export default class Analyze extends DartaCommand {
   }
   static override flags = {
     list: Flags.boolean({summary: 'Write the names of the applications and what they do.'}),
-    read: common.read,
-    'input-format': common.inputFormat,
+    ...common.recordInput,
     write: common.write,
     output: {
       ...common.output,
@@ -74,8 +73,7 @@ export default class Analyze extends DartaCommand {
       ...common.maxMemory,
       summary: 'Most memory for what the application has to remember; beyond, the command fails.',
     },
-    filter: common.filter,
-    'filter-file': common.filterFile,
+    ...common.recordFilter,
     'time-range': common.timeRange,
     ...engineFlags,
     follow: Flags.boolean({

@@ -33,15 +33,10 @@ export default class Anonymize extends DartaCommand {
     }),
   }
   static override flags = {
-    read: common.read,
-    'input-format': common.inputFormat,
-    write: common.write,
-    output: common.output,
-    force: common.force,
-    compress: common.compress,
+    ...common.recordInput,
+    ...common.recordOutput,
     'line-buffered': common.lineBuffered,
-    filter: common.filter,
-    'filter-file': common.filterFile,
+    ...common.recordFilter,
     method: Flags.option({options: ['crypto-pan', 'truncate', 'black'] as const})({
       helpValue: 'crypto-pan|truncate|black',
       default: 'crypto-pan',

@@ -49,10 +49,7 @@ export default class Capture extends DartaCommand {
       summary: 'Read the capture FILE, or standard input for -, which is the default.',
     }),
     ...liveFlags,
-    write: common.write,
-    output: common.output,
-    force: common.force,
-    compress: common.compress,
+    ...common.recordOutput,
     ...meterFlags,
     odid: Flags.custom<number>({parse: async (input) => parseDomain(input)})({
       helpValue: 'N',

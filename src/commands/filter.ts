@@ -33,15 +33,10 @@ export default class Filter extends DartaCommand {
     }),
   }
   static override flags = {
-    read: common.read,
-    'input-format': common.inputFormat,
-    write: common.write,
-    output: common.output,
-    force: common.force,
-    compress: common.compress,
+    ...common.recordInput,
+    ...common.recordOutput,
     'line-buffered': common.lineBuffered,
-    filter: common.filter,
-    'filter-file': common.filterFile,
+    ...common.recordFilter,
     'time-range': common.timeRange,
     fail: Flags.string({
       helpValue: 'FILE',

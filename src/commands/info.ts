@@ -38,8 +38,7 @@ export default class Info extends DartaCommand {
     '<%= config.bin %> info -r lan.pcap -o json',
   ]
   static override flags = {
-    read: common.read,
-    'input-format': common.inputFormat,
+    ...common.recordInput,
     totals: Flags.boolean({
       summary: 'Only how many records, octets and packets; the fast way.',
       exclusive: ['templates', 'check', 'compare'],

@@ -44,8 +44,7 @@ export default class IpfixExport extends DartaCommand {
   static override strict = false
   static override usage = 'ipfix-export DESTINATION... [FLAGS]'
   static override flags = {
-    read: common.read,
-    'input-format': common.inputFormat,
+    ...common.recordInput,
     rate: common.rate,
     replay: Flags.custom<number>({parse: async (input) => parseSpeed(input)})({
       helpValue: 'SPEED',

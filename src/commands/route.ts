@@ -1,9 +1,8 @@
 import * as Flags from '@oclif/core/flags'
 import {DartaCommand} from '../cli/base-command.js'
-import {formatByName} from '../cli/find-format.js'
 import * as common from '../cli/flags.js'
 import {openRecords} from '../cli/record-input.js'
-import {openRecordSink} from '../cli/record-output.js'
+import {openRecordSink, writableFormat} from '../cli/record-output.js'
 import {placeName} from '../cli/rotation.js'
 import {runPipeline} from '../cli/run-pipeline.js'
 import {parseDuration} from '../cli/values.js'
@@ -49,10 +48,8 @@ export default class Route extends DartaCommand {
     "<%= config.bin %> route -r flows.ipfix --key srcip,dstip --symmetric --units 2 --exec './my-program --part %d'",
   ]
   static override flags = {
-    read: common.read,
-    'input-format': common.inputFormat,
-    filter: common.filter,
-    'filter-file': common.filterFile,
+    ...common.recordInput,
+    ...common.recordFilter,
     app: Flags.string({
       multiple: true,
       multipleNonGreedy: true,
@@ -204,18 +201,8 @@ export default class Route extends DartaCommand {
     if (flags.to !== undefined) checkSockets(flags.to, groups, weights.length)
     if (flags['split-hot']) refuseUnsplittable(apps)
     const source = await openSelected(this, flags)
-    const {format, argument} = await formatByName(
-      (flags.join ? undefined : flags.output) ?? 'ipfix',
-      '-o',
-    )
-    if (format.encoder === undefined) {
-      throw new DartaError(
-        'DARTA_USAGE',
-        `-o: ${flags.output ?? 'ipfix'} can be read but not written`,
-      )
-    }
-    const newEncoder: NewEncoder = (newBlock) =>
-      format.encoder!({ledger: new Ledger(), options: {newBlock}, argument})
+    const format = await writableFormat((flags.join ? undefined : flags.output) ?? 'ipfix')
+    const newEncoder: NewEncoder = (newBlock) => format.newEncoder(new Ledger(), {newBlock})
     const opened: UnitGroup[] = []
     const children: ChildDestination[] = []
     const open = async (name: string, app: string, part: number): Promise<Destination> => {

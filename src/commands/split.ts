@@ -125,8 +125,7 @@ export default class Split extends DartaCommand {
       summary:
         'Merge what the commands write into one stream: records in the order of export times, captures in that of packets.',
     }),
-    filter: common.filter,
-    'filter-file': common.filterFile,
+    ...common.recordFilter,
     output: {
       ...common.output,
       summary: 'Format of record parts, or of the joined stream: ipfix unless said otherwise.',

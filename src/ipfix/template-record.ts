@@ -143,9 +143,14 @@ export function writeTemplateRecord(
  */
 export function walkPlan(template: Template): Uint32Array | undefined {
   if (template.recordOctets > 0) return undefined
+  return planOfLengths(template.fields.map(({length}) => length))
+}
+
+/** The same of the lengths that a Template Record gives its fields. */
+export function planOfLengths(lengths: Iterable<number>): Uint32Array {
   const plan: number[] = []
   let fixed = 0
-  for (const {length} of template.fields) {
+  for (const length of lengths) {
     if (length === VARIABLE) {
       plan.push(fixed)
       fixed = 0

@@ -6,9 +6,8 @@ import {
   TEMPLATE_SET_ID,
   writeMessageHeader,
 } from './message.js'
-import {measureTemplateRecord, readTemplateRecord} from './template-record.js'
+import {measureTemplateRecord, planOfLengths, readTemplateRecord} from './template-record.js'
 import {createSessionElements} from '../registry/lookup.js'
-import {VARIABLE} from '../record/element.js'
 import type {Template} from '../record/template.js'
 
 /** A Template as it stands in a stream of our own Messages. */
@@ -96,7 +95,7 @@ export function createTemplateTable(): TemplateTable {
         if (known.position < 0) known.position = position
         if (known.position === position) news = true
       } else if (record.fault === undefined && record.fieldCount > 0) {
-        const plan = planOf(view, record.fields, record.fieldCount)
+        const plan = planOfLengths(fieldLengths(view, record.fields, record.fieldCount))
         const entry: KnownEntry = {
           observationDomainId,
           id: record.id,
@@ -149,21 +148,11 @@ export function createTemplateTable(): TemplateTable {
   }
 }
 
-function planOf(view: DataView, at: number, fieldCount: number): Uint32Array {
-  const plan: number[] = []
-  let fixed = 0
+function* fieldLengths(view: DataView, at: number, fieldCount: number): Iterable<number> {
   for (let i = 0; i < fieldCount; i++) {
-    const length = view.getUint16(at + 2)
+    yield view.getUint16(at + 2)
     at += view.getUint16(at) & 0x8000 ? 8 : 4
-    if (length === VARIABLE) {
-      plan.push(fixed)
-      fixed = 0
-    } else {
-      fixed += length
-    }
   }
-  plan.push(fixed)
-  return Uint32Array.from(plan)
 }
 
 /** Data Records between `at` and `end`; those behind the first that does not fit are not counted. */

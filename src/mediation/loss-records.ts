@@ -1,7 +1,7 @@
 import {createRecordBuilder, type RecordBuilder} from '../record/record-writer.js'
 import {VARIABLE} from '../record/element.js'
 import {createTemplate} from '../record/template.js'
-import {ipv4Text, ipv6Text} from '../record/value.js'
+import {addressText} from '../record/value.js'
 import {ie} from '../registry/lookup.js'
 import type {RecordBatch} from '../record/batch.js'
 import type {DomainLosses, Exporter} from './protocol.js'
@@ -62,9 +62,7 @@ export function lossRecords(sessions: Iterable<Losses>, exportTime: number): Rec
       // A Message that fills a gap is counted missing when it comes before what was missing is known.
       const missing = Math.max(sums.missing, 0)
       builder.add([
-        ...(address === undefined
-          ? []
-          : [address.length === 4 ? ipv4Text(address, 0) : ipv6Text(address, 0)]),
+        ...(address === undefined ? [] : [addressText(address)]),
         port,
         observationDomainId,
         protocol,

@@ -247,6 +247,7 @@ export function createOrigin(appendTails: AppendTails = appendTailsSlowly): {
     },
   }
 }
+
 function kindOf({receivedMs, exporterAddress}: MessageContext): number {
   const address = exporterAddress === undefined ? 0 : exporterAddress.length === 4 ? V4 : V6
   return (receivedMs === undefined ? 0 : RECEIVED) | address
@@ -295,14 +296,7 @@ function tailOctets(message: MessageContext, parts: number): number {
   return octets
 }
 
-function appendTailsSlowly(
-  octets: Uint8Array,
-  program: Uint32Array,
-  steps: number,
-  tails: Uint8Array,
-  out: Uint8Array,
-  to: number,
-): void {
+const appendTailsSlowly: AppendTails = (octets, program, steps, tails, out, to) => {
   for (let step = 0; step < STEP_NUMBERS * steps; step += STEP_NUMBERS) {
     let start = program[step]
     const size = program[step + 1]

@@ -172,11 +172,10 @@ function rateReader(template: Template): Reader<number> | undefined {
 /** The records with counters times their factors; 0 for a factor says that it is not known. */
 function rewrite(batch: RecordBatch, rule: Rule, factors: Float64Array): RecordBatch {
   const {template} = batch
-  let size = 0
   let added = 4
   for (const field of rule.fields) added += 8 - template.fields[field].length
   const first = recordStart(batch, 0)
-  size = recordEnd(batch, batch.count - 1) - first + batch.count * added
+  const size = recordEnd(batch, batch.count - 1) - first + batch.count * added
   const octets = new Uint8Array(size)
   const view = new DataView(octets.buffer)
   const offsets = rule.scaled.recordOctets > 0 ? undefined : new Uint32Array(batch.count + 1)

@@ -112,6 +112,11 @@ export function ipv6Text(octets: Uint8Array, at: number): string {
   return `${hex(groups.slice(0, best))}::${hex(groups.slice(best + bestLength))}`
 }
 
+/** Text of an address of 4 octets, IPv4, or 16, IPv6. */
+export function addressText(address: Uint8Array): string {
+  return address.length === 4 ? ipv4Text(address, 0) : ipv6Text(address, 0)
+}
+
 /** `02:00:5e:10:00:01` */
 export function macText(octets: Uint8Array, at: number): string {
   let text = ''

@@ -26,7 +26,8 @@ import type {Losses} from '../../mediation/loss-records.js'
 import type {RecordBatch, RecordStream} from '../../record/batch.js'
 import {DartaError} from '../../record/errors.js'
 import {Ledger} from '../../record/ledger.js'
-import {addressText, endpointText} from './read-files.js'
+import {addressText} from '../../record/value.js'
+import {endpointText} from './read-files.js'
 
 /** A socket that was bound for us, as an endpoint. */
 export interface HandedEndpoint {

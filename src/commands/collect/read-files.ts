@@ -9,7 +9,7 @@ import type {Losses} from '../../mediation/loss-records.js'
 import type {RecordBatch, RecordStream} from '../../record/batch.js'
 import {DartaError} from '../../record/errors.js'
 import type {Ledger} from '../../record/ledger.js'
-import {ipv4Text, ipv6Text} from '../../record/value.js'
+import {addressText} from '../../record/value.js'
 import {createPayloadReader, type Payload} from './capture-payloads.js'
 
 /** What a file of one datagram has at most. */
@@ -227,13 +227,8 @@ function keyOf({source, sourcePort, destination, destinationPort}: Payload): str
   return `${endpointText(source, sourcePort)}>${endpointText(destination, destinationPort)}`
 }
 
-export function addressText(address: Uint8Array): string {
-  return address.length === 4 ? ipv4Text(address, 0) : ipv6Text(address, 0)
-}
-
 /** `192.0.2.1:4739`, `[2001:db8::1]:4739` */
 export function endpointText(address: Uint8Array, port: number): string {
-  return address.length === 4
-    ? `${ipv4Text(address, 0)}:${port}`
-    : `[${ipv6Text(address, 0)}]:${port}`
+  const text = addressText(address)
+  return address.length === 4 ? `${text}:${port}` : `[${text}]:${port}`
 }

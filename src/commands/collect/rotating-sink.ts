@@ -1,8 +1,12 @@
 import {existsSync, mkdirSync} from 'node:fs'
 import {basename, dirname, join} from 'node:path'
 import type {DartaCommand} from '../../cli/base-command.js'
-import {formatByName} from '../../cli/find-format.js'
-import {compressSink, type RecordSink} from '../../cli/record-output.js'
+import {
+  compressSink,
+  IDLE_FLUSH_MS,
+  writableFormat,
+  type RecordSink,
+} from '../../cli/record-output.js'
 import {
   checkPattern,
   periodsUntil,
@@ -67,9 +71,6 @@ export function parseLayout(text: string): string {
   return text
 }
 
-/** How long records may wait in an encoder while nothing follows them. */
-const IDLE_FLUSH_MS = 200
-
 interface Open {
   readonly name: string
   readonly startMs: number | undefined
@@ -91,13 +92,7 @@ export async function openRotatingSink(
   const {pattern, rotation, layout, output, force, compress, hook, ledger} = options
   const {periodMs} = rotation
   checkPattern(pattern, 0, rotation)
-  const {name, format, argument} = await formatByName(
-    output ?? process.env.DARTA_FORMAT ?? 'ipfix',
-    '-o',
-  )
-  if (format.encoder === undefined) {
-    throw new DartaError('DARTA_USAGE', `-o: ${name} can be read but not written`)
-  }
+  const {name, newEncoder} = await writableFormat(output ?? process.env.DARTA_FORMAT ?? 'ipfix')
   let file = 0
   let octets = 0
   let current: Open | undefined
@@ -141,8 +136,7 @@ export async function openRotatingSink(
     }
     const uncompressed = await writeFile(path, {force: force || own, stopping: command.stopping})
     const sink = await compressSink(uncompressed, compress)
-    const encoder = format.encoder!({ledger, options: {}, argument})
-    current = {name: path, startMs, sink, encoder}
+    current = {name: path, startMs, sink, encoder: newEncoder(ledger)}
   }
 
   async function put(chunks: readonly Uint8Array[]): Promise<void> {

@@ -1,9 +1,8 @@
 import type {DartaCommand} from '../../cli/base-command.js'
-import {formatByName} from '../../cli/find-format.js'
+import {writableFormat} from '../../cli/record-output.js'
 import type {Place, Rotation} from '../../cli/rotation.js'
 import type {Divider} from '../../metering/divider.js'
 import {keepRecords, recordEnd, type RecordBatch, type RecordStream} from '../../record/batch.js'
-import {DartaError} from '../../record/errors.js'
 import type {Encoder} from '../../record/format.js'
 import {Ledger, type StageLedger} from '../../record/ledger.js'
 import {createCutting} from './cutting.js'
@@ -42,11 +41,8 @@ export async function divideRecords(
   open: (place: Place) => Promise<Destination>,
   account: StageLedger,
 ): Promise<void> {
-  const {name, format, argument} = await formatByName(formatName, '-o')
-  if (format.encoder === undefined) {
-    throw new DartaError('DARTA_USAGE', `-o: ${name} can be read but not written`)
-  }
-  const newEncoder = (): Encoder => format.encoder!({ledger: new Ledger(), options: {}, argument})
+  const format = await writableFormat(formatName)
+  const newEncoder = (): Encoder => format.newEncoder(new Ledger())
   const cutting = createCutting(rotation, numbered ? divider.parts : 0)
   const mostHeld =
     rotation.octets === undefined ? Infinity : Math.min(rotation.octets / 16, MOST_HELD_OCTETS)

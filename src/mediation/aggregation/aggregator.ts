@@ -85,7 +85,6 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
     measures,
   }
   const derivation = needsDerivation(deriveOptions) ? createDerivation(deriveOptions) : undefined
-  const applicable = new WeakMap<Template, boolean>()
   let tables = openTables()
   let spill: Spill | undefined
   let spills = 0
@@ -105,21 +104,12 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
     tables = []
   }
 
-  function isApplicable(template: Template): boolean {
-    let known = applicable.get(template)
-    if (known === undefined) {
-      known = template.scopeCount === 0
-      applicable.set(template, known)
-    }
-    return known
-  }
-
   function add(batches: readonly RecordBatch[]): void {
     const flows: RecordBatch[] = []
     let sent = 0
     for (const batch of batches) {
       ledger.in += batch.count
-      if (!isApplicable(batch.template)) {
+      if (batch.template.scopeCount > 0) {
         ledger.skip('options', batch.count)
         continue
       }

@@ -9,6 +9,7 @@ import {
   type Template,
 } from '../../record/template.js'
 import type {InformationElement} from '../../record/element.js'
+import {isZero} from '../../record/zero-octets.js'
 import {endColumn, startColumn} from '../../registry/flow-columns.js'
 import {
   bucketElement,
@@ -253,10 +254,7 @@ function registerWriter(
     let span = fieldSpan(batch, index, fields[0])
     for (const field of fields) {
       const other = fieldSpan(batch, index, field)
-      const {octets} = batch
-      if (!octets.subarray(other.start, other.start + other.length).some((octet) => octet !== 0)) {
-        continue
-      }
+      if (isZero(batch.octets, other.start, other.start + other.length)) continue
       span = other
       break
     }

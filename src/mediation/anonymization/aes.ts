@@ -80,13 +80,13 @@ export function createAes(key: Uint8Array): Aes {
   const [t0, t1, t2, t3] = tables
   const state = new Uint32Array(4)
 
-  /** Rounds 1 to `last` of 9, from the words of `state`. */
-  function rounds(last: number): void {
+  /** All rounds but the last, on the words of `state`. */
+  function rounds(): void {
     let a = state[0] ^ k[0]
     let b = state[1] ^ k[1]
     let c = state[2] ^ k[2]
     let d = state[3] ^ k[3]
-    for (let r = 1; r <= last; r++) {
+    for (let r = 1; r < ROUNDS; r++) {
       const i = 4 * r
       const w = t0[a >>> 24] ^ t1[(b >>> 16) & 255] ^ t2[(c >>> 8) & 255] ^ t3[d & 255] ^ k[i]
       const x = t0[b >>> 24] ^ t1[(c >>> 16) & 255] ^ t2[(d >>> 8) & 255] ^ t3[a & 255] ^ k[i + 1]
@@ -126,7 +126,7 @@ export function createAes(key: Uint8Array): Aes {
     encrypt(block) {
       const view = new DataView(block.buffer, block.byteOffset, block.byteLength)
       for (let i = 0; i < 4; i++) state[i] = view.getUint32(4 * i)
-      rounds(ROUNDS - 1)
+      rounds()
       const out = new Uint8Array(16)
       const words = new DataView(out.buffer)
       for (let i = 0; i < 4; i++) {

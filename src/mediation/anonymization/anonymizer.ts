@@ -1,5 +1,6 @@
 import {
   fieldSpan,
+  keepRecords,
   recordEnd,
   recordStart,
   type MessageContext,
@@ -311,7 +312,7 @@ export function createAnonymizer(options: AnonymizerOptions): Anonymizer {
       if (kept.length === 0) continue
       const changed: RecordBatch = {...batch, octets, view, message}
       ledger.out += kept.length
-      out.push(all ? changed : keep(changed, kept))
+      out.push(all ? changed : keepRecords(changed, kept))
     }
     waiting = []
   }
@@ -355,30 +356,6 @@ export function createAnonymizer(options: AnonymizerOptions): Anonymizer {
       settle(out)
       return out
     },
-  }
-}
-
-/** The records at `indices`, over the same octets. */
-function keep(batch: RecordBatch, indices: readonly number[]): RecordBatch {
-  const pieces = indices.map((i) =>
-    batch.octets.subarray(recordStart(batch, i), recordEnd(batch, i)),
-  )
-  const octets = new Uint8Array(pieces.reduce((sum, {length}) => sum + length, 0))
-  const offsets = new Uint32Array(pieces.length + 1)
-  let at = 0
-  for (const [i, piece] of pieces.entries()) {
-    offsets[i] = at
-    octets.set(piece, at)
-    at += piece.length
-  }
-  offsets[pieces.length] = at
-  return {
-    ...batch,
-    octets,
-    view: new DataView(octets.buffer),
-    start: 0,
-    count: pieces.length,
-    offsets: batch.offsets === undefined ? undefined : offsets,
   }
 }
 

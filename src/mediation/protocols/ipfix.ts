@@ -12,14 +12,8 @@ export default {
     const length = view.getUint16(2)
     return length === octets.length && findBrokenSet(view, 0, length) < 0
   },
-  open({ledger, pool, templateLifetime, observer}) {
-    const process = createCollectingProcess({
-      ledger,
-      reliable: false,
-      templateLifetime,
-      pool,
-      observer,
-    })
+  open(context) {
+    const process = createCollectingProcess({...context, reliable: false})
     return {
       session: (exporter) =>
         ipfixSession(process, exporter, 'records', (session, octets, receivedMs, offset, out) => {

@@ -22,18 +22,15 @@ export default {
     const view = new DataView(octets.buffer, octets.byteOffset, octets.byteLength)
     return endOfSets(octets, view) >= 0
   },
-  open({ledger, pool, templateLifetime, observer}) {
+  open(context) {
     const process = createCollectingProcess({
-      ledger,
+      ...context,
       reliable: false,
-      templateLifetime,
-      pool,
-      observer,
       name: 'netflow9',
       counts: 'messages',
       elements: netflow9Elements,
     })
-    const account = ledger.stages.find(({stage}) => stage === 'netflow9-messages')!
+    const account = context.ledger.stages.find(({stage}) => stage === 'netflow9-messages')!
     return {
       session(exporter) {
         const init = createSystemInit()

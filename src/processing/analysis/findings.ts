@@ -1,7 +1,7 @@
 import type {InformationElement} from '../../record/element.js'
 import type {GroupRow} from '../../record/group-row.js'
 import type {KeyPart} from '../../record/group-spec.js'
-import {ipv4Text, ipv6Text} from '../../record/value.js'
+import {addressText} from '../../record/value.js'
 import {ie} from '../../registry/elements.js'
 import type {ResultField} from './result-records.js'
 
@@ -12,11 +12,6 @@ export const whyOption = {
     summary: 'Each row also has the filter that selects the records which it rests on.',
   },
 } as const
-
-/** An address as octets, IPv4 or IPv6, in text. */
-export function addressText(octets: Uint8Array): string {
-  return octets.length === 4 ? ipv4Text(octets, 0) : ipv6Text(octets, 0)
-}
 
 function addressField(
   octets: Uint8Array,

@@ -1,3 +1,4 @@
+import {addressText} from '../../../record/value.js'
 import {ie} from '../../../registry/elements.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
 import {
@@ -11,7 +12,6 @@ import {
   SOURCE_PORT,
 } from '../conversations.js'
 import {
-  addressText,
   destinationField,
   observerText,
   octetText,

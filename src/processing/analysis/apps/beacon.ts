@@ -1,11 +1,11 @@
 import type {GroupSpec} from '../../../record/group-spec.js'
 import {createGroupTable} from '../../../record/group-table.js'
+import {addressText} from '../../../record/value.js'
 import {ie} from '../../../registry/elements.js'
 import {startColumn} from '../../../registry/flow-columns.js'
 import {flowKey} from '../../../registry/flow-keys.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
 import {
-  addressText,
   destinationField,
   octetText,
   partNumber,

@@ -1,11 +1,11 @@
 import type {GroupSpec} from '../../../record/group-spec.js'
+import {addressText} from '../../../record/value.js'
 import {ie} from '../../../registry/elements.js'
 import {flowKey} from '../../../registry/flow-keys.js'
 import {servicePortRanks} from '../../../registry/services.js'
 import {protocolName} from '../../../registry/protocols.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
 import {
-  addressText,
   destinationField,
   knownNumber,
   octetText,

@@ -1,16 +1,10 @@
 import type {GroupRow} from '../../../record/group-row.js'
 import {createGroupTable} from '../../../record/group-table.js'
+import {addressText} from '../../../record/value.js'
 import {ie} from '../../../registry/elements.js'
 import {flowKey} from '../../../registry/flow-keys.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
-import {
-  addressText,
-  octetText,
-  partNumber,
-  sourceField,
-  textOctets,
-  whyOption,
-} from '../findings.js'
+import {octetText, partNumber, sourceField, textOctets, whyOption} from '../findings.js'
 import {END, FLOWS, flowColumns, OCTETS, PACKETS, START} from '../flow-sums.js'
 import type {ResultField, ResultRecord} from '../result-records.js'
 import {oneTableState} from '../table-set.js'

@@ -1,17 +1,11 @@
 import {createGroupTable} from '../../../record/group-table.js'
 import type {GroupSpec} from '../../../record/group-spec.js'
+import {addressText} from '../../../record/value.js'
 import {ie} from '../../../registry/elements.js'
 import {flowKey} from '../../../registry/flow-keys.js'
 import {serviceName, servicePortRanks} from '../../../registry/services.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
-import {
-  addressText,
-  destinationField,
-  octetText,
-  partNumber,
-  textOctets,
-  whyOption,
-} from '../findings.js'
+import {destinationField, octetText, partNumber, textOctets, whyOption} from '../findings.js'
 import {addSums, flowColumns, noFlows, rowSums, sumFields, type FlowSums} from '../flow-sums.js'
 import type {ResultField, ResultRecord} from '../result-records.js'
 import {oneTableState} from '../table-set.js'
