@@ -151,6 +151,7 @@ struct linubia_stats {
  * @reset: held by who reads and resets
  * @proc: /proc/net/linubia
  * @hooks: as registered, with this structure as their private data
+ * @began_ns: real time since when its counters count
  */
 struct linubia_net {
 	struct net *net;
@@ -167,6 +168,7 @@ struct linubia_net {
 	struct mutex reset;	/* see above */
 	struct proc_dir_entry *proc;
 	struct nf_hook_ops hooks[LINUBIA_HOOKS];
+	u64 began_ns;
 };
 
 /** struct linubia_key - of a flow; octets that mean nothing are 0 */

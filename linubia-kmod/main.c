@@ -266,6 +266,7 @@ static int __net_init linubia_net_init(struct net *net)
 
 	ln->net = net;
 	ln->user_ns = net->user_ns;
+	ln->began_ns = ktime_get_real_ns();
 	error = linubia_accounts_init(ln);
 	if (error)
 		return error;

@@ -265,6 +265,8 @@ static int linubia_stats_show(struct seq_file *seq, void *at)
 
 	linubia_stats_sum(linubia_pernet(seq_file_single_net(seq)), sum);
 	seq_printf(seq, "version %s\n", LINUBIA_MODULE_VERSION);
+	seq_printf(seq, "began_ns %llu\n",
+		   linubia_pernet(seq_file_single_net(seq))->began_ns);
 	seq_printf(seq, "max_users %u\n", READ_ONCE(linubia_max_users));
 	seq_printf(seq, "max_flows %u\n", READ_ONCE(linubia_max_flows));
 	for (i = 0; i < LINUBIA_STATS; i++)

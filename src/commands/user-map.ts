@@ -28,6 +28,8 @@ import {resultBatches} from '../processing/analysis/result-records.js'
 import {DartaError} from '../record/errors.js'
 import {balance, deviceOctets, linkOctets, lookAt, systemDevices} from './user-map/audit.js'
 import {processesTable, usersTable} from './user-map/live-table.js'
+import {parseHead, readUsageLog} from './user-map/usage-log.js'
+import {openUsageLog, type UsageLog} from './user-map/usage-log-writer.js'
 import {loadModule, moduleStatus, unloadModule} from './user-map/module.js'
 import {userNames} from './user-map/user-names.js'
 import {flowRecords, totalRecords} from './user-map/user-records.js'
@@ -36,7 +38,7 @@ import {flowRecords, totalRecords} from './user-map/user-records.js'
 const preference = ['kmod', 'ebpf', 'sockets'] as const
 type SourceName = (typeof preference)[number]
 
-const actions = ['tag', 'audit', 'status', 'load', 'unload'] as const
+const actions = ['tag', 'audit', 'verify', 'status', 'load', 'unload'] as const
 
 const CLEAR = '\x1b[H\x1b[J'
 
@@ -46,12 +48,14 @@ export default class UserMap extends DartaCommand {
     'Counts come from the kernel module linubia(4), from programs at a cgroup (ebpf), or from polling the sockets that ' +
     'exist (sockets). On a terminal a table of users is shown and renewed; into a pipe go records, with what came since the ' +
     'last ones and the totals.\n\n' +
-    'tag puts users behind records of flows that it reads; audit holds the accounts against the counters of the interfaces; status says which sources can be used here; load builds ' +
+    'tag puts users behind records of flows that it reads; audit holds the accounts against the counters of the interfaces; verify says whether a usage log is as it was written; status says which sources can be used here; load builds ' +
     'the module and loads it, unload removes it.'
   static override examples = [
     '<%= config.bin %> user-map',
     '<%= config.bin %> user-map --once --processes',
     '<%= config.bin %> user-map --interval 10s -o ipfix -w users.ipfix',
+    '<%= config.bin %> user-map --interval 1m --ledger /var/log/darta/usage -o null',
+    '<%= config.bin %> user-map verify /var/log/darta/usage',
     '<%= config.bin %> user-map audit --interval 10s',
     '<%= config.bin %> capture -i eth0 | <%= config.bin %> user-map tag | <%= config.bin %> print',
     '<%= config.bin %> user-map tag -r router.ipfix --users users.ipfix -w tagged.ipfix',
@@ -61,6 +65,10 @@ export default class UserMap extends DartaCommand {
       ignoreStdin: true,
       options: [...actions],
       description: 'What to do instead of showing users.',
+    }),
+    operand: Args.string({
+      ignoreStdin: true,
+      description: 'verify: the usage log.',
     }),
   }
   static override flags = {
@@ -105,6 +113,14 @@ export default class UserMap extends DartaCommand {
       summary: 'Begin the totals anew at each look; what came before it is in none of the next.',
     }),
     processes: Flags.boolean({summary: 'Show processes, too; as records, flows with processes.'}),
+    ledger: Flags.string({
+      helpValue: 'FILE',
+      summary: 'Also append what came to a usage log, whose entries are chained by their hashes.',
+    }),
+    head: Flags.custom<{entry: number; hash: string}>({parse: async (input) => parseHead(input)})({
+      helpValue: 'ENTRY:HASH',
+      summary: 'verify: an entry that must be there, as user-map told it when it ended.',
+    }),
     numeric: {...common.numeric, summary: 'Numbers of users instead of names.'},
     units: common.units,
     plain: common.plain,
@@ -123,6 +139,7 @@ export default class UserMap extends DartaCommand {
     if (args.action === 'status') return this.#status(options)
     if (args.action === 'load') return loadModule((words) => this.note(words))
     if (args.action === 'unload') return unloadModule()
+    if (args.action === 'verify') return this.#verify(args.operand, flags.head)
     if (args.action === 'tag') return this.#tag(flags, options)
     const {name, source} = await chooseSource(flags.source, options)
     const reader = source.open(options)
@@ -150,6 +167,10 @@ export default class UserMap extends DartaCommand {
     let before = new Map<string, UserTotal>()
     let last: number | undefined
     const coverage = name === 'sockets' ? this.#coverage(reader) : undefined
+    const log =
+      flags.ledger === undefined
+        ? undefined
+        : this.#openLog(flags.ledger, name, reader, flags.reset)
     // A source that only counts since now has nothing to show before something came.
     if (name !== 'kmod' && !flags.reset) await this.#wait(flags.interval)
     try {
@@ -157,6 +178,7 @@ export default class UserMap extends DartaCommand {
         if (n > 0) await this.#wait(flags.interval)
         const reading = reader.read(flags.reset)
         names.learn([...reading.totals, ...reading.flows].flatMap(({uid}) => uid ?? []))
+        log?.append(reading.timeMs, reading.totals, (uid) => names.of(uid))
         if (sink === undefined) {
           const seconds = last === undefined ? 0 : (reading.timeMs - last) / 1000
           const tables = [usersTable(reading, before, seconds, names, units)]
@@ -176,9 +198,62 @@ export default class UserMap extends DartaCommand {
       }
       await sink?.end()
       coverage?.()
+      if (log !== undefined) {
+        log.close(Date.now())
+        this.note(`${log.path}: ${log.written} entries, the last one ${log.head}`)
+      }
     } catch (error) {
       await sink?.abort()
       throw error
+    }
+  }
+
+  #openLog(path: string, source: SourceName, reader: UserReader, reset: boolean): UsageLog {
+    const began = `${reader.beganMs}`
+    return openUsageLog(path, {source, began, timeMs: Date.now(), reset})
+  }
+
+  /** Says of a usage log what is in it and whether that is what was written. */
+  #verify(path: string | undefined, head: {entry: number; hash: string} | undefined): void {
+    if (path === undefined) throw new DartaError('DARTA_USAGE', 'verify: which usage log?')
+    let atHead: string | undefined
+    const state = readUsageLog(path, (entry, hash) => {
+      if (entry === head?.entry) atHead = hash
+    })
+    const {entries, fault, cut, closed} = state
+    const {from, to} = state
+    const span = from === undefined || to === undefined ? '' : `, ${from} to ${to}`
+    const last = entries === 0 ? '' : `, the last one ${entries - 1}:${state.head}`
+    this.print(`${path}: ${entries} entries are as they were written${span}${last}\n`)
+    if (fault !== undefined) {
+      const {entry, offset, reason, behind, behindWhole} = fault
+      throw new DartaError(
+        'DARTA_LEDGER',
+        `entry ${entry}: ${reason}; ${behind} lines follow it, ${behindWhole} of them whole entries`,
+        offset,
+      )
+    }
+    if (cut !== undefined) {
+      throw new DartaError(
+        'DARTA_LEDGER',
+        `entry ${entries} is cut off after ${cut.octets} octets`,
+        cut.offset,
+      )
+    }
+    if (head !== undefined && atHead === undefined) {
+      throw new DartaError(
+        'DARTA_LEDGER',
+        `entries ${entries} to ${head.entry} are cut off`,
+        state.octets,
+      )
+    }
+    if (head !== undefined && !atHead!.startsWith(head.hash)) {
+      throw new DartaError('DARTA_LEDGER', `entry ${head.entry} is another one: ${atHead!}`)
+    }
+    if (!closed) {
+      this.print(
+        'It was not closed: its writer still runs or ended at once, or entries are cut off; --head tells.\n',
+      )
     }
   }
 
@@ -343,6 +418,7 @@ interface TagOptions extends RecordOutputOptions {
 
 /** What the user asked for, of the command line. */
 interface ShowOptions extends RecordOutputOptions {
+  readonly ledger?: string
   readonly processes: boolean
   readonly reset: boolean
   readonly once: boolean

@@ -97,6 +97,8 @@ export interface UserReading {
 export interface UserReader {
   /** Totals since the source began, or since the last reset by anybody if `reset`, which begins anew. */
   read(reset: boolean): UserReading
+  /** Since when totals count that nobody reset, milliseconds since 1970; 0: not known. Another value: they began anew. */
+  readonly beganMs: number
   /** Whether the source tells of processes and flows. */
   readonly hasFlows: boolean
   close(): void

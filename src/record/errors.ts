@@ -24,6 +24,7 @@ export const errorCodes = {
   DARTA_INTERNAL: 'a fault in darta itself; please report it with the message',
   DARTA_INTERFACE: 'a network interface cannot be captured from',
   DARTA_LIST_MALFORMED: 'a structured data field (RFC 6313) does not fit its octets',
+  DARTA_LEDGER: 'a usage log is broken, or cannot be continued',
   DARTA_LISTEN: 'an endpoint cannot be listened on',
   DARTA_MEMORY_LIMIT: 'the state of a stage needs more than --max-memory allows',
   DARTA_MESSAGE_LENGTH: 'a Message says it is shorter than its header or longer than its input',

@@ -63,6 +63,7 @@ const ebpf: UserSource = {
       let base = new Map<string, UserTotal>()
       return {
         hasFlows: false,
+        beganMs: began,
         close,
         read(reset): UserReading {
           const now = readTotals(calls, map)

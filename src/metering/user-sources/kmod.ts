@@ -167,6 +167,7 @@ const kmod: UserSource = {
     const read = (name: string): string => readFileSync(`${FOLDER}/${name}`, 'utf8')
     return {
       hasFlows: true,
+      beganMs: Math.floor((statisticsOf(read('stats')).get('began_ns') ?? 0) / 1e6),
       read(reset): UserReading {
         if (reset && calls === undefined) {
           throw new DartaError('DARTA_USER_SOURCE', 'a reset needs the native addon')

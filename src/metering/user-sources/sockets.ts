@@ -44,6 +44,7 @@ const sockets: UserSource = {
     let polls = 0
     return {
       hasFlows: true,
+      beganMs: Date.now(),
       close: () => {},
       read(reset): UserReading {
         polls++
