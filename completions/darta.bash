@@ -331,7 +331,7 @@ _darta() {
         --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json ndjson' -- "$current"); return ;;
         --rate) :; return ;;
         --replay) :; return ;;
-        --as) mapfile -t COMPREPLY < <(compgen -W 'ipfix netflow9 netflow5' -- "$current"); return ;;
+        --as) mapfile -t COMPREPLY < <(compgen -W 'ipfix netflow9 netflow5 sflow' -- "$current"); return ;;
         --max-message) :; return ;;
         --template-refresh) :; return ;;
         --reconnect) :; return ;;

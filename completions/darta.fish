@@ -289,7 +289,7 @@ complete -c darta -n '__fish_seen_subcommand_from ipfix-export' -s r -l read -r 
 complete -c darta -n '__fish_seen_subcommand_from ipfix-export' -l input-format -x -a 'ipfix json ndjson' -d 'Take the input to be of this format instead of looking at how it begins'
 complete -c darta -n '__fish_seen_subcommand_from ipfix-export' -l rate -x -d 'Send at most N records a second'
 complete -c darta -n '__fish_seen_subcommand_from ipfix-export' -l replay -x -d 'Send as the original was spaced, by the export times of its Messages: 1 as fast, 10 ten times as fast'
-complete -c darta -n '__fish_seen_subcommand_from ipfix-export' -l as -x -a 'ipfix netflow9 netflow5' -d 'Protocol to send'
+complete -c darta -n '__fish_seen_subcommand_from ipfix-export' -l as -x -a 'ipfix netflow9 netflow5 sflow' -d 'Protocol to send'
 complete -c darta -n '__fish_seen_subcommand_from ipfix-export' -l max-message -x -d 'Most octets of a Message'
 complete -c darta -n '__fish_seen_subcommand_from ipfix-export' -l template-refresh -x -d 'Send all Templates again after this time where nothing tells whether they arrived'
 complete -c darta -n '__fish_seen_subcommand_from ipfix-export' -l reconnect -x -d 'Least time from one attempt to connect to the next'

@@ -44,6 +44,7 @@ modprobe kmod
 nfacctd pmacct
 nfdump nfdump
 nft nftables
+sfcapd nfdump-sflow
 openssl openssl
 ping iputils-ping
 python3 python3

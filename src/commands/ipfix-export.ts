@@ -17,6 +17,7 @@ import {legacyWire, type DatagramEncoder, type LegacyAccounts} from './ipfix-exp
 import {createMemoryLog, type MessageLog} from './ipfix-export/message-log.js'
 import {netflow5Encoder} from './ipfix-export/netflow5.js'
 import {netflow9Encoder} from './ipfix-export/netflow9.js'
+import {sflowEncoder} from './ipfix-export/sflow.js'
 import {createPace, createTimeline, type Timeline} from './ipfix-export/pacing.js'
 import {openSpilledLog, wholeMessages} from './ipfix-export/spilled-log.js'
 import {StreamDestination} from './ipfix-export/stream-destination.js'
@@ -51,11 +52,11 @@ export default class IpfixExport extends DartaCommand {
       summary:
         'Send as the original was spaced, by the export times of its Messages: 1 as fast, 10 ten times as fast.',
     }),
-    as: Flags.option({options: ['ipfix', 'netflow9', 'netflow5'] as const})({
-      helpValue: 'ipfix|netflow9|netflow5',
+    as: Flags.option({options: ['ipfix', 'netflow9', 'netflow5', 'sflow'] as const})({
+      helpValue: 'ipfix|netflow9|netflow5|sflow',
       default: 'ipfix' as const,
       summary:
-        'Protocol to send; what NetFlow has no place for is listed and counted. NetFlow goes over UDP only.',
+        'Protocol to send; what NetFlow or sFlow has no place for is listed and counted. Both go over UDP only.',
     }),
     'max-message': Flags.custom<number>({parse: async (input) => parseMessageOctets(input)})({
       helpValue: 'OCTETS',
@@ -249,10 +250,11 @@ export default class IpfixExport extends DartaCommand {
 }
 
 function legacyEncoder(
-  as: 'netflow9' | 'netflow5',
+  as: 'netflow9' | 'netflow5' | 'sflow',
   accounts: LegacyAccounts,
   maxOctets: () => number,
 ): DatagramEncoder {
+  if (as === 'sflow') return sflowEncoder(accounts, maxOctets)
   return as === 'netflow5' ? netflow5Encoder(accounts) : netflow9Encoder(accounts, maxOctets)
 }
 

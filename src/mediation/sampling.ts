@@ -147,7 +147,7 @@ function makeRule(template: Template): Rule {
 }
 
 /** One of how many packets is looked at, by whatever a record tells of it; 0: it does not. */
-function rateReader(template: Template): Reader<number> | undefined {
+export function rateReader(template: Template): Reader<number> | undefined {
   const interval = reader(template, ie.samplingInterval, ie.samplerRandomInterval)
   if (interval !== undefined) return interval
   const taken = reader(template, ie.samplingPacketInterval)

@@ -160,6 +160,40 @@ for (const [format, elements] of Object.entries(counterRecords)) {
   counterSegments.set(Number(format), {segment, octets})
 }
 
+/** What records of samples are made of, for who makes samples of records. */
+export const sampleSegments = {
+  flowSample,
+  counterSample,
+  dropSample,
+  unknownSample,
+  unknownRecord,
+  rawHeader,
+  linkSection,
+  ipSection,
+  otherSection,
+  macs,
+  oneTag,
+  twoTags,
+  packetV4,
+  packetV6,
+  ports,
+  tcpBits,
+  icmpV4,
+  icmpV6,
+  onePacket,
+  ethernet,
+  addressesV4,
+  addressesV6,
+  vlans,
+  routerV4,
+  routerV6,
+  gateway,
+  bgpHopV4,
+  bgpHopV6,
+  portName,
+  hostDescription,
+} as const
+
 const numbers = new Map<Segment, number>()
 
 /** Makes records of samples: fields whose octets are IPFIX's are copied, the rest is put in its form. */
