@@ -43,6 +43,7 @@ bool read_sources(napi_env env, napi_value given,
     RingOptions ring;
     ring.interface = text_property(env, one, "interface");
     ring.ring_octets = whole_property(env, one, "ringOctets", size_t{1} << 40);
+    ring.block_ms = whole_property<unsigned>(env, one, "blockMs", 10'000);
     ring.promiscuous = flag_property(env, one, "promiscuous");
     ring.changeable = flag_property(env, one, "changeable");
     ring.fanout_group = whole_property<uint16_t>(env, one, "fanoutGroup");

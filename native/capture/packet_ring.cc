@@ -14,8 +14,6 @@ namespace {
 /// Room in front of each frame for a VLAN tag that the kernel took off, or a cooked header.
 constexpr int reserved_octets = 32;
 constexpr uint32_t sll2_octets = 20;
-/// A block that is not full is handed over after this long, so that slow links are seen in time.
-constexpr unsigned block_timeout_ms = 50;
 
 constexpr uint16_t all_protocols = 0x0003;
 
@@ -62,7 +60,7 @@ OpenFault PacketRing::open(const RingOptions& o) noexcept {
   ring.tp_block_nr = static_cast<unsigned>(blocks_);
   ring.tp_frame_size = 2048;
   ring.tp_frame_nr = static_cast<unsigned>(blocks_ * (block_octets / 2048));
-  ring.tp_retire_blk_tov = block_timeout_ms;
+  ring.tp_retire_blk_tov = o.block_ms;
   if (set_option(socket_, PACKET_RX_RING, &ring, sizeof ring) != 0) return fault("PACKET_RX_RING");
   if (o.filter_descriptor > 0) {
     if (setsockopt(socket_, SOL_SOCKET, SO_ATTACH_BPF, &o.filter_descriptor,

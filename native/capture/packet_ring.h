@@ -14,6 +14,8 @@ struct RingOptions {
   std::string interface;
   /// Octets of the ring.
   size_t ring_octets = size_t{64} << 20;
+  /// A block that is not full is handed over after this long.
+  unsigned block_ms = 50;
   bool promiscuous = true;
   /// Socket filter; its return value is the snap length. Empty: every frame, whole.
   std::vector<sock_filter> filter;

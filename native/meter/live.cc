@@ -2,6 +2,8 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -11,12 +13,24 @@
 namespace darta {
 namespace {
 
-/// How long records may wait in a partly filled buffer, and how often a quiet link's clock moves.
-constexpr int64_t tick_ns = 200'000'000;
-/// A frame may lie in a block this long before it is seen, so a quiet link's clock stays behind.
-constexpr int64_t clock_lag_ns = 500'000'000;
+constexpr int64_t ms = 1'000'000;
+/// How long records may wait in a partly filled buffer, for readers who wait.
+constexpr int64_t flush_ns = 200 * ms;
+/// How often sources are asked how they are, counters are told, and a quiet link's clock moves.
+constexpr int64_t tick_ns = 500 * ms;
+/// What is due so soon is done with what has woken the thread before: at a few thousand packets a
+/// second the wakings cost more than the packets.
+constexpr int64_t slack_ns = 120 * ms;
+/// What a quiet link's clock stays behind, and how long the end is waited for, beside twice and once
+/// the time that the kernel may keep a frame.
+constexpr int64_t clock_lag_ns = 400 * ms;
+constexpr int64_t end_lag_ns = 20 * ms;
 
 }  // namespace
+
+LiveCapture::Worker::~Worker() {
+  if (wake >= 0) close(wake);
+}
 
 std::unique_ptr<LiveCapture> LiveCapture::open(const LiveOptions& options, OpenFault& fault,
                                                size_t& source, std::string& error) {
@@ -29,6 +43,11 @@ std::unique_ptr<LiveCapture> LiveCapture::open(const LiveOptions& options, OpenF
     auto worker = std::make_unique<Worker>();
     worker->meter = Meter::create(options.meter, error);
     if (!worker->meter) return nullptr;
+    worker->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (worker->wake < 0) {
+      fault = {"eventfd", errno};
+      return nullptr;
+    }
     if (options.keeper) worker->sorter = &options.keeper->add_sorter();
     live->workers_.push_back(std::move(worker));
   }
@@ -56,6 +75,11 @@ std::unique_ptr<LiveCapture> LiveCapture::open(const LiveOptions& options, OpenF
     if (fault.call != nullptr) return nullptr;
     live->workers_[source % options.threads]->sources.push_back(source);
     live->sources_.push_back(std::move(opened));
+  }
+  live->held_ns_ = 50 * ms;
+  for (const auto& one : options.sources) {
+    if (const auto* const ring = std::get_if<RingOptions>(&one))
+      live->held_ns_ = std::max(live->held_ns_, ring->block_ms * ms);
   }
   live->sources_left_ = source;
   live->taken_ = std::make_unique<std::atomic<uint64_t>[]>(source);
@@ -85,6 +109,16 @@ void LiveCapture::start(std::function<void()> ready) {
 void LiveCapture::stop() noexcept {
   stopping_ = true;
   room_.notify_all();
+  wake();
+}
+
+void LiveCapture::flush() noexcept {
+  flushes_.fetch_add(1);
+  wake();
+}
+
+void LiveCapture::wake() noexcept {
+  for (const auto& worker : workers_) eventfd_write(worker->wake, 1);
 }
 
 std::vector<Output> LiveCapture::take() {
@@ -175,7 +209,7 @@ bool LiveCapture::heed(size_t source) {
   const bool gone = failed != ENETDOWN;
   if (gone && sources_left_.fetch_sub(1) == 1) {
     error_ = failed;
-    stopping_ = true;
+    stop();
     return false;
   }
   {
@@ -186,36 +220,54 @@ bool LiveCapture::heed(size_t source) {
   return !gone;
 }
 
+bool LiveCapture::holds(size_t source) {
+  const SourceStatistics all = statistics(source);
+  // An XDP socket counts what it has shown: what is on its way to it is waited for in any case.
+  return sources_[source]->gather_us() > 0 || all.packets - all.drops > all.taken;
+}
+
 void LiveCapture::run(Worker& worker) {
   Meter& meter = *worker.meter;
   std::vector<pollfd> descriptors;
   for (const size_t source : worker.sources)
     descriptors.push_back({sources_[source]->descriptor(), POLLIN | POLLERR, 0});
+  descriptors.push_back({worker.wake, POLLIN, 0});
   // One that is gone is not asked again; what it still holds is read with the others.
   const auto look_after = [&] {
-    for (size_t i = 0; i < descriptors.size(); ++i) {
+    for (size_t i = 0; i < worker.sources.size(); ++i) {
       if (descriptors[i].fd >= 0 && !heed(worker.sources[i])) descriptors[i].fd = -1;
     }
   };
   const auto heed_status = [&](MeterStatus status) {
     if (status != MeterStatus::table_full) return;
     error_ = -1;
-    stopping_ = true;
+    stop();
   };
-  const int64_t period = worker.sorter == nullptr ? tick_ns : ShareSorter::span;
+  const bool grouped = worker.sorter != nullptr;
+  const int64_t period = grouped ? ShareSorter::span : tick_ns;
   int64_t next_tick = clock_ns(CLOCK_MONOTONIC) + period;
+  int64_t pending_since = 0;
   unsigned flushes = 0;
   bool last_round = false;
   int64_t asked_to_end = 0;
+  int64_t end_by = 0;
+  // Of each source: frames came that are from after the end.
+  std::vector<bool> through(worker.sources.size(), false);
   for (;;) {
     bool any = false;
+    bool left = false;
     if (worker.sorter != nullptr && worker.sorter->refresh()) heed_status(take_sorted(worker));
-    for (const size_t number : worker.sources) {
+    for (size_t i = 0; i < worker.sources.size(); ++i) {
+      const size_t number = worker.sources[i];
       FrameSource& source = *sources_[number];
       const std::vector<Frame>& frames = source.next();
-      if (frames.empty()) continue;
+      if (frames.empty()) {
+        left = left || (last_round && !through[i] && holds(number));
+        continue;
+      }
       // What came after the end was asked for does not put it off.
-      any = any || !last_round || frames.front().time < asked_to_end;
+      through[i] = last_round && frames.front().time >= asked_to_end;
+      any = any || !through[i];
       const uint64_t before = meter.frames();
       const MeterStatus status = take(worker, frames);
       // A meter that is full takes no more; a sorter keeps them all.
@@ -224,21 +276,34 @@ void LiveCapture::run(Worker& worker) {
       source.release();
       heed_status(status);
     }
-    if (meter.full()) stopping_ = true;
+    if (meter.full()) stop();
     const int64_t time = clock_ns(CLOCK_MONOTONIC);
-    if (time >= next_tick) look_after();
+    const int64_t soon = any && !grouped ? time + slack_ns : time;
     const unsigned asked = flushes_.load();
-    if (time >= next_tick || asked != flushes) {
-      // The frames decide the time; only where there are none does the clock of the host.
-      const int64_t quiet = clock_ns(CLOCK_REALTIME) - clock_lag_ns;
-      worker.each_meter([&](Meter& one) {
-        if (!any) one.tick(quiet);
-        if (prompt_ || asked != flushes) one.flush();
-      });
+    const bool due = soon >= next_tick || asked != flushes;
+    if (soon >= next_tick) look_after();
+    // The frames decide the time; only where there are none does the clock of the host.
+    const int64_t quiet = clock_ns(CLOCK_REALTIME) - clock_lag_ns - 2 * held_ns_;
+    if (due && !any) worker.each_meter([&](Meter& one) { one.tick(quiet); });
+    if (prompt_) {
+      bool pending = false;
+      worker.each_meter([&](const Meter& one) { pending = pending || one.pending(); });
+      if (!pending)
+        pending_since = 0;
+      else if (pending_since == 0)
+        pending_since = time;
+    }
+    const bool flushing = (pending_since != 0 && soon >= pending_since + flush_ns) ||
+                          asked != flushes || (grouped && due);
+    if (flushing) {
+      worker.each_meter([](Meter& one) { one.flush(); });
+      pending_since = 0;
+    }
+    if (due) {
       publish(worker);
       flushes = asked;
       next_tick = time + period;
-      if (worker.sorter != nullptr) {
+      if (grouped) {
         // In this order: what is accounted for as out is in filled buffers by then.
         hand_over(worker);
         worker.sorter->close(any ? worker.sorter->latest()
@@ -248,18 +313,24 @@ void LiveCapture::run(Worker& worker) {
       }
     }
     hand_over(worker);
-    if (last_round && (!any || meter.full())) break;
-    if (stopping_) {
-      // What is in the rings was seen before the end: one more walk through them.
-      if (!last_round) asked_to_end = clock_ns(CLOCK_REALTIME);
+    if (last_round && (meter.full() || (!any && (!left || time >= end_by)))) break;
+    if (stopping_ && !last_round) {
+      // What is in the rings was seen before the end: they are walked through until it is all there.
+      asked_to_end = clock_ns(CLOCK_REALTIME);
+      end_by = time + held_ns_ + end_lag_ns;
       last_round = true;
-      if (any) continue;
+      continue;
     }
     if (any) continue;
-    if (poll(descriptors.data(), descriptors.size(), last_round ? 60 : 50) <= 0) continue;
+    int64_t until = last_round ? end_by : next_tick;
+    if (pending_since != 0) until = std::min(until, pending_since + flush_ns);
+    const int64_t wait = std::max<int64_t>((until - time + ms - 1) / ms, 1);
+    if (poll(descriptors.data(), descriptors.size(), static_cast<int>(wait)) <= 0) continue;
+    if (eventfd_t ignored; (descriptors.back().revents & POLLIN) != 0)
+      static_cast<void>(eventfd_read(worker.wake, &ignored));
     unsigned gather = 0;
     bool faulty = false;
-    for (size_t i = 0; i < descriptors.size(); ++i) {
+    for (size_t i = 0; i < worker.sources.size(); ++i) {
       if ((descriptors[i].revents & POLLIN) != 0)
         gather = std::max(gather, sources_[worker.sources[i]]->gather_us());
       faulty = faulty || (descriptors[i].revents & POLLERR) != 0;

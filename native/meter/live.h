@@ -51,7 +51,7 @@ class LiveCapture {
   /// Asks the threads to export all Flows and end.
   void stop() noexcept;
   /// Asks the threads to hand over partly filled buffers.
-  void flush() noexcept { flushes_.fetch_add(1); }
+  void flush() noexcept;
   /// What happened to sources since the last call: down, or gone while others are still there.
   [[nodiscard]] std::vector<Notice> take_notices();
   /// Takes the filled buffers, oldest first.
@@ -83,10 +83,16 @@ class LiveCapture {
     ShareSorter* sorter = nullptr;
     /// Numbers of its sources.
     std::vector<size_t> sources;
+    /// An eventfd that ends its waiting.
+    int wake = -1;
     std::thread thread;
     std::mutex mutex;
     std::vector<MeterCounters> counters;
 
+    Worker() = default;
+    Worker(const Worker&) = delete;
+    Worker& operator=(const Worker&) = delete;
+    ~Worker();
     /// Calls `what` with each meter that there is.
     template <class What>
     void each_meter(What what) {
@@ -103,6 +109,9 @@ class LiveCapture {
   [[nodiscard]] MeterStatus take_sorted(Worker& worker);
   void hand_over(Worker& worker);
   void publish(Worker& worker);
+  void wake() noexcept;
+  /// Whether the kernel may have frames of the source that it has not shown yet.
+  [[nodiscard]] bool holds(size_t source);
   /// Looks at the source with an error; false if it is gone.
   [[nodiscard]] bool heed(size_t source);
 
@@ -116,6 +125,8 @@ class LiveCapture {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::function<void()> ready_;
   bool prompt_ = true;
+  /// How long the kernel may keep a frame before it shows it.
+  int64_t held_ns_ = 0;
   std::atomic<bool> stopping_{false};
   std::atomic<unsigned> running_{0};
   std::atomic<unsigned> flushes_{0};

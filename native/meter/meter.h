@@ -117,6 +117,10 @@ class Meter {
   [[nodiscard]] MeterStatus finish();
   /// Closes partly filled buffers.
   void flush();
+  /// Whether there are any.
+  [[nodiscard]] bool pending() const noexcept {
+    return !buffers_[0].empty() || !buffers_[1].empty() || !pcap_.empty();
+  }
   /// The buffers filled since the last call.
   [[nodiscard]] std::vector<Output> take_outputs() noexcept { return outputs_.take(); }
   [[nodiscard]] MeterCounters counters() const;

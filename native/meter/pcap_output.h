@@ -18,6 +18,7 @@ class PcapOutput {
   void close(int64_t now, Outputs& outputs);
   /// As `close`, after the file header if no frame has brought it.
   void finish(uint32_t link_type, int64_t now, Outputs& outputs);
+  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
 
  private:
   static constexpr size_t buffer_octets = 262144;

@@ -60,6 +60,7 @@ class SetBuffer {
   }
   /// Hands over what is there, if anything. `now`: nanoseconds since 1970.
   void close(int64_t now, Outputs& outputs);
+  [[nodiscard]] bool empty() const noexcept { return octets_ == nullptr; }
 
  private:
   void open() noexcept;

@@ -20,6 +20,8 @@ export interface LiveSource {
   readonly threads: number
   /** Whether records are wanted soon after they are made, and not only when a buffer is full. */
   readonly prompt: boolean
+  /** How long a packet may wait for others before it is looked at, in milliseconds; for backends that can choose. */
+  readonly waitMs: number
   /** One node's part of the link; undefined: all of it. */
   readonly share: ShareOf | undefined
   /** Every N-th packet instead of a part by hash. */

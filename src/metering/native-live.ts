@@ -50,6 +50,8 @@ export interface LiveAddon<Handle = unknown> {
 export interface RingOptions {
   readonly interface: string
   readonly ringOctets: number
+  /** How long the kernel may wait for a block of the ring to fill. */
+  readonly blockMs: number
   readonly promiscuous: boolean
   readonly filter: Uint8Array
   readonly filterDescriptor: number

@@ -44,6 +44,33 @@ needing(
   t.deepEqual(await sums(t, join(at, 'live.ipfix')), await sums(t, join(at, 'offline.ipfix')))
 })
 
+/** How often the threads of a process, but for its first one, have gone to sleep. */
+function sleeps(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`).filter((thread) => thread !== String(pid))
+  const counts = threads.map((thread) => {
+    const status = readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8')
+    return Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)![1])
+  })
+  return counts.reduce((a, b) => a + b, 0)
+}
+
+needing(noNamespaces, noSender)(
+  'a capture of a thousand packets a second does not wake for each few of them, and all are there at once when it is told to end',
+  async (t) => {
+    const {sender, node, port} = mirror(t)
+    const file = join(folder(t), 'live.ipfix')
+    const running = await capturing(t, node, '-i', port, '-w', file)
+    // The first frames find threads that have begun to wait.
+    sendFrames(sender, 'out', lab)
+    const before = sleeps(running.child.pid!)
+    const sent = sendFrames(sender, 'out', lab, 1000)
+    const woken = sleeps(running.child.pid!) - before
+    const {stderr} = await interrupted(running)
+    t.true(woken < sent / 60, `${woken} times for ${sent} packets`)
+    t.regex(stderr, new RegExp(`kernel: ${2 * sent} packets in, ${2 * sent} out`))
+  },
+)
+
 for (const by of ['flow', 'hosts', 'src', 'dst', 'ports']) {
   needing(
     noNamespaces,

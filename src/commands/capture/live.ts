@@ -84,6 +84,7 @@ export async function captureLive(
     threads: flags.threads,
     // A group's nodes say how far their output is.
     prompt: group !== undefined || !becomesFile(flags.write),
+    waitMs: waitMs(flags, options),
     ...(group === undefined ? await shareOf(flags) : {share: group.share}),
     ...(group !== undefined && {changing: group.changing}),
   }
@@ -99,6 +100,16 @@ export async function captureLive(
   } finally {
     live.close()
   }
+}
+
+/**
+ * How long packets may lie in the kernel's ring. Each look at it wakes a thread, and where few packets come that costs
+ * more than the packets. A Flow ends after seconds of silence, so that a part of one is not noticed; whoever wants the packets
+ * themselves, a certain number of them or the accounts of a group waits for them.
+ */
+function waitMs(flags: LiveFlagValues, {emit, maxFrames}: MeterOptions): number {
+  const soon = flags.group !== undefined || maxFrames > 0
+  return !soon && (emit === 'flows' || becomesFile(flags.write)) ? 500 : 50
 }
 
 /** Nobody reads a file before it is whole: records may wait in their buffers. */

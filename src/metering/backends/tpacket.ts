@@ -47,6 +47,7 @@ const tpacket: LiveBackend<LiveAddon> = {
         rings.push({
           interface: name === 'any' ? '' : name,
           ringOctets: source.ringOctets ?? RING_OCTETS,
+          blockMs: source.waitMs,
           promiscuous: source.promiscuous,
           filter,
           filterDescriptor: turn?.descriptor ?? 0,
