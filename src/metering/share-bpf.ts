@@ -51,6 +51,7 @@ export function slotProgram(linkType: number, selector: Selector, seed: number):
 
 /** A ← slot */
 function slotOf(b: BpfAssembler, linkType: number, selector: Selector, seed: number): void {
+  if (linkType === 1) plainFrames(b, selector)
   locate(b, linkType)
   b.label('other')
   otherTerm(b, linkType)
@@ -68,6 +69,102 @@ function slotOf(b: BpfAssembler, linkType: number, selector: Selector, seed: num
   b.alu('xor', 'X')
   b.alu('mul', MIX2)
   b.alu('rsh', 20)
+}
+
+/**
+ * Most frames have their IP header right behind that of Ethernet. The kernel's compiler makes loads at fixed places in
+ * the program itself, and calls a function for each one that is relative to X, so these frames have a way of their own.
+ * What is not as it should be there goes the long way, `slow`.
+ */
+function plainFrames(b: BpfAssembler, selector: Selector): void {
+  const ip = 14
+  const need = (octets: number): void => {
+    b.loadLength()
+    b.branch('ge', octets, 'next', 'slow')
+  }
+  // Nothing is loaded before it is known to be there: a load past the end would reject the frame.
+  need(ip + 20 + (selector.ports ? 4 : 0))
+  b.load(2, 12)
+  b.branch('eq', 0x0800, 'next', 'plain-6')
+  b.load(1, ip)
+  if (selector.ports) {
+    b.branch('eq', 0x45, 'next', 'slow')
+    b.load(2, ip + 6)
+    b.branch('set', 0x3fff, 'slow', 'next')
+  } else {
+    b.alu('and', 0xf0)
+    b.branch('eq', 0x40, 'next', 'slow')
+  }
+  plainTerm(b, selector, {s: ip + 12, d: ip + 16, protocol: ip + 9, ports: ip + 20, words: 1})
+  b.jump('finish')
+  b.label('plain-6')
+  b.branch('eq', 0x86dd, 'next', 'slow')
+  need(ip + 40 + (selector.ports ? 4 : 0))
+  b.load(1, ip)
+  b.alu('and', 0xf0)
+  b.branch('eq', 0x60, 'next', 'slow')
+  plainTerm(b, selector, {s: ip + 8, d: ip + 24, protocol: ip + 6, ports: ip + 40, words: 4})
+  b.jump('finish')
+  b.label('slow')
+}
+
+/** Where a frame has what the hash is made of; `words` of 32 bits in an address. */
+interface Places {
+  readonly s: number
+  readonly d: number
+  readonly protocol: number
+  readonly ports: number
+  readonly words: 1 | 4
+}
+
+/** A ← the term, by loads at fixed places */
+function plainTerm(b: BpfAssembler, selector: Selector, places: Places): void {
+  const {addresses, ports, protocol} = selector
+  const v4 = places.words === 1
+  const endpoint = (at: number, slot: number): void => {
+    for (let i = 0; i < places.words; i++) {
+      b.load(4, at + 4 * i)
+      if (!v4) b.alu('mul', FOLD[i])
+      if (i > 0) {
+        b.loadXMemory(slot)
+        b.alu('add', 'X')
+      }
+      b.storeMemory(slot)
+    }
+  }
+  if (addresses !== 'dst') endpoint(places.s, M.s)
+  if (addresses !== 'src') endpoint(places.d, M.d)
+  if (ports) {
+    const ported = `plain-ported-${places.words}`
+    const portless = `plain-portless-${places.words}`
+    b.load(1, places.protocol)
+    for (const number of PORT_PROTOCOLS) b.branch('eq', number, ported, 'next')
+    b.jump(portless)
+    b.label(ported)
+    for (const [at, slot] of [
+      [places.ports, M.s],
+      [places.ports + 2, M.d],
+    ]) {
+      b.load(2, at)
+      b.alu('mul', PORT)
+      b.loadXMemory(slot)
+      b.alu('add', 'X')
+      b.storeMemory(slot)
+    }
+    b.label(portless)
+  }
+  if (addresses !== 'both') {
+    odd(b, addresses === 'src' ? M.s : M.d)
+    b.alu('mul', ONE_SIDE)
+    return
+  }
+  pair(b)
+  if (!v4 || !protocol) return
+  b.storeMemory(M.term)
+  b.load(1, places.protocol)
+  b.alu('mul', PROTOCOL)
+  b.loadXMemory(M.term)
+  b.alu('add', 'X')
 }
 
 /** Jumps unless `octets` are left from X on. X is kept; A is lost. */
