@@ -14,7 +14,7 @@ _darta_takes_value() {
     print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count -f --filter -F --filter-file -t --time-range --units --time --bigint --metrics ' == *" $2 "* ]] ;;
     route) [[ ' -r --read --input-format -f --filter -F --filter-file --app --key --exec --to --units --weights --seed --engine --replicas --engine-size --engine-ca --window --lateness --parts --remove --hook --explain -c --count -o --output -w --write --metrics ' == *" $2 "* ]] ;;
     split) [[ ' -r --read --parts --weights --match --by --share-seed -w --write --exec --to -G --rotate -C --rotate-size -W --rotate-files -z --compress -x --hook -f --filter -F --filter-file -o --output --print-filter --as --coordinate --redundancy --ttl --guard --status --verify --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
-    user-map) [[ ' --source --cgroup -r --read --users --slack --interval -c --count --ledger --head --units -w --write -o --output -z --compress --metrics ' == *" $2 "* ]] ;;
+    user-map) [[ ' --source --cgroup -r --read --users --slack --interval -c --count --ledger --head --spool --interim --idle --identity --realm --destination-realm --reconnect --linger --watchdog --tls-cert --tls-key --tls-ca --tls-peer --units -w --write -o --output -z --compress --metrics ' == *" $2 "* ]] ;;
     *) return 1 ;;
   esac
 }
@@ -466,6 +466,19 @@ _darta() {
         -c|--count) :; return ;;
         --ledger) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --head) :; return ;;
+        --spool) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --interim) :; return ;;
+        --idle) :; return ;;
+        --identity) :; return ;;
+        --realm) :; return ;;
+        --destination-realm) :; return ;;
+        --reconnect) :; return ;;
+        --linger) :; return ;;
+        --watchdog) :; return ;;
+        --tls-cert) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --tls-key) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --tls-ca) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --tls-peer) :; return ;;
         --units) mapfile -t COMPREPLY < <(compgen -W 'none si iec' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
@@ -473,11 +486,11 @@ _darta() {
         --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '--source --cgroup -r --read --users --slack --interval --once -c --count --reset --processes --ledger --head -n --numeric --units -N --plain -w --write -o --output --force -z --compress -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '--source --cgroup -r --read --users --slack --interval --once -c --count --reset --processes --ledger --head --spool --interim --idle --identity --realm --destination-realm --reconnect --linger --watchdog --tls-cert --tls-key --tls-ca --tls-peer -n --numeric --units -N --plain -w --write -o --output --force -z --compress -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in
-        1) mapfile -t COMPREPLY < <(compgen -W 'tag audit verify status load unload' -- "$current") ;;
+        1) mapfile -t COMPREPLY < <(compgen -W 'tag account audit verify status load unload' -- "$current") ;;
         2) : ;;
       esac
       ;;

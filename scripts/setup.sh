@@ -34,6 +34,9 @@ clang++-14 clang-14
 clang-format-14 clang-format-14
 ethtool ethtool
 fish fish
+freeDiameterd freediameterd
+/usr/lib/freeDiameter/acl_wl.fdx freediameter-extensions
+/usr/include/freeDiameter/extension.h libfreediameter-dev
 ip iproute2
 /usr/include/pcap/pcap.h libpcap-dev
 ipfixDump libfixbuf-tools

@@ -11,6 +11,7 @@ import {
 import {openRecords} from '../cli/record-input.js'
 import {runPipeline} from '../cli/run-pipeline.js'
 import {isTerminal} from '../cli/terminal.js'
+import {tlsFlags} from '../cli/tls-flags.js'
 import {textTable} from '../cli/text-table.js'
 import {parseDuration} from '../cli/values.js'
 import {loadNative} from '../io/native.js'
@@ -26,6 +27,12 @@ import {createUserFlows, mapUsers} from '../mediation/map-users.js'
 import {userSources} from '../metering/user-sources/index.js'
 import {resultBatches} from '../processing/analysis/result-records.js'
 import {DartaError} from '../record/errors.js'
+import {
+  account,
+  accountingEndpoint,
+  defaultIdentity,
+  type AccountOptions,
+} from './user-map/account.js'
 import {balance, deviceOctets, linkOctets, lookAt, systemDevices} from './user-map/audit.js'
 import {processesTable, usersTable} from './user-map/live-table.js'
 import {parseHead, readUsageLog} from './user-map/usage-log.js'
@@ -38,7 +45,7 @@ import {flowRecords, totalRecords} from './user-map/user-records.js'
 const preference = ['kmod', 'ebpf', 'sockets'] as const
 type SourceName = (typeof preference)[number]
 
-const actions = ['tag', 'audit', 'verify', 'status', 'load', 'unload'] as const
+const actions = ['tag', 'account', 'audit', 'verify', 'status', 'load', 'unload'] as const
 
 const CLEAR = '\x1b[H\x1b[J'
 
@@ -48,7 +55,8 @@ export default class UserMap extends DartaCommand {
     'Counts come from the kernel module linubia(4), from programs at a cgroup (ebpf), or from polling the sockets that ' +
     'exist (sockets). On a terminal a table of users is shown and renewed; into a pipe go records, with what came since the ' +
     'last ones and the totals.\n\n' +
-    'tag puts users behind records of flows that it reads; audit holds the accounts against the counters of the interfaces; verify says whether a usage log is as it was written; status says which sources can be used here; load builds ' +
+    'tag puts users behind records of flows that it reads; account sends what user-map wrote to a Diameter server, a session ' +
+    'for each user; audit holds the accounts against the counters of the interfaces; verify says whether a usage log is as it was written; status says which sources can be used here; load builds ' +
     'the module and loads it, unload removes it.'
   static override examples = [
     '<%= config.bin %> user-map',
@@ -56,6 +64,7 @@ export default class UserMap extends DartaCommand {
     '<%= config.bin %> user-map --interval 10s -o ipfix -w users.ipfix',
     '<%= config.bin %> user-map --interval 1m --ledger /var/log/darta/usage -o null',
     '<%= config.bin %> user-map verify /var/log/darta/usage',
+    '<%= config.bin %> user-map --interval 10s --reset | <%= config.bin %> user-map account diameter://aaa.example --spool /var/spool/darta/accounting',
     '<%= config.bin %> user-map audit --interval 10s',
     '<%= config.bin %> capture -i eth0 | <%= config.bin %> user-map tag | <%= config.bin %> print',
     '<%= config.bin %> user-map tag -r router.ipfix --users users.ipfix -w tagged.ipfix',
@@ -68,7 +77,8 @@ export default class UserMap extends DartaCommand {
     }),
     operand: Args.string({
       ignoreStdin: true,
-      description: 'verify: the usage log.',
+      description:
+        'account: diameter://HOST[:PORT], or diameters://… for TLS; verify: the usage log.',
     }),
   }
   static override flags = {
@@ -86,7 +96,7 @@ export default class UserMap extends DartaCommand {
       multiple: true,
       multipleNonGreedy: true,
       helpValue: 'FILE',
-      summary: 'tag: read records of flows from FILE; standard input without it.',
+      summary: 'tag, account: read records from FILE; standard input without it.',
     }),
     users: Flags.string({
       multiple: true,
@@ -121,6 +131,56 @@ export default class UserMap extends DartaCommand {
       helpValue: 'ENTRY:HASH',
       summary: 'verify: an entry that must be there, as user-map told it when it ended.',
     }),
+    spool: Flags.string({
+      helpValue: 'FILE',
+      summary:
+        'account: keep records in FILE until the server has them; what is left there goes first.',
+    }),
+    interim: Flags.custom<number>({parse: async (input) => parseDuration(input)})({
+      helpValue: 'DURATION',
+      default: 60_000,
+      defaultHelp: async () => '60s',
+      summary: 'account: how often a session is reported while it lasts.',
+    }),
+    idle: Flags.custom<number>({parse: async (input) => parseDuration(input)})({
+      helpValue: 'DURATION',
+      default: 900_000,
+      defaultHelp: async () => '15m',
+      summary: 'account: a session ends when its user has been silent for so long.',
+    }),
+    identity: Flags.string({
+      helpValue: 'NAME',
+      default: async () => defaultIdentity(),
+      defaultHelp: async () => 'the name of this host',
+      summary: 'account: name of this host in Diameter (Origin-Host).',
+    }),
+    realm: Flags.string({
+      helpValue: 'NAME',
+      summary: 'account: its realm; what follows the first dot of its name unless said otherwise.',
+    }),
+    'destination-realm': Flags.string({
+      helpValue: 'NAME',
+      summary: 'account: the realm that does the accounting; ours unless said otherwise.',
+    }),
+    reconnect: Flags.custom<number>({parse: async (input) => parseDuration(input)})({
+      helpValue: 'DURATION',
+      default: 5000,
+      defaultHelp: async () => '5s',
+      summary: 'account: least time from one attempt to connect to the next.',
+    }),
+    linger: Flags.custom<number>({parse: async (input) => parseDuration(input)})({
+      helpValue: 'DURATION',
+      default: 5000,
+      defaultHelp: async () => '5s',
+      summary: 'account: how long answers are waited for at the end of the input.',
+    }),
+    watchdog: Flags.custom<number>({parse: async (input) => parseDuration(input)})({
+      helpValue: 'DURATION',
+      default: 30_000,
+      defaultHelp: async () => '30s',
+      summary: 'account: a server that was silent for so long is asked whether it lives.',
+    }),
+    ...tlsFlags,
     numeric: {...common.numeric, summary: 'Numbers of users instead of names.'},
     units: common.units,
     plain: common.plain,
@@ -141,6 +201,9 @@ export default class UserMap extends DartaCommand {
     if (args.action === 'unload') return unloadModule()
     if (args.action === 'verify') return this.#verify(args.operand, flags.head)
     if (args.action === 'tag') return this.#tag(flags, options)
+    if (args.action === 'account') {
+      return account(this, accountingEndpoint(args.operand), flags satisfies AccountOptions)
+    }
     const {name, source} = await chooseSource(flags.source, options)
     const reader = source.open(options)
     try {

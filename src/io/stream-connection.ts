@@ -65,8 +65,8 @@ export interface ConnectOptions {
 }
 
 /**
- * Connects to the endpoint. With TLS it resolves only when the peer's certificate was checked and the peer had
- * time to refuse ours: nothing is written before. RFC 7011 section 11.3.
+ * Connects to the endpoint, to write to it only. With TLS it resolves only when the peer's certificate was checked and the
+ * peer had time to refuse ours: nothing is written before. RFC 7011 section 11.3.
  *
  * @throws an error whose message says why it cannot be connected to
  */
@@ -74,6 +74,27 @@ export async function connectStream(
   endpoint: Endpoint,
   options: ConnectOptions,
 ): Promise<StreamConnection> {
+  const socket = await openSocket(endpoint, options)
+  if (endpoint.transport === 'tls') {
+    try {
+      await accepted(socket as TLSSocket)
+    } catch (error) {
+      socket.destroy()
+      throw error
+    }
+  }
+  return new OpenConnection(socket, endpoint.transport, options.addon)
+}
+
+/**
+ * Connects to the endpoint, for both directions. With TLS the peer's certificate was checked when it resolves.
+ *
+ * @throws an error whose message says why it cannot be connected to
+ */
+export async function openSocket(
+  endpoint: Endpoint,
+  options: Omit<ConnectOptions, 'addon'>,
+): Promise<Socket> {
   if (endpoint.transport === 'udp') throw new TypeError('UDP has no connections')
   const {signal, timeoutMs} = options
   const socket =
@@ -89,12 +110,11 @@ export async function connectStream(
       timeoutMs,
       signal,
     )
-    if (endpoint.transport === 'tls') await accepted(socket as TLSSocket)
   } catch (error) {
     socket.destroy()
     throw error
   }
-  return new OpenConnection(socket, endpoint.transport, options.addon)
+  return socket
 }
 
 async function connectTls(

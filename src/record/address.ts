@@ -23,6 +23,12 @@ export function ipv6Octets(text: string): Uint8Array {
   return octets
 }
 
+/** Octets of an IPv4 or IPv6 address, of which a zone is left out. @throws DartaError DARTA_VALUE */
+export function addressOctets(text: string): Uint8Array {
+  const address = text.replace(/%.*$/, '').replace(/^::ffff:(?=\d+\.)/, '')
+  return address.includes(':') ? ipv6Octets(address) : ipv4Octets(address)
+}
+
 /** Octets of six pairs of hex digits with colons or hyphens between. @throws DartaError DARTA_VALUE */
 export function macOctets(text: string): Uint8Array {
   if (!/^[0-9a-f]{2}(?:([:-])[0-9a-f]{2}(?:\1[0-9a-f]{2}){4})$/i.test(text)) {

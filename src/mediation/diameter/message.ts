@@ -1,0 +1,158 @@
+import {createOctetWriter, extend} from '../../record/octet-writer.js'
+import {DiameterFault, readAvps, writeAvps, type Avp, type AvpEntry} from './avp.js'
+import {RESULT} from './dictionary.js'
+
+const VERSION = 1
+const HEADER_OCTETS = 20
+/** No message of accounting comes near; what says it is longer is not waited for. */
+const MOST_OCTETS = 1 << 20
+
+const FLAG = {request: 0x80, proxiable: 0x40, error: 0x20, retransmitted: 0x10} as const
+
+/** The header of a message. RFC 6733 section 3. */
+export interface DiameterHeader {
+  readonly request: boolean
+  readonly proxiable: boolean
+  /** Of answers: they say that the message could not be delivered or read. */
+  readonly error: boolean
+  /** Of requests: T, the receiver may have had it already. */
+  readonly retransmitted: boolean
+  readonly command: number
+  readonly application: number
+  /** Joins an answer to its request on one connection. */
+  readonly hopByHop: number
+  /** The same in each repetition of a request. */
+  readonly endToEnd: number
+}
+
+/** A message as it was received. */
+export interface DiameterMessage extends DiameterHeader {
+  readonly avps: readonly Avp[]
+  /** All of it. */
+  readonly octets: Uint8Array
+}
+
+/**
+ * Octets of a message.
+ *
+ *     0       1              4     5            8              12         16         20
+ *     version message length flags command code application id hop-by-hop end-to-end AVPs
+ */
+export function encodeMessage(header: DiameterHeader, avps: readonly AvpEntry[]): Uint8Array {
+  const writer = createOctetWriter(512)
+  extend(writer, HEADER_OCTETS)
+  writeAvps(writer, avps)
+  const {view} = writer
+  view.setUint32(0, writer.length)
+  view.setUint8(0, VERSION)
+  view.setUint32(4, header.command)
+  view.setUint8(4, flagsOf(header))
+  view.setUint32(8, header.application)
+  view.setUint32(12, header.hopByHop)
+  view.setUint32(16, header.endToEnd)
+  return writer.octets.slice(0, writer.length)
+}
+
+function flagsOf(header: DiameterHeader): number {
+  let flags = 0
+  for (const name of ['request', 'proxiable', 'error', 'retransmitted'] as const) {
+    if (header[name]) flags |= FLAG[name]
+  }
+  return flags
+}
+
+/** A request as it goes out again: with another hop-by-hop identifier, and T if it may have arrived before. */
+export function readdressed(
+  octets: Uint8Array,
+  hopByHop: number,
+  retransmitted: boolean,
+): Uint8Array {
+  const copy = octets.slice()
+  if (retransmitted) copy[4] |= FLAG.retransmitted
+  else copy[4] &= ~FLAG.retransmitted
+  new DataView(copy.buffer).setUint32(12, hopByHop)
+  return copy
+}
+
+/**
+ * How long the message is that begins there; undefined if its first 4 octets are not there yet.
+ *
+ * @throws DiameterFault unsupportedVersion, invalidMessageLength: nobody can tell where the next one begins
+ */
+export function messageOctets(octets: Uint8Array, start = 0): number | undefined {
+  if (octets.length - start < 4) return undefined
+  const [version, a, b, c] = octets.subarray(start, start + 4)
+  const length = (a << 16) | (b << 8) | c
+  if (version !== VERSION) {
+    throw new DiameterFault(RESULT.unsupportedVersion, `Diameter version ${version}`, start)
+  }
+  if (length < HEADER_OCTETS || length > MOST_OCTETS || length % 4 !== 0) {
+    throw new DiameterFault(
+      RESULT.invalidMessageLength,
+      `a message says it has ${length} octets`,
+      start,
+    )
+  }
+  return length
+}
+
+/** Reads the header of a message that is there whole. */
+export function readHeader(octets: Uint8Array): DiameterHeader {
+  const view = new DataView(octets.buffer, octets.byteOffset, octets.byteLength)
+  const flags = view.getUint8(4)
+  return {
+    request: (flags & FLAG.request) !== 0,
+    proxiable: (flags & FLAG.proxiable) !== 0,
+    error: (flags & FLAG.error) !== 0,
+    retransmitted: (flags & FLAG.retransmitted) !== 0,
+    command: view.getUint32(4) & 0xffffff,
+    application: view.getUint32(8),
+    hopByHop: view.getUint32(12),
+    endToEnd: view.getUint32(16),
+  }
+}
+
+/** Reads a message that is there whole. @throws DiameterFault invalidAvpLength */
+export function readMessage(octets: Uint8Array): DiameterMessage {
+  return {...readHeader(octets), avps: readAvps(octets, HEADER_OCTETS, octets.length), octets}
+}
+
+/** Cuts a stream of octets into messages. */
+export interface MessageSplitter {
+  /** The messages that are whole now. Their octets stay as they are. @throws DiameterFault as `messageOctets` */
+  push(chunk: Uint8Array): Uint8Array[]
+}
+
+export function createMessageSplitter(): MessageSplitter {
+  let pieces: Uint8Array[] = []
+  let held = 0
+  /** Octets that must be there before it makes sense to look again: else many small pieces were copied again and again. */
+  let needed = 4
+  return {
+    push(chunk) {
+      pieces.push(chunk)
+      held += chunk.length
+      if (held < needed) return []
+      const octets = new Uint8Array(held)
+      let end = 0
+      for (const piece of pieces) {
+        octets.set(piece, end)
+        end += piece.length
+      }
+      const messages: Uint8Array[] = []
+      let at = 0
+      for (;;) {
+        const length = messageOctets(octets, at)
+        if (length === undefined || length > held - at) {
+          needed = length ?? 4
+          break
+        }
+        messages.push(octets.subarray(at, at + length))
+        at += length
+      }
+      pieces = [octets.subarray(at)]
+      held -= at
+      return messages
+    },
+  }
+}
