@@ -10,7 +10,7 @@ _darta_takes_value() {
     filter) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range --fail -c --max-count --options --metrics ' == *" $2 "* ]] ;;
     ie) [[ ' --type --range --status -o --output --metrics ' == *" $2 "* ]] ;;
     info) [[ ' -r --read --input-format -f --filter -F --filter-file -o --output --metrics ' == *" $2 "* ]] ;;
-    ipfix-export) [[ ' -r --read --input-format --rate --replay --as --max-message --template-refresh --reconnect --linger --stall --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
+    ipfix-export) [[ ' -r --read --input-format --rate --replay --as --max-message --template-refresh --reconnect --linger --stall --loss-report --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
     print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count -f --filter -F --filter-file -t --time-range --units --time --bigint --metrics ' == *" $2 "* ]] ;;
     route) [[ ' -r --read --input-format -f --filter -F --filter-file --app --key --exec --to --units --weights --seed --engine --replicas --engine-size --engine-ca --window --lateness --parts --remove --hook --explain -c --count -o --output -w --write --metrics ' == *" $2 "* ]] ;;
     split) [[ ' -r --read --parts --weights --match --by --share-seed -w --write --exec --to -G --rotate -C --rotate-size -W --rotate-files -z --compress -x --hook -f --filter -F --filter-file -o --output --print-filter --as --coordinate --redundancy --ttl --guard --status --verify --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
@@ -337,6 +337,7 @@ _darta() {
         --reconnect) :; return ;;
         --linger) :; return ;;
         --stall) :; return ;;
+        --loss-report) :; return ;;
         --queue) :; return ;;
         --spill) mapfile -t COMPREPLY < <(compgen -d -- "$current"); return ;;
         --spill-size) :; return ;;
@@ -347,7 +348,7 @@ _darta() {
         --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --rate --replay --as --max-message --template-refresh --reconnect --linger --stall --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format --rate --replay --as --max-message --template-refresh --reconnect --linger --stall --loss-report --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in

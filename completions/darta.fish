@@ -295,6 +295,7 @@ complete -c darta -n '__fish_seen_subcommand_from ipfix-export' -l template-refr
 complete -c darta -n '__fish_seen_subcommand_from ipfix-export' -l reconnect -x -d 'Least time from one attempt to connect to the next'
 complete -c darta -n '__fish_seen_subcommand_from ipfix-export' -l linger -x -d 'How long a Collector that cannot be reached is waited for at the end of the input'
 complete -c darta -n '__fish_seen_subcommand_from ipfix-export' -l stall -x -d 'A Collector that takes nothing for so long holds up the input no longer'
+complete -c darta -n '__fish_seen_subcommand_from ipfix-export' -l loss-report -x -d 'Least time from one record that tells a Collector what it was not sent to the next (RFC 7011 section 4.3)'
 complete -c darta -n '__fish_seen_subcommand_from ipfix-export' -l queue -x -d 'Octets that wait in memory for Collectors'
 complete -c darta -n '__fish_seen_subcommand_from ipfix-export' -l spill -x -a '(__fish_complete_directories)' -d 'Keep Messages in files of DIR until all Collectors have them'
 complete -c darta -n '__fish_seen_subcommand_from ipfix-export' -l spill-size -x -d 'Octets that may wait there, 4Gi unless said otherwise'

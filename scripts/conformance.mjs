@@ -136,13 +136,17 @@ const rows = [
     11,
     '7011 4.3, 10.4.1',
     'E',
-    'What was not sent to a Collector is counted exactly',
+    'What was not sent to a Collector is counted exactly and told to it as options',
     {
       'commands/ipfix-export': [
         'a peer that takes nothing loses exactly what there is no room for',
       ],
+      'commands/ipfix-export-options': [
+        'darta collect, stopped for a while, is told which Flow Records, packets and octets it will not get',
+        'tshark reads what was not sent since no datagram has room for it, and nothing wrong',
+      ],
     },
-    'It is told on standard error and by `--metrics`; the options of section 4.3 are not sent yet.',
+    'It is told on standard error, by `--metrics` and to the Collector itself, in options.',
   ],
   [
     12,
@@ -264,11 +268,14 @@ const rows = [
     22,
     '7011 8.4',
     'E',
-    'Over UDP Templates are sent again at an interval, and before their first use more than once',
+    'Over UDP Templates, and options that hold, are sent again at an interval, Templates before their first use more than once',
     {
       'commands/ipfix-export': [
         'all records arrive over UDP, Templates first and more than once',
         'over UDP Templates come again at their interval',
+      ],
+      'commands/ipfix-export-options': [
+        'over UDP options come again with the Templates, and a Collector that begins late knows them',
       ],
     },
   ],

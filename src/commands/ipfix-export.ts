@@ -82,6 +82,13 @@ export default class IpfixExport extends DartaCommand {
       defaultHelp: async () => '10s',
       summary: 'A Collector that takes nothing for so long holds up the input no longer.',
     }),
+    'loss-report': Flags.custom<number>({parse: async (input) => parseDuration(input)})({
+      helpValue: 'DURATION',
+      default: 10_000,
+      defaultHelp: async () => '10s',
+      summary:
+        'Least time from one record that tells a Collector what it was not sent to the next (RFC 7011 section 4.3); 0: none.',
+    }),
     queue: Flags.custom<number>({parse: async (input) => parseSize(input)})({
       helpValue: 'SIZE',
       exclusive: ['spill'],
@@ -130,6 +137,7 @@ export default class IpfixExport extends DartaCommand {
       replay: flags.replay,
       lingerMs: flags.linger,
       keeps: flags.spill !== undefined,
+      reportMs: flags['loss-report'],
       ended: () => ending.exporter?.ended ?? false,
       signal: quit.signal,
       note: (text) => this.note(text),

@@ -30,6 +30,8 @@ export interface EncoderOptions {
   readonly templateRefresh?: number
   /** Gives a buffer of so many octets to build Messages in, for those who can use theirs again; what is in it does not matter. */
   readonly newBlock?: (octets: number) => Uint8Array<ArrayBuffer>
+  /** Told of each record, `from` to before `to` of a batch, that no Message takes in. */
+  readonly lost?: (batch: RecordBatch, from: number, to: number) => void
   /** Templates that the stream which goes on here announced before: they keep their IDs and are not announced again. */
   readonly announced?: readonly {
     readonly observationDomainId: number
@@ -357,6 +359,7 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
       }
       if (!reserve(of, time, known.id, end - first)) {
         ledger.lose('record-too-long')
+        options.lost?.(batch, i, i + 1)
         continue
       }
       const shift = at - first
@@ -401,10 +404,12 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
     }
     if (known.directionless) {
       ledger.lose('reverse-without-direction', batch.count)
+      options.lost?.(batch, 0, batch.count)
       return
     }
     if (!announce(of, time, known)) {
       ledger.lose(known.id < 0 ? 'template-ids' : 'template-too-long', batch.count)
+      options.lost?.(batch, 0, batch.count)
       return
     }
     if (known.lists && batch.templates !== undefined) addWithLists(batch, of, known)
@@ -417,6 +422,7 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
     for (let i = 0; i < batch.count;) {
       if (!reserve(of, batch.message.exportTime, known.id, size)) {
         ledger.lose('record-too-long', batch.count - i)
+        options.lost?.(batch, i, batch.count)
         return
       }
       const room = Math.floor((maxOctets - (at - start)) / size)
@@ -436,6 +442,7 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
     for (let i = 0; i < batch.count;) {
       if (!reserve(of, batch.message.exportTime, known.id, offsets[i + 1] - offsets[i])) {
         ledger.lose('record-too-long')
+        options.lost?.(batch, i, i + 1)
         i++
         continue
       }

@@ -12,8 +12,8 @@ export interface SplitMessage {
   readonly messages: Uint8Array[]
   /** Data Records in each. */
   readonly counts: number[]
-  /** Data Records that are too long for any Message of this size. */
-  readonly tooLong: number
+  /** Data Records that are too long for any Message of this size, each in a longer one of its own. */
+  readonly tooLong: Uint8Array[]
 }
 
 /**
@@ -31,7 +31,7 @@ export function splitMessage(
   const domain = view.getUint32(start + 12)
   const messages: Uint8Array[] = []
   const counts: number[] = []
-  let tooLong = 0
+  const tooLong: Uint8Array[] = []
   const message = new Uint8Array(maxOctets)
   const out = new DataView(message.buffer)
   message.set(octets.subarray(start, start + MESSAGE_HEADER_OCTETS))
@@ -67,6 +67,18 @@ export function splitMessage(
     return true
   }
 
+  function alone(setId: number, from: number, to: number): Uint8Array {
+    const before = MESSAGE_HEADER_OCTETS + SET_HEADER_OCTETS
+    const own = new Uint8Array(before + to - from)
+    const header = new DataView(own.buffer)
+    own.set(octets.subarray(start, start + MESSAGE_HEADER_OCTETS))
+    own.set(octets.subarray(from, to), before)
+    header.setUint16(2, own.length)
+    header.setUint16(MESSAGE_HEADER_OCTETS, setId)
+    header.setUint16(MESSAGE_HEADER_OCTETS + 2, own.length - MESSAGE_HEADER_OCTETS)
+    return own
+  }
+
   for (let place = start + MESSAGE_HEADER_OCTETS; end - place >= SET_HEADER_OCTETS;) {
     const setId = view.getUint16(place)
     const next = place + view.getUint16(place + 2)
@@ -77,7 +89,7 @@ export function splitMessage(
         const to = recordEnd(octets, from, next, entry)
         if (to === 0) break
         if (add(setId, from, to)) count++
-        else tooLong++
+        else tooLong.push(alone(setId, from, to))
         from = to
       }
     } else {

@@ -6,6 +6,7 @@ import {
   TEMPLATE_SET_ID,
   writeMessageHeader,
 } from './message.js'
+import {createOptionsMemory, type KeptOption} from './options-memory.js'
 import {measureTemplateRecord, planOfLengths, readTemplateRecord} from './template-record.js'
 import {createSessionElements} from '../registry/lookup.js'
 import type {Template} from '../record/template.js'
@@ -48,6 +49,8 @@ export interface TemplateTable {
   ): MessageContent
   /** Those announced before `position`, in the order of their announcement. */
   before(position: number): TableEntry[]
+  /** Data Records of Options Templates that hold at `position`, as far as they are remembered. */
+  optionsBefore(position: number): KeptOption[]
   /** The Template of an entry. */
   template(entry: TableEntry): Template
   /** The entry that a domain's Data Sets of this ID refer to. */
@@ -60,6 +63,7 @@ export function createTemplateTable(): TemplateTable {
   const domains = new Map<number, Map<number, KnownEntry>>()
   const all: KnownEntry[] = []
   const elements = createSessionElements()
+  const options = createOptionsMemory()
   let lastId = -1
   let last = new Map<number, KnownEntry>()
 
@@ -127,7 +131,8 @@ export function createTemplateTable(): TemplateTable {
         const body = at + SET_HEADER_OCTETS
         if (id >= MIN_DATA_SET_ID) {
           const entry = domain.get(id)
-          if (entry !== undefined) records += countRecords(octets, body, next, entry)
+          if (entry?.isOptions) records += options.keep(octets, body, next, entry, position)
+          else if (entry !== undefined) records += countRecords(octets, body, next, entry)
         } else if (id === TEMPLATE_SET_ID || id === OPTIONS_TEMPLATE_SET_ID) {
           const isOptions = id === OPTIONS_TEMPLATE_SET_ID
           if (takeIn(octets, view, body, next, isOptions, observationDomainId, domain, position)) {
@@ -139,6 +144,7 @@ export function createTemplateTable(): TemplateTable {
       return {records, announces}
     },
     before: (position) => all.filter((entry) => entry.position < position),
+    optionsBefore: (position) => options.before(position),
     template({record, isOptions}) {
       const view = new DataView(record.buffer, record.byteOffset, record.byteLength)
       const measured = measureTemplateRecord(view, 0, record.length, isOptions)
@@ -148,7 +154,8 @@ export function createTemplateTable(): TemplateTable {
   }
 }
 
-function* fieldLengths(view: DataView, at: number, fieldCount: number): Iterable<number> {
+/** Lengths of the Field Specifiers at `at`. */
+export function* fieldLengths(view: DataView, at: number, fieldCount: number): Iterable<number> {
   for (let i = 0; i < fieldCount; i++) {
     yield view.getUint16(at + 2)
     at += view.getUint16(at) & 0x8000 ? 8 : 4
@@ -249,6 +256,21 @@ export function templateMessages(
     close()
   }
   return joinMessages(messages, new Uint32Array(messages.length))
+}
+
+/** Runs of Messages as one. */
+export function concatenateMessages(runs: readonly Messages[]): Messages {
+  const messages: Uint8Array[] = []
+  const counts: number[] = []
+  for (const run of runs) {
+    let at = 0
+    for (const end of run.ends) {
+      messages.push(run.octets.subarray(at, end))
+      at = end
+    }
+    counts.push(...run.counts)
+  }
+  return joinMessages(messages, Uint32Array.from(counts))
 }
 
 /** Single Messages as one run of octets. */

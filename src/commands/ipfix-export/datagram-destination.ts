@@ -125,12 +125,19 @@ export class DatagramDestination extends Destination {
       }
       await pause(ANNOUNCE_GAP_MS, signal)
     }
+    await this.#tell('begin')
     if (this.#complaint !== '') this.around.note(`${this.name}: sends again`)
     this.#complaint = ''
     this.state = 'up'
     this.#scheduleRefreshes(true)
     this.moved()
     return !signal.aborted
+  }
+
+  /** What is lost of it on the way is told with the next one. */
+  async #tell(when: 'begin' | 'due' | 'end'): Promise<void> {
+    const report = this.around.signal.aborted ? undefined : this.report(when)
+    if (report !== undefined) await this.#sender!.send(report.octets, report.ends, 0, 1)
   }
 
   #down(why: string): void {
@@ -171,6 +178,7 @@ export class DatagramDestination extends Destination {
       if (isDue) {
         const again = this.wire.refresh(this.cursor)
         await this.#sender!.send(again.octets, again.ends, 0, again.ends.length)
+        await this.#tell('begin')
         this.account.note('template-refresh')
         this.#refreshes.shift()
         if (this.#refreshes.length === 0) this.#scheduleRefreshes(false)
@@ -182,6 +190,7 @@ export class DatagramDestination extends Destination {
       await this.pace.wait(sum(slice.counts), signal)
       if (signal.aborted) return false
       if (slice.announces.includes(1)) this.#scheduleRefreshes(true)
+      await this.#tell('due')
       const fault = await this.#sendSlice(slice)
       if (fault === undefined) continue
       await this.#rewindTo()
@@ -194,6 +203,7 @@ export class DatagramDestination extends Destination {
 
   /** The last datagrams are refused only after they were sent. */
   async #finish(): Promise<boolean> {
+    await this.#tell('end')
     await pause(ANNOUNCE_GAP_MS, this.around.signal)
     const again = this.wire.refresh(this.cursor)
     if (again.ends.length > 0 && this.inFlight.first !== undefined) {

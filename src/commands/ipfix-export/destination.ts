@@ -1,9 +1,12 @@
+import type {RecordBatch} from '../../record/batch.js'
 import type {StageLedger} from '../../record/ledger.js'
 import type {Gate} from './gate.js'
 import {createInFlight, type InFlight} from './in-flight.js'
 import type {MessageLog, Slice} from './message-log.js'
+import {createNotSent, type NotSent} from './not-sent.js'
 import {pause, type Pace, type Timeline} from './pacing.js'
 import type {Outgoing, Wire} from './wire.js'
+import type {Messages} from '../../ipfix/template-table.js'
 
 /** What all destinations share. */
 export interface Surroundings {
@@ -17,6 +20,8 @@ export interface Surroundings {
   readonly lingerMs: number
   /** What is not delivered waits on disk for the next time. */
   readonly keeps: boolean
+  /** Least milliseconds from one report of what was not sent to the next; 0: there is none. */
+  readonly reportMs: number
   /** Nothing more will be appended. */
   ended(): boolean
   /** Aborted when all work is in vain or time is up. */
@@ -29,6 +34,8 @@ export interface Surroundings {
 
 /** How soon a wait sees that it is in vain. */
 const LOOK_MS = 200
+/** What is read at once of Messages that are given up. */
+const GIVE_UP_OCTETS = 1 << 20
 
 export type State = 'connecting' | 'up' | 'down' | 'done'
 
@@ -45,6 +52,9 @@ export abstract class Destination {
   protected readonly around: Surroundings
   protected readonly wire: Wire
   protected readonly pace: Pace
+  readonly #notSent: NotSent
+  /** When that was last told, by `performance.now()`. */
+  #reportedAt = -Infinity
   /** Before this place there was no room to keep anything, for that reason. */
   #floor = 0
   #floorReason = ''
@@ -67,6 +77,7 @@ export abstract class Destination {
     this.wire = wire
     this.pace = pace
     this.cursor = position
+    this.#notSent = createNotSent(around.log.table, process.pid)
   }
 
   /** Sends until the log has ended and all is sent, or `signal` is aborted. Never throws for what the network does. */
@@ -97,14 +108,50 @@ export abstract class Destination {
     this.account.in += records
   }
 
+  /** Records that came and are in no Message of the log. */
+  missed(batch: RecordBatch, from: number, to: number): void {
+    this.#notSent.addRecords(batch, from, to)
+  }
+
   /** Gives up what lies before `position`: there is no room to keep it. */
   async drop(position: number, reason: string): Promise<void> {
     this.#floor = Math.max(this.#floor, position)
     this.#floorReason = reason
     if (position <= this.cursor) return
-    const records = await this.around.log.count(this.cursor, position)
+    const {cursor} = this
     this.cursor = position
-    if (records > 0) this.account.lose(reason, records)
+    const records = await this.around.log.count(cursor, position)
+    if (records === 0) return
+    this.account.lose(reason, records)
+    await this.#giveUpMessages(cursor, position)
+  }
+
+  /** Messages between two places of the log will never be sent. */
+  async #giveUpMessages(from: number, to: number): Promise<void> {
+    if (this.around.reportMs === 0) return
+    const {log} = this.around
+    while (from < to) {
+      const slice = await log.take(from, GIVE_UP_OCTETS)
+      if (slice === undefined) return
+      const end = Math.min(slice.end, to)
+      this.#notSent.add([slice.octets.subarray(0, end - slice.start)], end)
+      from = slice.end
+    }
+  }
+
+  /**
+   * What this Collector was not sent, where that is to be told now: in a new session, at its end, and when the time has
+   * come. RFC 7011 section 4.3.
+   */
+  protected report(when: 'begin' | 'due' | 'end'): Messages | undefined {
+    const {reportMs} = this.around
+    const {flows, news} = this.#notSent
+    if (flows === 0 || reportMs === 0 || (when !== 'begin' && !news)) return undefined
+    const now = performance.now()
+    if (when === 'due' && now - this.#reportedAt < reportMs) return undefined
+    this.#reportedAt = now
+    const report = this.wire.insert(this.#notSent.report(Math.floor(Date.now() / 1000)))
+    return report.ends.length === 0 ? undefined : report
   }
 
   /**
@@ -125,10 +172,11 @@ export abstract class Destination {
   protected async rewind(): Promise<void> {
     const {log} = this.around
     // What there was no room to keep cannot be sent again.
-    const gone = this.inFlight.countBefore(log.start)
+    const {records: gone, messages} = this.inFlight.before(log.start)
     if (gone > 0) {
       this.account.out -= gone
       this.account.lose(this.#floorReason, gone)
+      if (this.around.reportMs > 0) this.#notSent.add(messages, log.start)
     }
     const position = Math.max(this.inFlight.position(this.cursor), log.start)
     this.inFlight.clear()
@@ -189,9 +237,11 @@ export abstract class Destination {
   /** Accounts for a slice that is sent, for the first time or again. */
   protected sent(slice: Slice, {lost = []}: Outgoing): void {
     this.account.out += sum(slice.counts)
-    for (const [reason, n] of lost) {
-      this.account.out -= n
-      if (slice.start >= this.#lostUpTo) this.account.lose(reason, n)
+    for (const [reason, messages] of lost) {
+      this.account.out -= messages.length
+      if (slice.start < this.#lostUpTo) continue
+      this.account.lose(reason, messages.length)
+      if (this.around.reportMs > 0) this.#notSent.add(messages, slice.end)
     }
     this.cursor = slice.end
     this.#lostUpTo = Math.max(this.#lostUpTo, slice.end)

@@ -55,6 +55,9 @@ export class Exporter {
     this.#encoder = createEncoder({
       ledger: command.ledger,
       maxMessageOctets: options.maxMessageOctets,
+      lost: (batch, from, to) => {
+        for (const destination of options.destinations) destination.missed(batch, from, to)
+      },
       announced: table.before(Infinity).map((entry) => ({
         observationDomainId: entry.observationDomainId,
         id: entry.id,

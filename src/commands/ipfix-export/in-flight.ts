@@ -19,8 +19,8 @@ export interface InFlight {
   settleOctets(octets: number): void
   /** As `settleOctets`: what was sent before `time` is safe. */
   settleTime(time: number): void
-  /** Data Records of those of its Messages that end at `position` of the log or before. */
-  countBefore(position: number): number
+  /** Data Records of those of its Messages that end at `position` of the log or before, and these Messages. */
+  before(position: number): {readonly records: number; readonly messages: Uint8Array[]}
   /** Place in the log from which it would have to be sent again, or `otherwise` if nothing would. */
   position(otherwise: number): number
   /** The first that is left. */
@@ -55,15 +55,21 @@ export function createInFlight(): InFlight {
       list = list.slice(gone)
       settled = 0
     },
-    countBefore(position) {
+    before(position) {
       let records = 0
+      const messages: Uint8Array[] = []
       for (const [i, {slice}] of list.entries()) {
+        let begin = 0
         for (const [k, end] of slice.ends.entries()) {
-          if (slice.start + end > position) return records
-          if (i > 0 || end > settled) records += slice.counts[k]
+          if (slice.start + end > position) return {records, messages}
+          if (i > 0 || end > settled) {
+            records += slice.counts[k]
+            messages.push(slice.octets.subarray(begin, end))
+          }
+          begin = end
         }
       }
-      return records
+      return {records, messages}
     },
     position: (otherwise) => (list.length === 0 ? otherwise : list[0].slice.start + settled),
     get first() {

@@ -65,6 +65,7 @@ export function legacyWire(table: TemplateTable, encoder: DatagramEncoder): Wire
       const messages = encoder.announce()
       return joinMessages(messages, new Uint32Array(messages.length))
     },
+    insert: () => joinMessages([], new Uint32Array(0)),
     save: () => encoder.save(),
     restore: (state) => encoder.restore(state),
   }

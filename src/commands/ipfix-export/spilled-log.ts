@@ -1,5 +1,6 @@
 import type {SpillFolder} from '../../io/spill-folder.js'
 import {IPFIX_VERSION, MESSAGE_HEADER_OCTETS} from '../../ipfix/message.js'
+import {optionsMessages} from '../../ipfix/options-memory.js'
 import {createTemplateTable, templateMessages} from '../../ipfix/template-table.js'
 import {DartaError} from '../../record/errors.js'
 import {
@@ -151,7 +152,9 @@ export async function openSpilledLog(
 
   async function rememberTemplates({start: from, end}: LogChunk): Promise<void> {
     const entries = table.before(end).filter(({position}) => position >= from)
+    const options = table.optionsBefore(end).filter(({position}) => position >= from)
     await folder.remember(templateMessages(entries, 65535, 0).octets)
+    await folder.remember(optionsMessages(options, 65535, 0).octets)
   }
 }
 

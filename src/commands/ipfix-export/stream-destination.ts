@@ -154,7 +154,13 @@ export class StreamDestination extends Destination {
     signal.addEventListener('abort', giveUp, {once: true})
     const before = this.wire.begin(this.cursor)
     if (before.octets.length > 0) await connection.write(before.octets)
+    const tell = async (when: 'begin' | 'due' | 'end'): Promise<void> => {
+      const report = over || signal.aborted ? undefined : this.report(when)
+      if (report !== undefined) await connection.write(report.octets)
+    }
+    await tell('begin')
     while (!over && !signal.aborted) {
+      await tell('due')
       const slice = await this.next(() => over)
       if (slice === undefined) break
       await this.pace.wait(sum(slice.counts), signal)
@@ -169,6 +175,7 @@ export class StreamDestination extends Destination {
       // That there is room in our own buffers is no progress: what the peer has acknowledged is.
       this.around.gate.open()
     }
+    await tell('end')
     const arrived = !over && !signal.aborted && (await connection.end(lingerMs))
     signal.removeEventListener('abort', giveUp)
     if (arrived) {

@@ -1,23 +1,36 @@
 import {splitMessage} from '../../ipfix/split-message.js'
-import {joinMessages, templateMessages, type Messages} from '../../ipfix/template-table.js'
-import type {TemplateTable} from '../../ipfix/template-table.js'
+import {optionsMessages, type KeptOption} from '../../ipfix/options-memory.js'
+import {
+  concatenateMessages,
+  joinMessages,
+  templateMessages,
+  type Messages,
+  type TableEntry,
+  type TemplateTable,
+} from '../../ipfix/template-table.js'
+import {typeRecordReader} from '../../ipfix/type-records.js'
 import type {Slice} from './message-log.js'
 
 /** What goes on the wire for a slice of the log. */
 export interface Outgoing extends Messages {
   /** For each Message or datagram, which Message of the slice it comes from. */
   readonly sources: Uint32Array
-  /** Data Records that are in none, by reason. */
-  readonly lost?: readonly [reason: string, records: number][]
+  /** Data Records that are in none, by reason, each in a Message of its own. */
+  readonly lost?: readonly [reason: string, messages: readonly Uint8Array[]][]
 }
 
 /** Turns the log's Messages into those of one Transport Session. */
 export interface Wire {
-  /** Begins a session: what has to be sent before that which follows `position` in the log. */
+  /**
+   * Begins a session: what has to be sent before that which follows `position` in the log. That is Templates, and Data Records of
+   * options that hold.
+   */
   begin(position: number): Messages
   encode(slice: Slice): Outgoing
   /** What goes out again from time to time where nothing tells whether it arrived; with `position` as of `begin`. */
   refresh(position: number): Messages
+  /** Messages that are not of the log, with the numbers that they get in this session; what cannot be told so is not. */
+  insert(messages: Messages): Messages
   /** What has to be known to go on from here once more, for `restore`. */
   save(): unknown
   restore(state: unknown): void
@@ -33,12 +46,41 @@ export interface WireOptions {
   readonly now: () => number
 }
 
+interface WireState {
+  readonly sequences: ReadonlyMap<number, number>
+  readonly inserted: ReadonlyMap<number, number>
+}
+
 /**
  * IPFIX: the log's own Messages, with the time at which they leave and the sequence numbers of this session, which count the
  * Data Records sent before in each Observation Domain. RFC 7011 section 3.1.
  */
 export function ipfixWire({table, maxOctets, repeat, now}: WireOptions): Wire {
   let sequences = new Map<number, number>()
+  /** Data Records that are not of the log and have numbers all the same, by domain. */
+  const inserted = new Map<number, number>()
+  const typeRecords = new WeakMap<TableEntry, boolean>()
+
+  function isTypeRecord({entry}: KeptOption): boolean {
+    let is = typeRecords.get(entry)
+    if (is === undefined) {
+      is = typeRecordReader(table.template(entry)) !== undefined
+      typeRecords.set(entry, is)
+    }
+    return is
+  }
+
+  function insert(messages: Messages): Messages {
+    stamp(messages)
+    let start = 0
+    const view = new DataView(messages.octets.buffer, messages.octets.byteOffset)
+    for (const [i, end] of messages.ends.entries()) {
+      const domain = view.getUint32(start + 12)
+      inserted.set(domain, (inserted.get(domain) ?? 0) + messages.counts[i])
+      start = end
+    }
+    return messages
+  }
 
   function stamp({octets, ends, counts}: Messages): void {
     const view = new DataView(octets.buffer, octets.byteOffset, octets.byteLength)
@@ -61,10 +103,27 @@ export function ipfixWire({table, maxOctets, repeat, now}: WireOptions): Wire {
     if (domain >= 0) sequences.set(domain, sequence)
   }
 
+  /** Type records go ahead of Templates with the elements that they describe, other options behind those they may name. */
   function announcements(position: number): Messages {
-    const messages = templateMessages(table.before(position), maxOctets(), now())
-    stamp(messages)
-    return messages
+    const most = maxOctets()
+    const time = now()
+    const entries = table.before(position)
+    const options = table.optionsBefore(position)
+    const types = options.filter(isTypeRecord)
+    const others = options.filter((option) => !isTypeRecord(option))
+    const own = new Set(types.map(({entry}) => entry))
+    return insert(
+      concatenateMessages([
+        templateMessages([...own], most, time),
+        optionsMessages(types, most, time),
+        templateMessages(
+          entries.filter((entry) => !own.has(entry)),
+          most,
+          time,
+        ),
+        optionsMessages(others, most, time),
+      ]),
+    )
   }
 
   /** Message by Message, where some are too long or have others before them. */
@@ -72,7 +131,7 @@ export function ipfixWire({table, maxOctets, repeat, now}: WireOptions): Wire {
     const messages: Uint8Array[] = []
     const counts: number[] = []
     const sources: number[] = []
-    let tooLong = 0
+    const tooLong: Uint8Array[] = []
     let start = 0
     for (const [i, end] of slice.ends.entries()) {
       if (repeat && slice.announces[i] === 1) {
@@ -94,7 +153,7 @@ export function ipfixWire({table, maxOctets, repeat, now}: WireOptions): Wire {
         messages.push(...split.messages)
         counts.push(...split.counts)
         sources.push(...split.messages.map(() => i))
-        tooLong += split.tooLong
+        tooLong.push(...split.tooLong)
       }
       start = end
     }
@@ -102,7 +161,7 @@ export function ipfixWire({table, maxOctets, repeat, now}: WireOptions): Wire {
     return {
       ...joined,
       sources: Uint32Array.from(sources),
-      ...(tooLong > 0 && {lost: [['record-too-long', tooLong]] as const}),
+      ...(tooLong.length > 0 && {lost: [['record-too-long', tooLong]] as const}),
     }
   }
 
@@ -131,9 +190,16 @@ export function ipfixWire({table, maxOctets, repeat, now}: WireOptions): Wire {
       return outgoing
     },
     refresh: announcements,
-    save: () => new Map(sequences),
+    insert,
+    save: (): WireState => ({sequences: new Map(sequences), inserted: new Map(inserted)}),
     restore(state) {
-      sequences = new Map(state as Map<number, number>)
+      const before = state as WireState
+      sequences = new Map(before.sequences)
+      // What was sent besides is not sent again, and keeps its numbers.
+      for (const [domain, count] of inserted) {
+        const since = count - (before.inserted.get(domain) ?? 0)
+        if (since > 0) sequences.set(domain, ((sequences.get(domain) ?? 0) + since) >>> 0)
+      }
     },
   }
 }
