@@ -228,6 +228,7 @@ bool LiveCapture::holds(size_t source) {
 
 void LiveCapture::run(Worker& worker) {
   Meter& meter = *worker.meter;
+  if (!worker.sources.empty()) meter.expect(link_type(worker.sources.front()));
   std::vector<pollfd> descriptors;
   for (const size_t source : worker.sources)
     descriptors.push_back({sources_[source]->descriptor(), POLLIN | POLLERR, 0});

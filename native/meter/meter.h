@@ -102,6 +102,11 @@ class Meter {
   [[nodiscard]] MeterStatus step(size_t octets, bool& done);
   /// What the capture of the last `bad_format` began with.
   [[nodiscard]] CaptureReader::Beginning bad_beginning() const noexcept { return bad_beginning_; }
+  /// Frames will come by `take`, if any come; where none do they would have been of this link type.
+  void expect(uint32_t link_type) noexcept {
+    begun_ = true;
+    expected_link_type_ = link_type;
+  }
   /// Meters frames that come from elsewhere than a capture; they must stay valid during the call.
   [[nodiscard]] MeterStatus take(std::span<const Frame> frames);
   /// Moves the clock (nanoseconds since 1970) when no frame does, so that Flows of a quiet link
@@ -255,6 +260,7 @@ class Meter {
   bool started_ = false;
   /// Link type of the first capture that said.
   std::optional<uint32_t> link_type_;
+  uint32_t expected_link_type_ = 1;
   CaptureReader::Beginning bad_beginning_;
   bool begun_ = false;
   bool in_capture_ = false;
