@@ -130,6 +130,7 @@ complete -c darta -n '__fish_seen_subcommand_from capture' -l no-promiscuous -d 
 complete -c darta -n '__fish_seen_subcommand_from capture' -l share -x -d 'Take part I of N equal parts of the traffic, or parts I-J'
 complete -c darta -n '__fish_seen_subcommand_from capture' -l by -x -d 'What decides the part: flow, hosts, src, dst, ports, or packets for each in its turn'
 complete -c darta -n '__fish_seen_subcommand_from capture' -l share-seed -x -d 'Of the hash that decides the part'
+complete -c darta -n '__fish_seen_subcommand_from capture' -l mirror-port -d 'Drop packets of other shares before the kernel looks at them: for interfaces that only listen'
 complete -c darta -n '__fish_seen_subcommand_from capture' -l begin -x -d 'With --by packets: count from the first packet that this filter lets pass, and anew from each later one'
 complete -c darta -n '__fish_seen_subcommand_from capture' -l stats-interval -x -d 'How often the counters of kernel, interfaces and metering go out as Options Records'
 complete -c darta -n '__fish_seen_subcommand_from capture' -s u -l user -x -d 'Become this user when all is open'

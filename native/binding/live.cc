@@ -48,7 +48,9 @@ bool read_sources(napi_env env, napi_value given,
     ring.changeable = flag_property(env, one, "changeable");
     ring.fanout_group = whole_property<uint16_t>(env, one, "fanoutGroup");
     ring.filter_descriptor = whole_property<int>(env, one, "filterDescriptor");
-    if (!structures("filter", ring.filter) || !structures("fanout", ring.fanout)) return false;
+    if (!structures("filter", ring.filter) || !structures("fanout", ring.fanout) ||
+        !structures("early", ring.early))
+      return false;
     sources.emplace_back(std::move(ring));
   }
   return true;

@@ -101,7 +101,10 @@ OpenFault PacketRing::open(const RingOptions& o) noexcept {
   if (setsockopt(socket_, SOL_SOCKET, SO_LOCK_FILTER, &locked, sizeof locked) != 0)
     return fault("SO_LOCK_FILTER");
   frames_.reserve(16384);
-  return {};
+  if (o.early.empty()) return {};
+  early_ = std::make_unique<XdpProgram>(o.interface);
+  const OpenFault refused = early_->load(o.early, 0);
+  return refused.call != nullptr ? refused : early_->attach();
 }
 
 SourceStatistics PacketRing::statistics() noexcept {

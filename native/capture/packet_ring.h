@@ -2,10 +2,12 @@
 #pragma once
 #include <linux/filter.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "capture/frame_source.h"
+#include "capture/xdp_program.h"
 
 namespace darta {
 
@@ -26,6 +28,9 @@ struct RingOptions {
   /// Fanout group and the program that deals packets out (they start at layer 3); 0: no group.
   uint16_t fanout_group = 0;
   std::vector<sock_filter> fanout;
+  /// An XDP program, struct bpf_insn after struct bpf_insn, for the interface: it may drop what the
+  /// filter would reject. Empty: none.
+  std::vector<uint8_t> early;
 };
 
 class PacketRing final : public FrameSource {
@@ -51,6 +56,7 @@ class PacketRing final : public FrameSource {
   void add(uint8_t* header) noexcept;
 
   int socket_ = -1;
+  std::unique_ptr<XdpProgram> early_;
   uint8_t* map_ = nullptr;
   size_t blocks_ = 0;
   size_t at_ = 0;

@@ -6,32 +6,9 @@
 #include <vector>
 
 #include "capture/frame_source.h"
+#include "capture/xdp_program.h"
 
 namespace darta {
-
-/// The program on an interface that hands frames to sockets, one for each receive queue. The kernel
-/// takes it off when the last descriptor of its link is closed, however the process ends.
-class XdpProgram {
- public:
-  explicit XdpProgram(std::string interface) : interface_(std::move(interface)) {}
-  XdpProgram(const XdpProgram&) = delete;
-  XdpProgram& operator=(const XdpProgram&) = delete;
-  ~XdpProgram();
-
-  /// Makes the map of `queues` sockets and loads the program, struct bpf_insn after struct bpf_insn.
-  /// Instructions that load a map (BPF_PSEUDO_MAP_FD) get this one.
-  [[nodiscard]] OpenFault load(std::span<const uint8_t> instructions, uint32_t queues) noexcept;
-  [[nodiscard]] OpenFault add(uint32_t queue, int socket) noexcept;
-  /// From now on frames come.
-  [[nodiscard]] OpenFault attach() noexcept;
-  [[nodiscard]] const std::string& interface() const noexcept { return interface_; }
-
- private:
-  std::string interface_;
-  int map_ = -1;
-  int program_ = -1;
-  int link_ = -1;
-};
 
 struct XdpOptions {
   std::string interface;

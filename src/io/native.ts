@@ -207,6 +207,10 @@ export interface NativeRing {
   /** 0: no fanout */
   readonly fanoutGroup: number
   readonly fanout: Uint8Array
+  /** How long the kernel may wait for a block of the ring to fill, milliseconds. */
+  readonly blockMs: number
+  /** An XDP program for the interface, struct bpf_insn after struct bpf_insn; empty: none. */
+  readonly early: Uint8Array
 }
 
 /** An AF_XDP socket, one for each receive queue; those of an interface stand together. */

@@ -16,6 +16,8 @@ export interface LiveSource {
   /** Octets of kernel buffer for each interface and thread; undefined: the backend knows best. */
   readonly ringOctets: number | undefined
   readonly promiscuous: boolean
+  /** What others are to take is dropped before the host's kernel sees it. */
+  readonly mirrorPort: boolean
   /** Threads that divide the Flows of each interface between them. */
   readonly threads: number
   /** Whether records are wanted soon after they are made, and not only when a buffer is full. */
@@ -52,6 +54,8 @@ export interface ShareOf {
   /** Whether a frame of a link type is in the share, for backends whose kernel cannot decide. */
   owns(frame: Uint8Array, linkType: number): boolean
   program(linkType: number, acceptOctets: number): BpfInstruction[]
+  /** The same for a program in front of that one, which may let pass what it cannot decide; not there if the share changes. */
+  early?(linkType: number): BpfInstruction[]
 }
 
 /** What the kernel counted of one interface since the start. */
@@ -99,7 +103,7 @@ export interface LiveBackend<Addon> {
   /** Rights that opening takes. */
   readonly capabilities: readonly Capability[]
   /** What users of this backend have to know, told once before it starts. */
-  readonly caution?: (source: LiveSource) => string
+  readonly caution?: (source: LiveSource) => string | undefined
   /** Why it cannot work on this machine; undefined if it can, as far as can be told without opening. */
   readonly absence: (addon: Addon | undefined) => Promise<string | undefined>
   /**
@@ -167,6 +171,17 @@ export function refuseTurns({turn}: LiveSource): void {
     'DARTA_USAGE',
     '--by packets is counted by packet sockets: --backend tpacket',
   )
+}
+
+/** @throws DartaError DARTA_USAGE where what others are to take cannot be told by a program on the interface */
+export function refuseMirrorPort({mirrorPort, interfaces, share, turn}: LiveSource): void {
+  if (!mirrorPort) return
+  const fail = (words: string): never => {
+    throw new DartaError('DARTA_USAGE', `--mirror-port ${words}`)
+  }
+  if (interfaces.includes('any')) fail('is said of interfaces that are named: no any')
+  if (turn !== undefined) fail('goes with shares by hash: packets in turn are counted behind it')
+  if (share?.early === undefined) fail('goes with --share: it drops what is of other shares')
 }
 
 /** The interface was captured and is not there any more. */

@@ -58,6 +58,8 @@ export interface RingOptions {
   readonly changeable?: boolean
   readonly fanoutGroup: number
   readonly fanout: Uint8Array
+  /** An XDP program for the interface; empty: none. */
+  readonly early: Uint8Array
 }
 
 export interface XdpSocketOptions {

@@ -17,6 +17,9 @@ import {
 /** Scratch memory: where the IP header begins, the two endpoints, the hash's term. */
 const M = {ip: 0, s: 1, d: 2, term: 3, at: 4, slot: 5} as const
 
+/** What becomes of frames in which no IP header is found: they go by their MAC addresses, or all of them are accepted. */
+type WithoutIp = 'decided' | 'accepted'
+
 /**
  * The classic BPF program that accepts exactly the frames whose slot (share-hash.ts) is in `owned`.
  * A socket filter with it decides in the kernel, before anything is copied.
@@ -24,6 +27,7 @@ const M = {ip: 0, s: 1, d: 2, term: 3, at: 4, slot: 5} as const
  * @param linkType LINKTYPE_ number; packet sockets on Ethernet interfaces give 1
  * @param owned one bit per slot, SLOTS / 8 octets, slot 0 is bit 0 of octet 0
  * @param acceptOctets what an accepted frame is cut to (the snap length)
+ * @param withoutIp `accepted` for a program in front of another one that decides
  */
 export function shareProgram(
   linkType: number,
@@ -31,9 +35,10 @@ export function shareProgram(
   seed: number,
   owned: Uint8Array,
   acceptOctets = 0x40000,
+  withoutIp: WithoutIp = 'decided',
 ): BpfInstruction[] {
   const b = createBpfAssembler()
-  slotOf(b, linkType, selector, seed)
+  slotOf(b, linkType, selector, seed, withoutIp)
   ownedTest(b, owned, acceptOctets)
   return b.assemble()
 }
@@ -50,12 +55,21 @@ export function slotProgram(linkType: number, selector: Selector, seed: number):
 }
 
 /** A ← slot */
-function slotOf(b: BpfAssembler, linkType: number, selector: Selector, seed: number): void {
+function slotOf(
+  b: BpfAssembler,
+  linkType: number,
+  selector: Selector,
+  seed: number,
+  withoutIp: WithoutIp = 'decided',
+): void {
   if (linkType === 1) plainFrames(b, selector)
   locate(b, linkType)
   b.label('other')
-  otherTerm(b, linkType)
-  b.jump('finish')
+  if (withoutIp === 'accepted') b.jump('accept')
+  else {
+    otherTerm(b, linkType)
+    b.jump('finish')
+  }
   b.label('ip4')
   ipTerm(b, selector, 4)
   b.label('ip6')

@@ -15,7 +15,7 @@ const CALL = {
   xdpGetBuffLen: 188,
   xdpLoadBytes: 189,
 } as const
-const XDP_PASS = 2
+const XDP = {drop: 1, pass: 2} as const
 /** Where struct xdp_md has them. */
 const MD = {data: 0, dataEnd: 4, dataMeta: 8, queue: 16} as const
 /** Written before each frame with the time, so that the reader knows that there is one. */
@@ -31,31 +31,67 @@ export type IndexedLoads = 'direct' | 'call'
 
 /**
  * An XDP program that decides as a classic BPF program does and hands what that accepts to the AF_XDP socket of the
- * frame's receive queue. All other frames go on into the kernel as if nothing had been there (XDP_PASS), and so do
- * those of a queue without a socket. What is handed over gets the kernel's monotonic time in front.
+ * frame's receive queue. All other frames go on into the kernel as if nothing had been there (XDP_PASS), unless they are to
+ * be dropped, and so do those of a queue without a socket. What is handed over gets the kernel's monotonic time in front.
  *
  * Frames are seen as they are on the wire; those that the driver keeps in several pieces only as far as the first one.
  *
  * @param filter what classic BPF programs of the kernel may consist of, without ancillary loads
  * @returns struct bpf_insn after struct bpf_insn; the map of sockets is a BPF_PSEUDO_MAP_FD without descriptor
  */
-export function xdpProgram(filter: readonly BpfInstruction[], loads: IndexedLoads): Uint8Array {
+export function xdpProgram(
+  filter: readonly BpfInstruction[],
+  loads: IndexedLoads,
+  others: keyof typeof XDP = 'pass',
+): Uint8Array {
   const b = createEbpfAssembler()
+  decide(b, filter, frame(loads))
+  b.label('take')
+  handOver(b)
+  b.label('leave')
+  leave(b, others)
+  return ebpfOctets(b.assemble())
+}
+
+/**
+ * An XDP program that drops what a classic BPF program rejects, before the kernel makes a packet of it; all else goes on,
+ * also frames whose piece in sight is too short to decide.
+ */
+export function earlyProgram(filter: readonly BpfInstruction[], loads: IndexedLoads): Uint8Array {
+  const b = createEbpfAssembler()
+  const machine = frame(loads)
+  decide(b, filter, {
+    ...machine,
+    load: (to, octets, k, indexed) => machine.load(to, octets, k, indexed, 'take'),
+    loadX: (to, k) => machine.loadX(to, k, 'take'),
+  })
+  b.label('take')
+  leave(b, 'pass')
+  b.label('leave')
+  leave(b, 'drop')
+  return ebpfOctets(b.assemble())
+}
+
+function leave(b: EbpfAssembler, how: keyof typeof XDP): void {
+  b.alu('mov', R.result, XDP[how], true)
+  b.exit()
+}
+
+/** Goes on at `take` or `leave`. */
+function decide(
+  b: EbpfAssembler,
+  filter: readonly BpfInstruction[],
+  machine: ClassicMachine,
+): void {
   b.alu('mov', X.context, {register: R.a1}, true)
   b.load(4, X.data, X.context, MD.data)
   b.load(4, X.end, X.context, MD.dataEnd)
   b.call(CALL.xdpGetBuffLen)
   b.alu('mov', X.length, {register: R.result}, true)
   // The verifier wants both ends to be reachable, whatever the filter is: no frame is empty or longer than any.
-  b.branch('eq', X.length, 0, 'pass')
+  b.branch('eq', X.length, 0, 'leave')
   b.branch('gt', X.length, -1, 'take')
-  b.classic(filter, 'take', 'pass', frame(loads))
-  b.label('take')
-  handOver(b)
-  b.label('pass')
-  b.alu('mov', R.result, XDP_PASS, true)
-  b.exit()
-  return ebpfOctets(b.assemble())
+  b.classic(filter, 'take', 'leave', machine)
 }
 
 /** Places on the stack below the scratch memory: A, X and the octets of a call. */
@@ -81,7 +117,7 @@ function handOver(b: EbpfAssembler): void {
   b.label('without time')
   b.map(R.a1, 0)
   b.load(4, R.a2, X.context, MD.queue)
-  b.alu('mov', R.a3, XDP_PASS, true)
+  b.alu('mov', R.a3, XDP.pass, true)
   b.call(CALL.redirectMap)
   b.exit()
 }

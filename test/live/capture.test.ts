@@ -44,6 +44,23 @@ needing(
   t.deepEqual(await sums(t, join(at, 'live.ipfix')), await sums(t, join(at, 'offline.ipfix')))
 })
 
+needing(noNamespaces)(
+  'a live capture of nothing is a capture without packets, for whoever reads it',
+  async (t) => {
+    const {node, port} = mirror(t)
+    const at = folder(t)
+    for (const name of [port, 'any']) {
+      const file = join(at, `${name}.pcap`)
+      const words = ['-i', name, '-f', 'udp port 9', '--emit', 'pcap', '-w', file]
+      const {code, stderr} = await interrupted(await capturing(t, node, ...words))
+      t.is(code, 0, stderr)
+      const header = readFileSync(file)
+      t.is(header.length, 24)
+      t.is(header.readUInt32LE(20), name === 'any' ? 276 : 1)
+    }
+  },
+)
+
 /** How often the threads of a process, but for its first one, have gone to sleep. */
 function sleeps(pid: number): number {
   const threads = readdirSync(`/proc/${pid}/task`).filter((thread) => thread !== String(pid))

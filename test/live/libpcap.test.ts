@@ -147,6 +147,7 @@ needing(
     [['-i', port, '-f', 'tcp prt'], 2, /-f 'tcp prt': .*syntax error/, []],
     [['-i', port, '--threads', '2'], 2, /one thread/, []],
     [['-i', port, '--share', '1/2', '--by', 'packets'], 2, /--backend tpacket/, []],
+    [['-i', port, '--share', '1/2', '--mirror-port'], 2, /a program in the kernel/, []],
   ] as const) {
     const [code, stderr] = await says([...words], [...as])
     t.is(code, status, stderr)

@@ -67,6 +67,11 @@ export const liveFlags = {
     default: 0,
     summary: 'Of the hash that decides the part; the same on all nodes.',
   }),
+  'mirror-port': Flags.boolean({
+    dependsOn: ['share', 'interface'],
+    summary:
+      'Drop packets of other shares before the kernel looks at them: for interfaces that only listen. Costs a small part of rejecting them.',
+  }),
   begin: Flags.string({
     dependsOn: ['share', 'interface'],
     helpValue: 'EXPR',
@@ -108,6 +113,7 @@ export interface LiveFlagValues extends GroupFlagValues {
   readonly share?: string
   readonly by: string
   readonly 'share-seed': number
+  readonly 'mirror-port': boolean
   readonly begin?: string
   readonly 'stats-interval': number
   readonly user?: string

@@ -81,6 +81,7 @@ export async function captureLive(
       options.emit === 'packets' ? Math.max(snapOctets, options.sectionOctets + 64) : snapOctets,
     ringOctets: flags.buffer,
     promiscuous: !flags['no-promiscuous'],
+    mirrorPort: flags['mirror-port'],
     threads: flags.threads,
     // A group's nodes say how far their output is.
     prompt: group !== undefined || !becomesFile(flags.write),
@@ -92,7 +93,8 @@ export async function captureLive(
   try {
     dropPrivileges(addon, flags.user, flags['user-group'])
     if (source.turn !== undefined) cautionQueues(command, source.interfaces)
-    if (backend.caution !== undefined) command.note(backend.caution(source))
+    const caution = backend.caution?.(source)
+    if (caution !== undefined) command.note(caution)
     command.note(`capturing on ${flags.interface.join(', ')} by ${flags.backend}`)
     const watch = watchInterfaces(source.interfaces)
     const exporter = await openOutput(await selectorsOf(flags))
@@ -262,6 +264,8 @@ async function shareOf(flags: LiveFlagValues): Promise<Pick<LiveSource, 'share' 
       },
       program: (linkType, acceptOctets) =>
         shareProgram(linkType, selector, flags['share-seed'], owned, acceptOctets),
+      early: (linkType) =>
+        shareProgram(linkType, selector, flags['share-seed'], owned, WHOLE_FRAME, 'accepted'),
     },
   }
 }

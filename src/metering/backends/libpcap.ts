@@ -87,11 +87,12 @@ function loadCap(): CapPackage | DartaError {
   }
 }
 
-function refuse({threads, promiscuous}: LiveSource): void {
+function refuse({threads, promiscuous, mirrorPort}: LiveSource): void {
   const fail = (words: string): never => {
     throw new DartaError('DARTA_USAGE', `${words}; --backend libpcap`)
   }
   if (threads > 1) fail('there is one thread')
+  if (mirrorPort) fail('--mirror-port takes a program in the kernel')
   if (!promiscuous) fail('devices are always promiscuous')
 }
 
