@@ -4,7 +4,7 @@ _darta_takes_value() {
     aggregate) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range -A --keys -s --statistic -O --order -k --top --bin --distribution --sum --min --max --mean --distinct --approx-distinct --quantile --max-memory --metrics ' == *" $2 "* ]] ;;
     analyze) [[ ' -r --read --input-format -w --write -o --output -z --compress --window --slide --lateness --max-memory -f --filter -F --filter-file -t --time-range --engine --replicas --engine-size --engine-ca --units --metrics --min-contacts --jitter --min-interval --min-rate --factor --min-sources --bin --min-matched --by --deviations --side --share --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 -k --top --min-failed --min-clients -s --statistic --rating ' == *" $2 "* ]] ;;
     anonymize) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file --method --key-file --key-agent --bits --ports --time-shift --time-precision --policy --metrics ' == *" $2 "* ]] ;;
-    capture) [[ ' -r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --share --by --share-seed --begin --stats-interval -u --user -g --user-group --group --node --weight --shadow --shadow-memory --report --tls-cert --tls-key --tls-ca --tls-peer -w --write -o --output -z --compress --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --record-filter -F --filter-file --meter --metrics ' == *" $2 "* ]] ;;
+    capture) [[ ' -r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --share --by --share-seed --begin --stats-interval -u --user -g --user-group --group --node --weight --shadow --shadow-memory --leave-wait --report --tls-cert --tls-key --tls-ca --tls-peer -w --write -o --output -z --compress --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --record-filter -F --filter-file --meter --metrics ' == *" $2 "* ]] ;;
     collect) [[ ' -r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --template-lifetime --template-cache --sampling --max-sessions --max-new -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output -z --compress -c --count --metrics ' == *" $2 "* ]] ;;
     doctor) [[ ' --offered --nodes --times --cores --application-cost -o --output --metrics ' == *" $2 "* ]] ;;
     filter) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range --fail -c --max-count --options --metrics ' == *" $2 "* ]] ;;
@@ -178,6 +178,7 @@ _darta() {
         --weight) :; return ;;
         --shadow) :; return ;;
         --shadow-memory) :; return ;;
+        --leave-wait) :; return ;;
         --report) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --tls-cert) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --tls-key) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
@@ -207,7 +208,7 @@ _darta() {
         --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read -D --list-interfaces -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --no-promiscuous --share --by --share-seed --mirror-port --begin --stats-interval -u --user -g --user-group --group --node --weight --shadow --shadow-memory --report --tls-cert --tls-key --tls-ca --tls-peer -w --write -o --output --force -z --compress --emit --key --biflow --decap -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --record-filter -F --filter-file --meter -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read -D --list-interfaces -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --no-promiscuous --share --by --share-seed --mirror-port --begin --stats-interval -u --user -g --user-group --group --node --weight --shadow --shadow-memory --leave-wait --report --tls-cert --tls-key --tls-ca --tls-peer -w --write -o --output --force -z --compress --emit --key --biflow --decap -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --record-filter -F --filter-file --meter -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in

@@ -140,6 +140,7 @@ complete -c darta -n '__fish_seen_subcommand_from capture' -l node -x -d 'This n
 complete -c darta -n '__fish_seen_subcommand_from capture' -l weight -x -d 'How large a part this node takes, relative to the others'
 complete -c darta -n '__fish_seen_subcommand_from capture' -l shadow -x -d 'How long to keep the headers of packets that this node would have to take over'
 complete -c darta -n '__fish_seen_subcommand_from capture' -l shadow-memory -x -d 'Most memory of each thread for that'
+complete -c darta -n '__fish_seen_subcommand_from capture' -l leave-wait -x -d 'How long to stay at most when leaving, until the others have taken over and exported what only this node keeps of theirs'
 complete -c darta -n '__fish_seen_subcommand_from capture' -l report -r -F -d 'Write what this node saw and took there, for darta split --verify'
 complete -c darta -n '__fish_seen_subcommand_from capture' -l tls-cert -r -F -d 'Certificate that is shown to the peer, in PEM, with those between it and the CA'
 complete -c darta -n '__fish_seen_subcommand_from capture' -l tls-key -r -F -d 'The certificate\'s private key, in PEM'

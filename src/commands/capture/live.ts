@@ -136,6 +136,7 @@ async function run(
     enterMeter(meter, live.counters())
   }
   let ended = false
+  let exported = false
   kernel.update = update
   command.onFlush(() => live.flush())
   command.onStop(() => {
@@ -182,6 +183,7 @@ async function run(
     await sayTurns(true)
     const list = live.kernel()
     await exporter.end(withKernel(live.counters(), list), {kernel: list, interfaces: watch()})
+    exported = true
   } catch (error) {
     await exporter.abort()
     throw error
@@ -190,7 +192,7 @@ async function run(
     clearInterval(reports)
     update()
     kernel.update = undefined
-    group?.end()
+    group?.end(exported)
   }
   for (const counter of turns) {
     const {packets, resets} = counter.counts()

@@ -42,6 +42,13 @@ export const groupCaptureFlags = {
     helpGroup: 'group',
     summary: 'Most memory of each thread for that; 64Mi unless given.',
   }),
+  'leave-wait': Flags.custom<number>({parse: async (input) => parseDuration(input)})({
+    dependsOn: ['group'],
+    helpValue: 'DURATION',
+    helpGroup: 'group',
+    summary:
+      'How long to stay at most when leaving, until the others have taken over and exported what only this node keeps of theirs; by the times of the group unless given, 5s.',
+  }),
   report: Flags.string({
     dependsOn: ['group'],
     helpValue: 'FILE',
@@ -56,6 +63,7 @@ export interface GroupFlagValues extends TlsFlagValues {
   readonly weight?: number
   readonly shadow?: number
   readonly 'shadow-memory'?: number
+  readonly 'leave-wait'?: number
   readonly report?: string
 }
 

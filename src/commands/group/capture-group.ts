@@ -42,7 +42,8 @@ export interface GroupCapture {
   start(live: LiveCapture, settle: () => Promise<void>): void
   /** Lets the others take over; resolves when they have. */
   leave(): Promise<void>
-  end(): void
+  /** Ends its part. `exported`: all that it took is written. */
+  end(exported: boolean): void
 }
 
 /**
@@ -87,6 +88,7 @@ export async function prepareGroup(
   return createGroupCapture(command, {
     ...{url, id, credentials, addon, keeper, keeps, unsentMs, bySelector},
     weight: flags.weight ?? 1,
+    leaveMs: flags['leave-wait'],
     report:
       flags.report === undefined
         ? undefined
@@ -100,6 +102,7 @@ function createGroupCapture(
     readonly url: GroupUrl
     readonly id: string
     readonly weight: number
+    readonly leaveMs: number | undefined
     readonly credentials: TlsCredentials | undefined
     readonly addon: ShareAddon
     readonly keeper: unknown
@@ -231,6 +234,7 @@ function createGroupCapture(
       membership = joinGroup({
         ...{url: setting.url, id: setting.id, weight: setting.weight},
         credentials: setting.credentials,
+        leaveMs: setting.leaveMs,
         onPlan,
         onLease(ms) {
           control.lease(ms)
@@ -254,8 +258,8 @@ function createGroupCapture(
       })
     },
     leave: async () => membership?.leave(),
-    end() {
-      membership?.close()
+    end(exported) {
+      membership?.close(exported)
       report?.end()
     },
   }

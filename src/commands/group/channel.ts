@@ -19,6 +19,7 @@ import {DartaError} from '../../record/errors.js'
 export interface Channel {
   /** What is sent to a peer that does not read is given up with the connection. */
   send(message: Message): void
+  /** Ends it when all that was sent is on its way. */
   close(): void
   /** Address of this host on the connection. */
   readonly localAddress: string
@@ -51,7 +52,11 @@ function openChannel(socket: Socket, group: string, events: ChannelEvents): Chan
       }
       socket.write(`${formatMessage(message)}\n`)
     },
-    close: () => socket.end(),
+    close() {
+      socket.end()
+      // A peer that does not answer keeps no process from ending.
+      socket.unref()
+    },
     localAddress: socket.localAddress ?? '',
   }
   function give(reason: string): void {

@@ -5,6 +5,7 @@ import {
   createGroupNode,
   ORIGIN,
   type GroupNode,
+  type LeaveHolds,
   type PlanChange,
 } from '../../metering/coordination/group-node.js'
 import {statusOf} from '../../metering/coordination/group-status.js'
@@ -26,6 +27,8 @@ export interface MembershipOptions {
   readonly id: string
   readonly weight: number
   readonly credentials: TlsCredentials | undefined
+  /** How long it stays at most when it leaves, ms; undefined: as long as the group may need to take over. */
+  readonly leaveMs: number | undefined
   readonly onPlan: (change: PlanChange) => void
   /** Called before each beat: what the node has done so far. */
   readonly report: () => {readonly thru: number; readonly numbers: NodeNumbers}
@@ -36,15 +39,19 @@ export interface MembershipOptions {
 
 /** A capture node's place in its group. */
 export interface Membership {
-  /** Resolves when the others have taken over, or nobody is there to do so. */
+  /**
+   * Resolves when the others have taken over and have exported what only this node keeps of theirs, or nobody is there to
+   * do so. Where they do not in time it says what may be lost.
+   */
   leave(): Promise<void>
-  close(): void
+  /** Ends the connections. A node that has left and `exported` all says so before. */
+  close(exported: boolean): void
 }
 
 const TICK_MS = 25
 /** A peer that cannot be reached is tried again after so long. */
 const RETRY_MS = 200
-/** Who leaves waits no longer for the others. */
+/** Who leaves gives the others so long, beside the times of the group, to take over. */
 const LEAVE_MS = 3000
 
 /**
@@ -59,10 +66,12 @@ export function joinGroup(options: MembershipOptions): Membership {
   let closed = false
   let refusal = ''
   let reached: boolean | undefined
+  let hasLeft = false
 
   /** Connections to candidates for coordinator, by candidate; undefined while one is being made. */
   const outgoing = new Map<string, Channel | undefined>()
   const attempts = new Map<string, number>()
+  /** Those that are being made. */
   const closing = new Set<{close(): void}>()
   /** Nodes that take this one for the coordinator. */
   const incoming = new Map<string, Channel>()
@@ -126,6 +135,7 @@ export function joinGroup(options: MembershipOptions): Membership {
       const connection = connectToPeer(endpoint, url.name, credentials, {
         opened(channel) {
           own = channel
+          closing.delete(connection)
           if (closed) return channel.close()
           outgoing.set(candidate, channel)
           if (candidate === ORIGIN) {
@@ -211,18 +221,42 @@ export function joinGroup(options: MembershipOptions): Membership {
 
   return {
     async leave() {
-      if (group?.plan() === undefined) return
+      const plan = group?.plan()
+      if (group === undefined || plan === undefined) return
       group.leave()
-      const until = now().mono + LEAVE_MS
-      while (!group.hasLeft(now()) && now().mono < until) {
+      // A node that died before has to be missed first, and then two plans follow each other.
+      const most = options.leaveMs ?? LEAVE_MS + 2 * (plan.ttlMs + 2 * plan.guardMs)
+      const until = now().mono + most
+      for (;;) {
+        const instant = now()
+        const holds = group.leaveHolds(instant)
+        const left = until - instant.mono
+        // Who is further behind than that cannot be waited for.
+        const hopeless = holds.unexported.every((one) => one.until - one.thru > left)
+        if (left <= 0 || (!holds.plan && hopeless)) {
+          hasLeft = !holds.plan
+          for (const line of leaveWords(holds)) note(line)
+          return
+        }
         await new Promise((resolve) => setTimeout(resolve, TICK_MS))
       }
     },
-    close() {
+    close(exported) {
+      if (exported && hasLeft && group !== undefined) send(group.goodbye(now()))
       closed = true
       clearInterval(timer)
+      for (const channel of [...outgoing.values(), ...incoming.values()]) channel?.close()
       for (const connection of closing) connection.close()
       listener?.close()
     },
   }
+}
+
+/** What a node says that leaves before the others can do without it. */
+function leaveWords({plan, unexported}: LeaveHolds): string[] {
+  if (plan) return ['left before the others took over: they have to miss this node first']
+  return unexported.map(({id, until}) => {
+    const time = new Date(until).toISOString()
+    return `left before node ${id} exported all that it captured until ${time}: if that one dies before it does, this is lost`
+  })
 }

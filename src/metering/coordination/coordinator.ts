@@ -35,7 +35,8 @@ export interface NodeStatus {
  *
  * A new coordinator makes no plan until it has heard of all nodes of the old one or their time has run out. A plan in
  * which slots change hands between live nodes begins `leadMs` later; one after a death as soon as it can be everywhere.
- * It is confirmed when every node has it.
+ * It is confirmed when every node has it. A node that leaves counts until it has exported what was its own: if it dies
+ * before, the next plan says so.
  */
 export interface Coordinator {
   receive(message: Message, now: Instant): Outgoing[]
@@ -50,8 +51,9 @@ export interface CoordinatorOptions extends GroupSettings {
   readonly id: string
   readonly timing: Timing
   readonly start: Instant
-  /** What it knew as a node: the plan in force and how far the others were. */
+  /** What it knew as a node: the plan in force, the one before, and how far the others were. */
   readonly plan?: Plan | undefined
+  readonly previous?: Plan | undefined
   readonly thru?: ReadonlyMap<string, number>
   /** A line for people. */
   readonly note?: (text: string) => void
@@ -74,12 +76,19 @@ const OFFSETS = 10
 /** How long the first nodes are waited for, ms. */
 const FIRST_MS = 800
 const TERMS = 1024
+/** A node finds a new coordinator within so many times the time to live. */
+const FIND_TTLS = 3
+/** How long it is told of a node that left that it has exported all, ms. */
+const DEPARTED_MS = 60_000
 
 export function createCoordinator(options: CoordinatorOptions): Coordinator {
   const {id: self, timing, note = () => {}} = options
   const known = new Map<string, Known>()
   const thru = new Map(options.thru)
+  /** Nodes that left, and the capture time, ms since 1970, before which all was theirs. */
+  const departed = new Map<string, number>()
   let plan = options.plan
+  depart(options.previous, plan)
   /** Highest term that anybody has told. */
   let seen = {
     term: plan?.term ?? 0,
@@ -101,6 +110,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       case 'leave': {
         const member = known.get(message.id)
         if (member !== undefined) member.leaving = true
+        progress(message.id, message.thru)
         return []
       }
       case 'beat':
@@ -143,12 +153,28 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     if (member.offsets.length > OFFSETS) member.offsets.shift()
     member.counts.push({mono: message.sent, packets: message.numbers.packets})
     if (member.counts.length > OFFSETS) member.counts.shift()
-    thru.set(id, message.thru)
+    // One that begins anew has not exported what it did before.
+    if (message.epoch === 0 || departed.has(id)) progress(id, message.thru)
+    else thru.set(id, message.thru)
     remember(message)
     const out: Outgoing[] = []
     checkClock(id, member, out)
     out.push(...answer(member))
     return out
+  }
+
+  function progress(id: string, ms: number): void {
+    thru.set(id, Math.max(ms, thru.get(id) ?? 0))
+  }
+
+  /** Remembers who is in the first plan, and neither in the next one nor dead. */
+  function depart(before: Plan | undefined, after: Plan | undefined): void {
+    if (before === undefined || after === undefined) return
+    for (const {id} of before.nodes) {
+      const isLost = after.lost.some((lost) => lost.id === id)
+      if (indexOf(after, id) < 0 && !isLost) departed.set(id, after.at + after.guardMs)
+    }
+    for (const {id} of [...after.nodes, ...after.lost]) departed.delete(id)
   }
 
   /** A node whose clock is off takes and leaves packets at other instants than the others. */
@@ -185,9 +211,9 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
         epoch: plan?.epoch ?? 0,
         echo: member.beat.sent,
         planned: plan !== undefined,
-        thru: (plan?.nodes ?? []).flatMap((node) => {
-          const ms = thru.get(node.id)
-          return ms === undefined ? [] : [{id: node.id, thru: ms}]
+        thru: [...(plan?.nodes ?? []).map((node) => node.id), ...departed.keys()].flatMap((of) => {
+          const ms = thru.get(of)
+          return ms === undefined ? [] : [{id: of, thru: ms}]
         }),
       },
     })
@@ -245,14 +271,22 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       const member = known.get(id)
       return member !== undefined && member.beat.epoch === 0 && current.confirmed
     }
-    const dead = current.nodes.filter(({id}) => !isAlive(known.get(id), now) || restarted(id))
-    if (dead.length > 0) {
-      const rest = current.nodes.filter((node) => !dead.includes(node))
-      for (const {id} of dead) note(`node ${id} is gone`)
+    const dead = current.nodes
+      .filter(({id}) => !isAlive(known.get(id), now) || restarted(id))
+      .map(({id}) => id)
+    // A coordinator that has just begun has not heard of those that leave.
+    const isNew = now.mono - options.start.mono <= FIND_TTLS * timing.ttlMs
+    const unsaid = [...departed]
+      .filter(([id, end]) => (thru.get(id) ?? 0) < end && !isAlive(known.get(id), now))
+      .filter(([id]) => !isNew || known.has(id))
+      .map(([id]) => id)
+    if (dead.length + unsaid.length > 0) {
+      for (const id of dead) note(`node ${id} is gone`)
+      for (const id of unsaid) note(`node ${id} is gone before it exported all that it had`)
       make(
         now,
-        rest,
-        dead.map(({id}) => ({id, thru: thru.get(id) ?? 0})),
+        current.nodes.filter(({id}) => !dead.includes(id)),
+        [...dead, ...unsaid].map((id) => ({id, thru: thru.get(id) ?? 0})),
       )
       return
     }
@@ -296,7 +330,13 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       lost,
       confirmed: nodes.length === 0,
     }
-    plan = {...made, changes: changesOf(made, plan)}
+    const before = plan
+    plan = {...made, changes: changesOf(made, before)}
+    depart(before, plan)
+    for (const [id, end] of departed) {
+      // Who leaves has heard of it by then.
+      if ((thru.get(id) ?? 0) >= end && now.wall > end + DEPARTED_MS) departed.delete(id)
+    }
     remember(plan)
   }
 

@@ -6,7 +6,16 @@ import {
 } from './coordinator.js'
 import {recoveriesOf, viewOf, type EpochView, type Recovery} from './division.js'
 import type {Message, NodeNumbers} from './message.js'
-import {indexOf, isNewer, type Plan, type PlanNode} from './plan.js'
+import {
+  GROUP_SLOTS,
+  indexOf,
+  isNewer,
+  ownersOf,
+  standbyOf,
+  type LostNode,
+  type Plan,
+  type PlanNode,
+} from './plan.js'
 import type {Instant, Timing} from './timing.js'
 
 /** The coordinator that the user named; nodes are candidates by their ids. */
@@ -35,8 +44,12 @@ export interface GroupNode {
   broke(peer: string, now: Instant): void
   /** Asks to be left out of the next plan. */
   leave(): void
-  /** Whether the others have taken over: nothing more is this node's. */
+  /** Whether the others have taken over: nothing more is this node's, and nobody relies on what it keeps. */
   hasLeft(now: Instant): boolean
+  /** What keeps it from having left. */
+  leaveHolds(now: Instant): LeaveHolds
+  /** What a node that has left says when it has exported all. */
+  goodbye(now: Instant): Outgoing[]
   plan(): Plan | undefined
   views(): readonly EpochView[]
   /** Up to this capture time, ms since 1970, the coordinator counts on this node. */
@@ -47,6 +60,17 @@ export interface GroupNode {
   coordinator(): Coordinator | undefined
   /** Candidates that must be connected to, the first is followed; its own id is not among them. */
   peers(): string[]
+}
+
+/** Why a node that leaves is still needed. */
+export interface LeaveHolds {
+  /** No plan without it has begun that all have. */
+  readonly plan: boolean
+  /**
+   * Nodes whose packets this one keeps, and nobody else: each has yet to export what it captured before `until`, ms since
+   * 1970, and by what is known of it has exported what it captured before `thru`.
+   */
+  readonly unexported: readonly (LostNode & {readonly until: number})[]
 }
 
 export interface GroupNodeOptions {
@@ -112,6 +136,7 @@ export function createGroupNode(options: GroupNodeOptions): GroupNode {
         thru.set(message.node.id, message.thru)
         return coordinator?.receive(message, now) ?? []
       case 'leave':
+        thru.set(message.id, Math.max(message.thru, thru.get(message.id) ?? 0))
         return coordinator?.receive(message, now) ?? []
       case 'refusal':
         if (message.id === self && from === following) options.onRefusal?.(message.reason)
@@ -210,15 +235,17 @@ export function createGroupNode(options: GroupNodeOptions): GroupNode {
         clock: now.wall,
         numbers: report.numbers,
       }
-      const messages: Message[] = leaving ? [beat, {type: 'leave', id: self}] : [beat]
-      for (const message of messages) {
-        for (const to of peers()) out.push({to, message})
-        if (coordinator !== undefined) {
-          out.push(...own(coordinator.receive(message, now), now))
-        }
-      }
+      out.push(...tell(beat, now))
+      if (leaving) out.push(...tell({type: 'leave', id: self, thru: report.thru}, now))
     }
     if (coordinator !== undefined) out.push(...own(coordinator.tick(now), now))
+    return out
+  }
+
+  /** Tells all who may coordinate this node. */
+  function tell(message: Message, now: Instant): Outgoing[] {
+    const out: Outgoing[] = peers().map((to) => ({to, message}))
+    if (coordinator !== undefined) out.push(...own(coordinator.receive(message, now), now))
     return out
   }
 
@@ -251,6 +278,7 @@ export function createGroupNode(options: GroupNodeOptions): GroupNode {
       timing: {...timing, ttlMs: ttlMs()},
       start: now,
       plan,
+      previous: history.at(-2)?.plan,
       thru,
       note,
     })
@@ -260,6 +288,34 @@ export function createGroupNode(options: GroupNodeOptions): GroupNode {
     const list = candidates()
     const better = list.slice(0, Math.max(list.indexOf(following), 0)).filter((id) => id !== self)
     return following === self ? better : [following, ...better]
+  }
+
+  function leaveHolds(now: Instant): LeaveHolds {
+    const last = newest()
+    // With nobody else there is nobody to wait for.
+    if (last === undefined || (last.nodes.length === 1 && last.nodes[0].id === self)) {
+      return {plan: false, unexported: []}
+    }
+    const isIn = indexOf(last, self) >= 0
+    return {plan: isIn || now.wall <= (views.at(-1)?.bandEnd ?? 0), unexported: unexported()}
+  }
+
+  /** Until the end of each plan in which this node was a standby its owners may die and leave something behind. */
+  function unexported(): LeaveHolds['unexported'] {
+    const needed = new Map<string, number>()
+    const dead = new Set<string>()
+    history.forEach(({plan}, i) => {
+      for (const {id} of plan.lost) dead.add(id)
+      for (const {id} of plan.nodes) dead.delete(id)
+      const until = views.at(i + 1)?.bandEnd ?? Infinity
+      for (let slot = 0; slot < GROUP_SLOTS; slot++) {
+        if (standbyOf(plan, slot) !== self) continue
+        for (const owner of ownersOf(plan, slot)) needed.set(owner, until)
+      }
+    })
+    return [...needed]
+      .map(([id, until]) => ({id, thru: thru.get(id) ?? 0, until}))
+      .filter((one) => one.thru < one.until && !dead.has(one.id))
   }
 
   return {
@@ -276,13 +332,15 @@ export function createGroupNode(options: GroupNodeOptions): GroupNode {
       leaving = true
     },
     hasLeft(now) {
-      const last = history.at(-1)
-      if (!leaving) return false
-      if (last === undefined || indexOf(last.plan, self) >= 0) {
-        // With nobody else there is nobody to wait for.
-        return last === undefined || last.plan.nodes.length === 1
-      }
-      return now.wall > (views.at(-1)?.bandEnd ?? 0)
+      const holds = leaveHolds(now)
+      return leaving && !holds.plan && holds.unexported.length === 0
+    },
+    leaveHolds,
+    goodbye(now) {
+      const message: Message = {type: 'leave', id: self, thru: Math.floor(now.wall)}
+      // Who coordinates the others next has to know it, too.
+      const others = coordinator === undefined ? [] : (newest()?.nodes ?? [])
+      return [...tell(message, now), ...others.map(({id}) => ({to: id, message}))]
     },
     plan: newest,
     views: () => views,

@@ -39,10 +39,12 @@ export interface Beat {
   readonly numbers: NodeNumbers
 }
 
-/** A node goes, and has exported all it took; it goes on until the plan without it begins. */
+/** A node goes: it takes and keeps packets until the others have what it had, exports all, and says so by its last one. */
 export interface Leave {
   readonly type: 'leave'
   readonly id: string
+  /** See Beat.thru. */
+  readonly thru: number
 }
 
 /** The coordinator is there; the answer to a beat. */
@@ -55,7 +57,10 @@ export interface Pulse {
   readonly echo: number
   /** Whether it knows a plan; a coordinator that begins anew is told the plan by the nodes. */
   readonly planned: boolean
-  /** How far each node has exported, for who may be the next coordinator; see Beat.thru. */
+  /**
+   * How far each node has exported, see Beat.thru: for who may be the next coordinator, and for who leaves and backs them.
+   * Nodes that have left are among them until they have exported all.
+   */
   readonly thru: readonly LostNode[]
 }
 
@@ -156,7 +161,7 @@ export function parseMessage(text: string): Message {
         numbers: numbers(fields.numbers),
       }
     case 'leave':
-      return {type: 'leave', id: name(fields.id)}
+      return {type: 'leave', id: name(fields.id), thru: whole(fields.thru, 'thru')}
     case 'pulse':
       return {
         type: 'pulse',

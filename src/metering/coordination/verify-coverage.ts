@@ -229,8 +229,32 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
   let witnessMissed = 0
   for (const stretch of stretches.values()) check(stretch)
   for (const [id, list] of deaths) for (const death of list) checkUnheard(id, death)
-  faults.sort((a, b) => a.fromMs - b.fromMs || (a.node < b.node ? -1 : 1))
-  return {nodes, epochs, packets, markedCopies, recovered, unwitnessed, witnessMissed, faults}
+  const told = faults.map((fault) => (isBlurred(fault) ? blurred(fault) : fault))
+  told.sort((a, b) => a.fromMs - b.fromMs || (a.node < b.node ? -1 : 1))
+  return {
+    ...{nodes, epochs, packets, markedCopies, recovered, unwitnessed, witnessMissed},
+    faults: told,
+  }
+
+  /**
+   * Whether sums differ where a node died while slots changed hands for another reason. What the dead one took of them on
+   * which side of the instant it did not live to tell, so that packets may stand on the wrong one.
+   */
+  function isBlurred({kind, packets: n, fromMs, toMs}: CoverageFault): boolean {
+    if (kind === 'unknown' || n === undefined) return false
+    return [...deaths.values()].flat().some((death) =>
+      [...planOf.values()].some(({epoch, at, guardMs}) => {
+        const start = Math.max(fromMs, death.thru - guardMs, at - guardMs)
+        const end = Math.min(toMs, death.at + guardMs, at + guardMs)
+        return epoch !== death.epoch && epoch !== epochs[0] && start < end
+      }),
+    )
+  }
+
+  function blurred(fault: CoverageFault): CoverageFault {
+    const why = `${fault.why}; a node died while slots changed hands, so that ${fault.kind} or not cannot be told`
+    return {...fault, kind: 'unknown', why}
+  }
 
   /** Brings what nodes sorted by different clocks to one side of each instant. */
   function correctByLists(): void {
@@ -291,12 +315,15 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
     const kept = new Map<string, number>()
     const times = Math.max(0, ...[...perNode.values()].map((own) => own.length))
     const sides: (Stretch | undefined)[] = []
+    // For all who list it one clock decides.
+    const timeOf = (copy: number): number =>
+      [...perNode.values()].find((own) => own.length > copy)![copy].timeMs
     for (const one of saved) {
       // What it kept before it knew of the instant is in its sums; what it lists is where its list says.
       const n = kept.get(one.node) ?? 0
       kept.set(one.node, n + 1)
       const own = perNode.get(one.node)?.[n]
-      const side = own === undefined ? stretchOfSaved(one) : sideAt(own.timeMs, classes)?.stretch
+      const side = own === undefined ? stretchOfSaved(one) : sideAt(timeOf(n), classes)?.stretch
       if (own === undefined || n >= sides.length) sides[n] ??= side
       if (side?.owners.includes(one.lost) === true && side.standby === one.node) {
         side.recovered.push(one)
@@ -458,12 +485,7 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
       const told = [...(stretch.spans.get(id) ?? []), ...(stretch.spans.get(witness ?? '') ?? [])]
       const isCut = witness !== undefined && Math.min(lastOf(id), lastOf(witness)) < endOfRows(told)
       if (ends || isCut) {
-        // Until one of them died it saw what the owner took.
-        const known = Math.max(lateMs, endOfRows(rowsOf(stretch, witness, false)))
-        const last = Math.min(known, lastOf(id)) - lateMs
-        const later = rowsOf(stretch, id, true).filter(({endMs}) => endMs > last)
-        unwitnessed += later.reduce((sum, span) => sum + span.packets, 0)
-        compare(stretch, id, witness, false, last)
+        compareUntilDeath(stretch, id, witness)
         continue
       }
       if (seen === undefined) {
@@ -479,20 +501,42 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
     }
   }
 
-  /** A node that died before anybody wrote what it saw. */
+  /** Until one of them died the witness saw what the owner took. */
+  function compareUntilDeath(stretch: Stretch, owner: string, witness: string): void {
+    const known = Math.max(lateMs, endOfRows(rowsOf(stretch, witness, false)))
+    const last = Math.min(known, lastOf(owner)) - lateMs
+    const later = rowsOf(stretch, owner, true).filter(({endMs}) => endMs > last)
+    unwitnessed += later.reduce((sum, span) => sum + span.packets, 0)
+    compare(stretch, owner, witness, false, last)
+  }
+
+  /** A node that died before anybody wrote what it saw: at all, or of the slots that another one that died too kept. */
   function checkUnheard(id: string, death: CoveragePlan): void {
-    const isKnown = [...stretches.values()].some(
-      ({owners, epochs: of}) => owners.includes(id) && [...of].some((epoch) => epoch < death.epoch),
-    )
-    if (isKnown) return
-    const earlier = plans.filter(({epoch}) => epoch < death.epoch)
+    const earlier = plans.filter((plan) => plan.epoch < death.epoch)
     const epoch = Math.max(0, ...earlier.map((plan) => plan.epoch))
     const fromMs = Math.max(death.thru, planOf.get(epoch)?.at ?? 0)
     if (epoch === 0 || fromMs >= death.at) return
-    faults.push({
-      ...{kind: 'missed', node: id, epoch, fromMs, toMs: death.at, packets: undefined},
-      why: 'it died, and no node kept its packets',
-    })
+    const missed = (why: string): void => {
+      const span = {fromMs, toMs: death.at, packets: undefined}
+      faults.push({kind: 'missed', node: id, epoch, ...span, why})
+    }
+    const known = [...stretches.values()].filter(
+      ({owners, epochs: of}) => owners.includes(id) && [...of].some((one) => one < death.epoch),
+    )
+    if (known.length === 0) return missed('it died, and no node kept its packets')
+    for (const [other, list] of deaths) {
+      const together = other !== id && list.some((one) => one.epoch === death.epoch)
+      if (!together || known.some(({standby}) => standby === other)) continue
+      missed(`it died, and only ${other}, which died too, kept its packets`)
+    }
+  }
+
+  function lastSeen(stretch: Stretch, witness: string): number {
+    const extras = stretch.extras.get(witness) ?? []
+    return extras.reduce(
+      (latest, {timeMs}) => Math.max(latest, timeMs + 1),
+      endOfRows(rowsOf(stretch, witness, false)),
+    )
   }
 
   function rowsOf(stretch: Stretch, node: string, owner: boolean): CoverageSpan[] {
@@ -653,21 +697,36 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
     const lastRow = endOfRows(rows)
     const lastEpoch = rows.length > 0 ? rows[rows.length - 1].epoch : Math.min(...stretch.epochs)
     const epoch = Math.max(...[...stretch.epochs].filter((e) => e < death.epoch), 0) || lastEpoch
+    const first = Math.min(...stretch.epochs)
+    const begin = planOf.get(first)
+    // Around the instant at which it got them those took them, or kept them, that had them before.
+    const heldMs = begin === undefined || first === epochs[0] ? 0 : begin.at + begin.guardMs
+    const missedAtDeath = (toMs: number, keeper: string): void => {
+      const fromMs = Math.max(death.thru, lastRow, heldMs)
+      if (fromMs >= toMs) return
+      faults.push({
+        ...{kind: 'missed', node: id, epoch, fromMs, toMs, packets: undefined},
+        why: `it died, and ${keeper} kept its packets`,
+      })
+    }
     if (witness === undefined || seen === undefined) {
       packets += rows.reduce((sum, span) => sum + span.packets, 0)
       unwitnessed += rows.reduce((sum, span) => sum + span.packets, 0)
-      const fromMs = Math.max(death.thru, lastRow)
       // The new owner may have taken over what came before the instant, from when it knew.
       const saved = listed
         .filter((row) => row.epoch === 0 && row.lost === id && row.node === stretch.standby)
         .map(({timeMs}) => timeMs)
-      const toMs = Math.min(death.at, ...saved)
-      if (fromMs < toMs) {
-        faults.push({
-          ...{kind: 'missed', node: id, epoch, fromMs, toMs, packets: undefined},
-          why: 'it died, and no node kept its packets',
-        })
-      }
+      missedAtDeath(Math.min(death.at, ...saved), 'no node')
+      return
+    }
+    if (endingOf(stretch).some(({lost}) => lost === witness)) {
+      // Both died before anybody could take over.
+      const last = Math.max(...stretch.epochs)
+      const isOver = spans.some((span) => span.node === id && span.epoch > last)
+      const endMs = isOver ? endOf(last) : death.at
+      missedAtDeath(endMs, `only ${witness}, which died too,`)
+      packets += rows.reduce((sum, span) => sum + span.packets, 0)
+      compareUntilDeath(stretch, id, witness)
       return
     }
     const all = stretch.recovered.sort((a, b) => a.timeMs - b.timeMs)
@@ -715,12 +774,22 @@ export function verifyCoverage(reports: readonly CoverageReport[]): CoverageResu
       seen.packets,
       rows.reduce((sum, span) => sum + span.packets, 0) + again.length,
     )
-    const first = again.at(0)?.timeMs ?? death.at
+    const firstSaved = again.at(0)?.timeMs ?? death.at
+    const fromMs = Math.min(death.thru === 0 ? lastRow : death.thru, firstSaved)
+    // Who did not live or stay to hear of the death took nothing over: what the dead node itself still exported is unknown.
+    if (!plans.some((plan) => plan.node === witness && plan.epoch >= death.epoch)) {
+      faults.push({
+        ...{kind: 'unknown', node: id, epoch, packets: missing > 0 ? missing : undefined},
+        ...{fromMs, toMs: Math.max(fromMs, Math.min(death.at, lastSeen(stretch, witness)))},
+        why: `it died when ${witness}, which had seen them, was gone: it may have exported them or not`,
+      })
+      return
+    }
     faults.push({
       kind: missing > 0 ? 'missed' : 'unknown',
       ...{node: id, epoch, packets: missing > 0 ? missing : undefined},
-      fromMs: Math.min(death.thru === 0 ? lastRow : death.thru, first),
-      toMs: Math.max(first, Math.min(lastRow, death.at)),
+      fromMs,
+      toMs: Math.max(firstSaved, Math.min(lastRow, death.at)),
       why:
         missing > 0
           ? `it died, and ${witness} had kept too little to recover them`

@@ -138,6 +138,70 @@ test('a node dies: its standbys recover all from the last that it exported, and 
   t.true(check(t, run, events, 10_000) > 5000)
 })
 
+for (const victim of ['a', 'c']) {
+  for (const after of [0, 200]) {
+    test(`a node leaves and ends, and ${victim}, which it backed, dies ${after} ms later: what that one had not exported is recovered`, (t) => {
+      const events: Event[] = [...three, {at: 4000, do: 'leave', node: 'b'}]
+      const options = {seed: 11, untilMs: 12_000, faults: calm, exportMs: 250}
+      const {left} = simulate({...options, events})
+      t.is(left[0].id, 'b')
+      events.push({at: left[0].at + after, do: 'crash', node: victim})
+      const run = simulate({...options, events})
+      t.is(run.plans.at(-1)!.lost[0].id, victim)
+      check(t, run, events, options.untilMs)
+    })
+  }
+}
+
+for (const before of [100, 400]) {
+  test(`a node dies ${before} ms before one that backs it would leave: that one stays and recovers`, (t) => {
+    const events: Event[] = [
+      ...three,
+      {at: 4000 - before, do: 'crash', node: 'a'},
+      {at: 4000, do: 'leave', node: 'b'},
+    ]
+    const run = simulate({seed: 12, events, untilMs: 12_000, faults: calm, exportMs: 250})
+    t.is(run.left[0].id, 'b')
+    check(t, run, events, 12_000)
+  })
+}
+
+for (const after of [0, 500, 900]) {
+  test(`a node that leaves dies ${after} ms after it said so: what it had not exported is recovered`, (t) => {
+    const events: Event[] = [
+      ...three,
+      {at: 4000, do: 'leave', node: 'b'},
+      {at: 4000 + after, do: 'crash', node: 'b'},
+    ]
+    const run = simulate({seed: 13, events, untilMs: 12_000, faults: calm, exportMs: 250})
+    t.true(run.plans.some(({lost}) => lost.some(({id}) => id === 'b')))
+    check(t, run, events, 12_000)
+  })
+}
+
+test('who has left in order is not thought dead, whoever coordinates', (t) => {
+  for (const [seed, lost] of [
+    [14, calm],
+    [15, rough],
+  ] as const) {
+    const events: Event[] = [
+      ...three,
+      {at: 0, do: 'start', node: 'd'},
+      {at: 4000, do: 'leave', node: 'b'},
+      {at: 8000, do: 'stop-origin'},
+      // It coordinates by then.
+      {at: 12_000, do: 'leave', node: 'a'},
+    ]
+    const run = simulate({seed, events, untilMs: 20_000, faults: lost})
+    t.deepEqual(
+      run.left.map(({id}) => id),
+      ['b', 'a'],
+    )
+    check(t, run, events, 20_000)
+    if (lost === calm) t.true(run.plans.every((plan) => plan.lost.length === 0))
+  }
+})
+
 test('the coordinator dies, then a node: a node becomes the coordinator and has the dead one replaced', (t) => {
   const events: Event[] = [
     ...three,

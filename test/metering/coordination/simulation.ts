@@ -63,12 +63,16 @@ export interface Run {
   readonly confirmed: Map<string, number>
   readonly refusals: string[]
   readonly coordinators: {readonly at: number; readonly id: string}[]
+  /** Who left in order, and ended when. */
+  readonly left: {readonly at: number; readonly id: string}[]
 }
 
 export const STEP = 10
 /** Where true time 0 lies on the hosts' clocks. */
 export const EPOCH_MS = 1_700_000_000_000
 const THRU_TICK = 100
+/** A packet goes out so long after it was captured, ms, unless a run says otherwise. */
+const EXPORT_MS = 30
 const RING_MS = 4000
 
 /** A different eighth of the slots in each step. */
@@ -81,11 +85,16 @@ interface Host {
   readonly node: GroupNode
   readonly skew: number
   readonly born: number
+  /** All that it captured before this went out; see Beat.thru. */
+  thru: number
   recoveries: Recovery[]
   ring: {readonly step: number; readonly wall: number; readonly slot: number}[]
 }
 
-/** Runs a group of nodes with clocks that differ, over a network that loses, delays and reorders. */
+/**
+ * Runs a group of nodes with clocks that differ, over a network that loses, delays and reorders. A node that crashes takes
+ * along what it had not exported.
+ */
 export function simulate(options: {
   readonly seed: number
   readonly events: readonly Event[]
@@ -95,14 +104,23 @@ export function simulate(options: {
   readonly skewMs?: number
   /** Clock errors of single nodes, ms. */
   readonly skews?: Readonly<Record<string, number>>
+  readonly exportMs?: number
 }): Run {
   const next = random(options.seed)
   const skewMs = options.skewMs ?? TIMING.guardMs / 4
+  const exportMs = options.exportMs ?? EXPORT_MS
   const settings = {redundancy: options.redundancy ?? 1, by: 'flow', seed: 0}
   const hosts = new Map<string, Host>()
   let origin: {coordinator: Coordinator; started: number} | undefined
   let mail: {due: number; from: string; to: string; text: string}[] = []
-  const run: Run = {taken: [], plans: [], confirmed: new Map(), refusals: [], coordinators: []}
+  const run: Run = {
+    taken: [],
+    plans: [],
+    confirmed: new Map(),
+    refusals: [],
+    coordinators: [],
+    left: [],
+  }
   const seen = new Set<string>()
 
   const instant = (host: Pick<Host, 'skew' | 'born'>, now: number): Instant => ({
@@ -157,6 +175,7 @@ export function simulate(options: {
         const host: Host = {
           id,
           ...clockOf,
+          thru: 0,
           recoveries: [],
           ring: [],
           node: createGroupNode({
@@ -177,7 +196,7 @@ export function simulate(options: {
         return
       }
       case 'crash':
-        hosts.delete(id)
+        crash(id)
         return
       case 'leave':
         hosts.get(id)?.node.leave()
@@ -194,6 +213,21 @@ export function simulate(options: {
         }
       }
     }
+  }
+
+  function crash(id: string): void {
+    const host = hosts.get(id)
+    hosts.delete(id)
+    if (host === undefined) return
+    run.taken.forEach((slots, step) => {
+      if (instant(host, step * STEP).wall < host.thru) return
+      for (const [slot, list] of slots) {
+        slots.set(
+          slot,
+          list.filter(({node}) => node !== id),
+        )
+      }
+    })
   }
 
   function took(step: number, slot: number, node: string, mark: Mark): void {
@@ -239,8 +273,9 @@ export function simulate(options: {
     for (const host of hosts.values()) {
       const now = instant(host, clock)
       const wasCoordinator = host.node.coordinator() !== undefined
+      host.thru = Math.floor((now.wall - exportMs) / THRU_TICK) * THRU_TICK
       const report = {
-        thru: Math.floor((now.wall - 30) / THRU_TICK) * THRU_TICK,
+        thru: host.thru,
         numbers: {packets: 0, octets: 0, drops: 0, shadowed: 0},
       }
       post(host.id, host.node.tick(now, report), clock)
@@ -250,7 +285,11 @@ export function simulate(options: {
     }
     // Who has left ends.
     for (const host of [...hosts.values()]) {
-      if (host.node.hasLeft(instant(host, clock))) hosts.delete(host.id)
+      const now = instant(host, clock)
+      if (!host.node.hasLeft(now)) continue
+      run.left.push({at: clock, id: host.id})
+      post(host.id, host.node.goodbye(now), clock)
+      hosts.delete(host.id)
     }
     traffic(step, clock)
   }
