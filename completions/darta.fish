@@ -196,6 +196,8 @@ complete -c darta -n '__fish_seen_subcommand_from collect' -l max-new -x -d 'New
 complete -c darta -n '__fish_seen_subcommand_from collect' -l no-origin -d 'Do not put time of receipt, Exporter and what headers said into the records'
 complete -c darta -n '__fish_seen_subcommand_from collect' -l no-losses -d 'Do not put records of what is missing at the end of the output'
 complete -c darta -n '__fish_seen_subcommand_from collect' -l time-window -d 'Put the time window of its records at the end of each output: first start, last end (RFC 5655)'
+complete -c darta -n '__fish_seen_subcommand_from collect' -l session-details -d 'Put Exporter, port, protocol and export times of the session at the end of each output whose records are all of one (RFC 5655)'
+complete -c darta -n '__fish_seen_subcommand_from collect' -l message-digest -d 'Put an MD5 digest of its Message into each, which info --check verifies (RFC 5655)'
 complete -c darta -n '__fish_seen_subcommand_from collect' -s w -l write -r -F -d 'Write FILE'
 complete -c darta -n '__fish_seen_subcommand_from collect' -s G -l rotate -l rotate -x -d 'Begin a new file every so often, by the clock'
 complete -c darta -n '__fish_seen_subcommand_from collect' -s C -l rotate-size -x -d 'Begin a new file when one has so many octets, before compression'

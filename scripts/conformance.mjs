@@ -502,6 +502,25 @@ const rows = [
     },
   ],
   [
+    45,
+    '5655 8',
+    'F',
+    'Message digests, at most one in a Message, are written and verified; a file has at most one time window and no Flow outside of it; session details where they are known',
+    {
+      'commands/collect-file-options': [
+        'each Message has one MD5 digest of itself, at the end, over zeros in its place',
+        'info --check verifies digests, and finds each octet that was changed',
+        'a second digest in a Message is a fault',
+        'info --check finds Flows outside of the File Time Window, and a second window',
+        '--session-details tells of the session, where all records are of one',
+      ],
+      'commands/collect': [
+        '--time-window says for each file when its first Flow began and its last one ended',
+      ],
+    },
+    'Each record keeps time of receipt, Exporter and domain, which is what message details would say.',
+  ],
+  [
     46,
     '5655 9–10',
     'F',

@@ -11,6 +11,7 @@ import {tlsCredentials, tlsFlags} from '../cli/tls-flags.js'
 import {parseCount, parseDuration, parseSize} from '../cli/values.js'
 import {hostAndPort, parseEndpoint, type Endpoint} from '../io/endpoint.js'
 import {handedSockets} from '../io/listen-fds.js'
+import {md5Of} from '../io/md5.js'
 import {loadNative} from '../io/native.js'
 import {createCollectingProcess, type CollectingProcess} from '../ipfix/session.js'
 import {createTemplatePool} from '../ipfix/template-store.js'
@@ -18,6 +19,7 @@ import {createCollector, type Collector} from '../mediation/collector.js'
 import {lossRecords, socketRecords, type Losses} from '../mediation/loss-records.js'
 import {createFileWindow} from '../mediation/file-window.js'
 import {createOrigin, type AppendTails} from '../mediation/origin.js'
+import {createSessionDetails, type SessionFacts} from '../mediation/session-details.js'
 import {createSampling, type Sampling} from '../mediation/sampling.js'
 import type {RecordBatch, RecordStage, RecordStream} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
@@ -131,6 +133,14 @@ export default class Collect extends DartaCommand {
       summary:
         'Put the time window of its records at the end of each output: first start, last end (RFC 5655).',
     }),
+    'session-details': Flags.boolean({
+      summary:
+        'Put Exporter, port, protocol and export times of the session at the end of each output whose records are all of one (RFC 5655).',
+    }),
+    'message-digest': Flags.boolean({
+      summary:
+        'Put an MD5 digest of its Message into each, which info --check verifies (RFC 5655).',
+    }),
     write: {...common.write, summary: 'Write FILE; with -G, -C or -S a pattern of many.'},
     rotate: duration({
       char: 'G',
@@ -180,6 +190,12 @@ export default class Collect extends DartaCommand {
 
   protected async execute(): Promise<void> {
     const {flags, raw} = await this.parse(Collect)
+    if (flags['message-digest'] && (flags.output ?? 'ipfix') !== 'ipfix') {
+      throw new DartaError(
+        'DARTA_USAGE',
+        `--message-digest is for IPFIX, not for -o ${flags.output!}`,
+      )
+    }
     const endpoints = endpointsOf(this.operands(raw), flags.port ?? [], flags.bind)
     if (endpoints.length > 0 && flags.read !== undefined) {
       throw new DartaError('DARTA_USAGE', 'either listen or read files with -r, not both')
@@ -251,11 +267,17 @@ export default class Collect extends DartaCommand {
     try {
       const clock = {exportTime: 0}
       const window = flags['time-window'] ? createFileWindow() : undefined
+      const details = flags['session-details'] ? createSessionDetails() : undefined
       const last = (): RecordBatch[] => [
         ...(window?.take() ?? []),
+        ...(details?.take((name) => factsOf(name, collector, listeners, gone)) ?? []),
         ...(flags['no-losses'] ? [] : lastRecords(collector, listeners, gone, clock)),
       ]
-      const sink = await this.#openSink(flags, (batches) => window?.see(batches), last)
+      const seen = (batches: readonly RecordBatch[]): void => {
+        window?.see(batches)
+        details?.see(batches)
+      }
+      const sink = await this.#openSink(flags, seen, last)
       const stages: RecordStage[] = [noteTime(clock)]
       if (!flags['no-origin']) stages.push(addOrigin)
       if (flags.sampling !== 'none') stages.push(makeUpForSampling(flags.sampling))
@@ -299,9 +321,10 @@ export default class Collect extends DartaCommand {
       files: flags.files,
     }
     const lineBuffered = flags['line-buffered']
+    const options = flags['message-digest'] ? {messageDigest: md5Of} : {}
     const rotates = flags.rotate !== undefined || flags['rotate-size'] !== undefined
     if (flags.write === undefined || (!rotates && flags.exec === undefined)) {
-      const sink = await openRecordSink(this, {...flags, lineBuffered})
+      const sink = await openRecordSink(this, {...flags, lineBuffered, options})
       return {
         format: sink.format,
         write: (batches) => {
@@ -325,6 +348,7 @@ export default class Collect extends DartaCommand {
       force: flags.force,
       compress: flags.compress,
       lineBuffered,
+      encoding: options,
       hook: flags.exec === undefined ? undefined : createHook(this, flags.exec, flags.ident),
       ledger: new SharedLedger(this.ledger),
       seen,
@@ -347,6 +371,7 @@ interface SinkFlags {
   readonly force: boolean
   readonly compress?: Parameters<typeof openRecordSink>[1]['compress']
   readonly 'line-buffered': boolean
+  readonly 'message-digest': boolean
 }
 
 function endpointsOf(words: readonly string[], ports: readonly number[], bind = '*'): Endpoint[] {
@@ -356,6 +381,25 @@ function endpointsOf(words: readonly string[], ports: readonly number[], bind = 
       parseEndpoint(`udp://${hostAndPort(bind, port)}`, {role: 'listen', transports: ['udp']}),
     ),
   ]
+}
+
+/** What is known of the session with the Exporter of this name. */
+function factsOf(
+  name: string,
+  collector: Collector,
+  listeners: Listeners | undefined,
+  gone: readonly Losses[],
+): SessionFacts | undefined {
+  for (const {key, exporter, protocol} of collector.reports()) {
+    if (exporter.name !== name) continue
+    const port = listeners === undefined ? undefined : /^.*>(\d+)$/.exec(key)?.[1]
+    const collectorPort = port === undefined ? undefined : Number(port)
+    return {exporter, protocol, transport: 17, ...(collectorPort && {collectorPort})}
+  }
+  for (const {connection} of listeners?.streamReports() ?? []) {
+    if (connection.name === name) return {exporter: connection, protocol: 'ipfix', transport: 6}
+  }
+  return gone.find(({exporter}) => exporter.name === name)
 }
 
 /** What sessions and sockets have to say of losses; domain 0, at the time of the last Message. */

@@ -5,6 +5,7 @@ import * as common from '../cli/flags.js'
 import {showProgress} from '../cli/progress.js'
 import {inputNames} from '../cli/record-input.js'
 import {openInput, type OpenInput} from '../io/open-input.js'
+import {md5Of} from '../io/md5.js'
 import {createChecker} from '../ipfix/check.js'
 import {DartaError} from '../record/errors.js'
 import {Ledger} from '../record/ledger.js'
@@ -253,7 +254,7 @@ export default class Info extends DartaCommand {
         json === undefined
           ? `${input.name}: octet ${offset}: ${message} (RFC ${rfc} section ${section})\n`
           : `${toJson({file: input.name, octet: offset, message, rfc: Number(rfc), section})}\n`
-    })
+    }, md5Of)
     const tell = (): void => {
       if (lines !== '') this.print(lines)
       lines = ''
@@ -268,7 +269,9 @@ export default class Info extends DartaCommand {
       const times = violations === 1 ? 'one place' : `${violations} places`
       throw new DartaError('DARTA_NOT_CONFORMING', `${input.name} breaks RFC 7011 in ${times}`)
     }
-    this.note(`${input.name} keeps to RFC 7011`)
+    const {digests} = checker
+    const verified = digests === 0 ? '' : `, ${digests} Message digests are right`
+    this.note(`${input.name} keeps to RFC 7011${verified}`)
   }
 
   async #decode(

@@ -1,5 +1,6 @@
 import {createDecoder} from '../ipfix/decoder.js'
 import {createEncoder, type EncoderOptions} from '../ipfix/encoder.js'
+import {MAX_DIGESTED_OCTETS, withMessageDigests, type Md5} from '../ipfix/message-digest.js'
 import {findBrokenSet, IPFIX_VERSION, MESSAGE_HEADER_OCTETS} from '../ipfix/message.js'
 import type {Format} from '../record/format.js'
 
@@ -19,13 +20,20 @@ export default {
   binary: true,
   detects,
   decoder: ({ledger, source}) => createDecoder({ledger, source}),
-  encoder: ({ledger, options}) =>
-    createEncoder({
+  encoder({ledger, options}) {
+    const md5 = options.messageDigest as Md5 | undefined
+    const most = numberOption(options.maxMessageOctets)
+    const encoder = createEncoder({
       ledger,
-      maxMessageOctets: numberOption(options.maxMessageOctets),
+      maxMessageOctets: md5 === undefined ? most : MAX_DIGESTED_OCTETS,
       templateRefresh: numberOption(options.templateRefresh),
       newBlock: options.newBlock as EncoderOptions['newBlock'],
-    }),
+    })
+    if (md5 === undefined) return encoder
+    return withMessageDigests(encoder, md5, () => {
+      ledger.stage('ipfix-write', 'records').note('without-digest')
+    })
+  },
 } satisfies Format
 
 function numberOption(value: unknown): number | undefined {

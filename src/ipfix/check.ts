@@ -1,3 +1,4 @@
+import {createFileCheck} from './check-file.js'
 import {createTemplate, type FieldSpecifier, type Template} from '../record/template.js'
 import {isList, lengthFits, VARIABLE, type InformationElement} from '../record/element.js'
 import {readUnsigned, readValue} from '../record/readers.js'
@@ -18,6 +19,8 @@ export interface Checker {
   push(octets: Uint8Array): void
   /** End of the stream. */
   finish(): void
+  /** Message digests (RFC 5655) that were right. */
+  readonly digests: number
 }
 
 const HEADER = 16
@@ -32,8 +35,13 @@ interface Domain {
  * Holds a stream of IPFIX Messages (a file of RFC 5655, or what came over one reliable Transport Session) against
  * RFC 7011, octet by octet. It shares nothing with the decoder but the registry: it must not be as lenient as that.
  * After a broken Message Header it goes on with the next one that looks whole; the stretch between is one violation.
+ *
+ * @param md5 verifies Message digests; without it none is
  */
-export function createChecker(report: (violation: Violation) => void): Checker {
+export function createChecker(
+  report: (violation: Violation) => void,
+  md5?: (octets: Uint8Array) => Uint8Array,
+): Checker {
   const domains = new Map<number, Domain>()
   const elements = createSessionElements()
   let rest: Uint8Array = new Uint8Array(0)
@@ -41,6 +49,7 @@ export function createChecker(report: (violation: Violation) => void): Checker {
   let base = 0
   /** Inside a stretch without Message Header, which is reported already. */
   let lost = false
+  const file = createFileCheck(report, () => base, md5)
 
   function take(octets: Uint8Array, end: boolean): void {
     const view = new DataView(octets.buffer, octets.byteOffset, octets.byteLength)
@@ -112,6 +121,7 @@ export function createChecker(report: (violation: Violation) => void): Checker {
     }
     let records: number | undefined = 0
     const end = start + length
+    file.begin()
     let at = start + HEADER
     while (at < end) {
       if (end - at < 4) {
@@ -141,7 +151,7 @@ export function createChecker(report: (violation: Violation) => void): Checker {
           report({offset: base + at, message, rule: '7011 8'})
           records = undefined
         } else {
-          const n = checkData(octets, view, at + 4, at + size, template, domain)
+          const n = checkData(octets, view, at + 4, at + size, template, domain, {start, end})
           records = n === undefined || records === undefined ? undefined : records + n
         }
       }
@@ -259,6 +269,7 @@ export function createChecker(report: (violation: Violation) => void): Checker {
     end: number,
     template: Template,
     domain: Domain,
+    message: {readonly start: number; readonly end: number},
   ): number | undefined {
     const {minimumOctets} = template
     if (minimumOctets === 0) return undefined
@@ -267,6 +278,7 @@ export function createChecker(report: (violation: Violation) => void): Checker {
       report({offset: base + start - 4, message, rule: '7011 3.3.1'})
     }
     const values = valueChecks(template)
+    const ofFile = file.concerns(template)
     let count = 0
     let at = start
     while (end - at >= minimumOctets) {
@@ -286,6 +298,7 @@ export function createChecker(report: (violation: Violation) => void): Checker {
           report({offset: base + record, message, rule: '7011 7'})
           return undefined
         }
+        if (ofFile) file.value(template, i, octets, message, at, length)
         if (values[i]) checkValue(octets, view, at, length, template.fields[i].element, domain)
         at += length
       }
@@ -334,6 +347,10 @@ export function createChecker(report: (violation: Violation) => void): Checker {
     },
     finish() {
       take(rest, true)
+      file.finish()
+    },
+    get digests() {
+      return file.digests
     },
   }
 }

@@ -34,6 +34,8 @@ export interface RotatingOptions {
   readonly force: boolean
   readonly compress: Compression | undefined
   readonly lineBuffered: boolean
+  /** For the encoder of each file. */
+  readonly encoding?: Readonly<Record<string, unknown>>
   readonly hook: Hook | undefined
   /** One account for the encoders of all files. */
   readonly ledger: Ledger
@@ -136,7 +138,7 @@ export async function openRotatingSink(
     }
     const uncompressed = await writeFile(path, {force: force || own, stopping: command.stopping})
     const sink = await compressSink(uncompressed, compress)
-    current = {name: path, startMs, sink, encoder: newEncoder(ledger)}
+    current = {name: path, startMs, sink, encoder: newEncoder(ledger, options.encoding)}
   }
 
   async function put(chunks: readonly Uint8Array[]): Promise<void> {
