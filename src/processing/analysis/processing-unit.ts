@@ -3,6 +3,7 @@ import {DartaError} from '../../record/errors.js'
 import type {StageLedger} from '../../record/ledger.js'
 import {append, createOctetWriter, extend} from '../../record/octet-writer.js'
 import {fieldIndex, type Template} from '../../record/template.js'
+import {createDirections, isDirected, type Uniflows} from '../routing/uniflows.js'
 import type {Analysis, AnalysisState, TableStyle} from './app.js'
 import {eventTimeReader, type EventTimeReader} from './event-time.js'
 import {withWindow, type TimeWindow} from './result-records.js'
@@ -82,6 +83,20 @@ interface Open {
 
 type Use = 'options' | 'not-applicable' | EventTimeReader
 
+/** Records on their way to windows: where the next one is, and which windows those before it are for. */
+interface Dealing extends Uniflows {
+  readonly read: EventTimeReader
+  next: number
+  /** By the start of the window that counts them. */
+  readonly homes: Map<number, number[]>
+  /** By the start of the windows that overlap it. */
+  readonly guests: Map<number, number[]>
+}
+
+function dealing(uniflows: Uniflows, read: EventTimeReader): Dealing {
+  return {...uniflows, read, next: 0, homes: new Map(), guests: new Map()}
+}
+
 export function createProcessingUnit(
   analysis: Analysis,
   options: ProcessingUnitOptions,
@@ -92,6 +107,12 @@ export function createProcessingUnit(
   const uses = new WeakMap<Template, Use>()
   let closedMs = -Infinity
   const whole = windowing === undefined ? windowAt(0) : undefined
+  const key = analysis.routingKey
+  // Each direction of a Biflow has its own time, and units that are given one of them know no other.
+  const directions =
+    key !== undefined && isDirected(key)
+      ? createDirections()
+      : (batch: RecordBatch): readonly Uniflows[] => [{batch, of: undefined}]
 
   function advance(watermarkMs: number): void {
     closedMs = Math.max(closedMs, watermarkMs - (windowing?.latenessMs ?? 0))
@@ -125,42 +146,61 @@ export function createProcessingUnit(
   }
 
   /** Deals the records of a batch to their windows; each is counted in the latest of its own. */
-  function deal(batch: RecordBatch, read: EventTimeReader, of: Windowing): void {
-    const {lengthMs, slideMs, watermark} = of
-    const {exportTime} = batch.message
-    // 0 where the input does not say.
-    const exportedMs = exportTime === 0 ? Infinity : (exportTime + 1) * 1000
-    const homes = new Map<number, number[]>()
-    const guests = new Map<number, number[]>()
+  function deal(batch: RecordBatch, of: Windowing): void {
+    const parts = directions(batch).flatMap((uniflows) => {
+      const {count, template} = uniflows.batch
+      // The reverse direction is a record more.
+      if (uniflows.of !== undefined) {
+        ledger.in += count
+        ledger.note('of-biflows', count)
+      }
+      const use = useOf(template)
+      if (typeof use !== 'string') return [dealing(uniflows, use)]
+      ledger.skip(use, count)
+      return []
+    })
+    // Record by record, so that it does not matter how the input came in pieces.
     for (let i = 0; i < batch.count; i++) {
-      const time = read(batch, i)
-      if (!Number.isSafeInteger(time)) {
-        ledger.lose('impossible-time')
-        continue
-      }
-      const last = Math.floor(time / slideMs) * slideMs
-      if (last + lengthMs <= closedMs) {
-        ledger.lose('late')
-        continue
-      }
-      // Record by record, so that it does not matter how the input came in pieces. A record that claims to end later
-      // than its Message was exported does not move the watermark past that.
-      if (watermark === 'records') advance(Math.min(time, exportedMs))
-      put(homes, last, i)
-      for (let start = last - slideMs; start > time - lengthMs && start >= 0; start -= slideMs) {
-        if (start + lengthMs <= closedMs) break
-        put(guests, start, i)
+      for (const part of parts) {
+        if (part.of === undefined || part.of[part.next] === i) place(part, part.next++, of)
       }
     }
-    const part = (indices: number[]): RecordBatch =>
-      indices.length === batch.count ? batch : keepRecords(batch, indices)
-    for (const [start, indices] of homes) {
-      const target = windowAt(start)
-      wait(target.waiting, target, part(indices))
+    for (const {batch: own, homes, guests} of parts) {
+      const records = (indices: number[]): RecordBatch =>
+        indices.length === own.count ? own : keepRecords(own, indices)
+      for (const [start, indices] of homes) {
+        const target = windowAt(start)
+        wait(target.waiting, target, records(indices))
+      }
+      for (const [start, indices] of guests) {
+        const target = windowAt(start)
+        wait(target.guests, target, records(indices))
+      }
     }
-    for (const [start, indices] of guests) {
-      const target = windowAt(start)
-      wait(target.guests, target, part(indices))
+  }
+
+  function place({batch, read, homes, guests}: Dealing, i: number, of: Windowing): void {
+    const {lengthMs, slideMs, watermark} = of
+    const time = read(batch, i)
+    if (!Number.isSafeInteger(time)) {
+      ledger.lose('impossible-time')
+      return
+    }
+    const last = Math.floor(time / slideMs) * slideMs
+    if (last + lengthMs <= closedMs) {
+      ledger.lose('late')
+      return
+    }
+    if (watermark === 'records') {
+      const {exportTime} = batch.message
+      // A record that claims to end later than its Message was exported does not move the watermark past that. 0 where the
+      // input does not say.
+      advance(exportTime === 0 ? time : Math.min(time, (exportTime + 1) * 1000))
+    }
+    put(homes, last, i)
+    for (let start = last - slideMs; start > time - lengthMs && start >= 0; start -= slideMs) {
+      if (start + lengthMs <= closedMs) break
+      put(guests, start, i)
     }
   }
 
@@ -222,7 +262,7 @@ export function createProcessingUnit(
         ledger.in += batch.count
         if (typeof use === 'string') ledger.skip(use, batch.count)
         else if (windowing === undefined) wait(whole!.waiting, whole!, batch)
-        else deal(batch, use, windowing)
+        else deal(batch, windowing)
       }
       settle()
     },

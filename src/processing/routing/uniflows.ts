@@ -35,12 +35,25 @@ const COUNTERS: GroupSpec = {key: [], columns: [octetsColumn, packetsColumn]}
 const INITIATOR = [ie.initiatorOctets, ie.initiatorPackets]
 const RESPONDER = [ie.responderOctets, ie.responderPackets]
 
+/** Records that all went one way, of a batch whose records may have gone both ways. */
+export interface Uniflows {
+  readonly batch: RecordBatch
+  /** Which record of that batch each is of, in order; undefined: each is of the one in its place. */
+  readonly of: readonly number[] | undefined
+}
+
 /**
  * Makes two records of each Biflow (RFC 5103), one for each direction, the reverse one with source and destination exchanged; none
  * for a direction that saw no packet. Other records stay as they are. What an application makes of both is
  * what it makes of the Biflow.
  */
 export function createUniflows(): (batch: RecordBatch) => readonly RecordBatch[] {
+  const directions = createDirections()
+  return (batch) => directions(batch).map((uniflows) => uniflows.batch)
+}
+
+/** The same, and of which Biflow each record is. */
+export function createDirections(): (batch: RecordBatch) => readonly Uniflows[] {
   const plans = new WeakMap<Template, Plan | 'one direction'>()
   return (batch) => {
     let plan = plans.get(batch.template)
@@ -48,14 +61,13 @@ export function createUniflows(): (batch: RecordBatch) => readonly RecordBatch[]
       plan = planOf(batch.template) ?? 'one direction'
       plans.set(batch.template, plan)
     }
-    if (plan === 'one direction') return [batch]
-    const both: RecordBatch[] = []
+    if (plan === 'one direction') return [{batch, of: undefined}]
     const all = Array.from({length: batch.count}, (_, i) => i)
-    const {counters} = plan
+    const {counters, forward, reverse} = plan
     const answered = all.filter((i) => counters.some((field) => !isZero(batch, i, field)))
-    both.push(copy(batch, all, plan.forward))
-    if (answered.length > 0) both.push(copy(batch, answered, plan.reverse))
-    return both
+    const there = {batch: copy(batch, all, forward), of: undefined}
+    if (answered.length === 0) return [there]
+    return [there, {batch: copy(batch, answered, reverse), of: answered}]
   }
 }
 

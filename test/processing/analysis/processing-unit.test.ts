@@ -12,7 +12,7 @@ import type {RecordBatch} from '../../../src/record/batch.js'
 import {toolbox} from '../../../src/processing/analysis/toolbox.js'
 import type {DartaError} from '../../../src/record/errors.js'
 import {StageLedger} from '../../../src/record/ledger.js'
-import {ie} from '../../../src/registry/elements.js'
+import {ie, reverseOf} from '../../../src/registry/lookup.js'
 import {flowBatches, START} from '../../support/flows.js'
 import {batchOf, templateOf} from '../../support/records.js'
 import {plainRecords} from '../../support/results.js'
@@ -70,6 +70,27 @@ test('a record is of the window in which its Flow ended; the end of a window is 
     [180_000, 8],
   ])
   t.is(ledger.line(), 'unit: 4 records in, 4 out')
+})
+
+test('each direction of a Biflow is of the window in which it ended', (t) => {
+  const {unit, ledger} = unitOf(minutes)
+  const template = templateOf([
+    ...[ie.sourceIPv4Address, ie.destinationIPv4Address],
+    ...[ie.octetDeltaCount, ie.flowEndMilliseconds],
+    ...[reverseOf(ie.octetDeltaCount)!, reverseOf(ie.flowEndMilliseconds)!],
+  ])
+  unit.add([
+    batchOf(template, [
+      [1, 2, 10, MINUTE, 20, MINUTE + 60_000],
+      [1, 2, 100, MINUTE, 0, 0],
+      [1, 2, 1000, MINUTE + 60_000, 2000, MINUTE],
+    ]),
+  ])
+  t.deepEqual(told(unit.finish()), [
+    [0, 2110],
+    [60_000, 1020],
+  ])
+  t.is(ledger.line(), 'unit: 5 records in, 5 out, noted of-biflows 2')
 })
 
 test('results say of which window they are, those of options in their scope', (t) => {
