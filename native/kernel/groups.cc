@@ -12,7 +12,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "rows are least significant octet first");
 
-enum Fold : uint8_t { kSum = 0, kMin = 1, kMax = 2 };
+enum Fold : uint8_t { kSum = 0, kMin = 1, kMax = 2, kOr = 3 };
 constexpr uint32_t kSkipZero = 1;
 constexpr uint32_t kExceptSame = 2;
 constexpr size_t kHeader = 6;
@@ -210,22 +210,24 @@ void Groups::queue(const uint8_t* record, const Program& program) {
   if (++waiting_ == kBatch) settle();
 }
 
+/// Asks for the row that is likely to have this hash, if there is one.
+void Groups::prefetch_row(const Shape& shape, uint32_t hash) {
+  const uint64_t slot_mask = (uint64_t{1} << shape.slot_bits) - 1;
+  for (uint64_t at = hash >> (32 - shape.slot_bits);; at = (at + 1) & slot_mask) {
+    const uint64_t slot = shape.slots[at];
+    if (slot == 0) return;
+    if (static_cast<uint32_t>(slot >> 32) != hash) continue;
+    const uint8_t* row = &shape.rows[((slot & 0xffffffff) - 1) * shape.row_octets];
+    __builtin_prefetch(row, 1);
+    __builtin_prefetch(row + shape.row_octets - 1, 1);
+    return;
+  }
+}
+
 /// Adds what is queued: first asks for the rows that the slots point at, then folds.
 void Groups::settle() {
-  for (size_t i = 0; i < waiting_; i++) {
-    const uint32_t hash = pending_[i].hash;
-    const Shape& shape = shapes_[pending_[i].program->shape];
-    const uint64_t slot_mask = (uint64_t{1} << shape.slot_bits) - 1;
-    for (uint64_t at = hash >> (32 - shape.slot_bits);; at = (at + 1) & slot_mask) {
-      const uint64_t slot = shape.slots[at];
-      if (slot == 0) break;
-      if (static_cast<uint32_t>(slot >> 32) != hash) continue;
-      const uint8_t* row = &shape.rows[((slot & 0xffffffff) - 1) * shape.row_octets];
-      __builtin_prefetch(row, 1);
-      __builtin_prefetch(row + shape.row_octets - 1, 1);
-      break;
-    }
-  }
+  for (size_t i = 0; i < waiting_; i++)
+    prefetch_row(shapes_[pending_[i].program->shape], pending_[i].hash);
   for (size_t i = 0; i < waiting_; i++) {
     const Program& program = *pending_[i].program;
     uint64_t* columns =
@@ -249,8 +251,10 @@ void Groups::fold(uint64_t& into, uint64_t value, uint8_t kind) {
     }
   } else if (kind == kMin) {
     into = std::min(into, value);
-  } else {
+  } else if (kind == kMax) {
     into = std::max(into, value);
+  } else {
+    into |= value;
   }
 }
 
@@ -348,14 +352,24 @@ void Groups::start_row(uint64_t* columns) const {
 bool Groups::add_rows(size_t shape, std::span<const uint8_t> rows) {
   if (shape >= shapes_.size()) return false;
   Shape& target = shapes_[shape];
-  if (rows.size() % target.row_octets != 0) return false;
-  uint8_t* key = keys_.data();
-  for (size_t at = 0; at < rows.size(); at += target.row_octets) {
-    std::memcpy(key, &rows[at], target.key_octets);
-    uint64_t* columns = find(target, key, hash_key(key, target.key_octets));
-    for (size_t c = 0; c < columns_.size(); c++) {
-      fold(columns[c], load<uint64_t>(&rows[at + target.key_octets + 8 * c]), columns_[c]);
+  const size_t octets = target.row_octets;
+  if (rows.size() % octets != 0) return false;
+  const uint8_t* row = rows.data();
+  for (size_t left = rows.size() / octets; left > 0;) {
+    const size_t n = std::min(left, kBatch);
+    uint32_t hashes[kBatch];
+    for (size_t i = 0; i < n; i++) {
+      hashes[i] = hash_key(row + i * octets, target.key_octets);
+      __builtin_prefetch(&target.slots[hashes[i] >> (32 - target.slot_bits)]);
     }
+    for (size_t i = 0; i < n; i++) prefetch_row(target, hashes[i]);
+    for (size_t i = 0; i < n; i++, row += octets) {
+      uint64_t* columns = find(target, row, hashes[i]);
+      for (size_t c = 0; c < columns_.size(); c++) {
+        fold(columns[c], load<uint64_t>(row + target.key_octets + 8 * c), columns_[c]);
+      }
+    }
+    left -= n;
   }
   return true;
 }

@@ -12,7 +12,7 @@ namespace darta {
 
 class Groups {
  public:
-  /// `columns` holds 0 (sum), 1 (minimum) or 2 (maximum) each; `max_octets` 0 is no limit.
+  /// `columns` holds 0 (sum), 1 (minimum), 2 (maximum) or 3 (bits) each; `max_octets` 0 is no limit.
   Groups(std::span<const uint8_t> columns, uint64_t max_octets, uint32_t seed);
 
   /// Number of a new table of keys of `key_octets`, a multiple of 8.
@@ -101,6 +101,7 @@ class Groups {
   [[nodiscard]] uint32_t hash_key(const uint8_t* key, size_t octets) const;
   void queue(const uint8_t* record, const Program& program);
   void settle();
+  static void prefetch_row(const Shape& shape, uint32_t hash);
   void add_total(const uint8_t* records, size_t count, const Program& program);
   void fold_record(const uint8_t* record, const Program& program, uint64_t* columns);
   void fold(uint64_t& into, uint64_t value, uint8_t kind);

@@ -1,7 +1,7 @@
 /**
  * What finds and sums groups: hash tables over keys of fixed size, one per shape. There are two, alike in
- * every result: plain-groups.ts and native/kernel/groups.cc. group-table.ts is the only caller; it turns
- * Templates into programs, so that a kernel knows octets and nothing of elements.
+ * every result: plain-groups.ts and native/kernel/groups.cc. group-table.ts turns Templates into programs, so that a
+ * kernel knows octets and nothing of elements; row-table.ts groups rows only.
  *
  * A row is a group as octets: its key, padded with zeros to a multiple of 8, then one unsigned64 per
  * column, least significant octet first. Rows keep the order in which their groups first came.
@@ -37,7 +37,7 @@ export interface GroupKernel {
 }
 
 /**
- * @param columns one of SUM, MIN, MAX per column
+ * @param columns one of SUM, MIN, MAX, OR per column
  * @param maxOctets new groups are refused beyond; 0: no limit
  * @param seed of the hash, 0..2^32−1, so that no sender can choose keys that collide
  */
@@ -48,6 +48,8 @@ export const SUM = 0
 export const MIN = 1
 /** Starts at 0. */
 export const MAX = 2
+/** Bits that any addition has. Not for programs. */
+export const OR = 3
 
 /**
  * A program says how records of one layout become keys and columns:

@@ -3,6 +3,7 @@ import {
   MIN,
   MOVE,
   NTP,
+  OR,
   orderHalves,
   PROGRAM_HEADER,
   sameOctets,
@@ -150,6 +151,10 @@ export const createPlainGroups: CreateGroups = (columns, maxOctets, seed) => {
             block[i] = low
             block[i + 1] = high
           }
+          break
+        case OR:
+          block[i] |= low
+          block[i + 1] |= high
           break
         default:
           if (high > block[i + 1] || (high === block[i + 1] && low > block[i])) {

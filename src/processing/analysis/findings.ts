@@ -1,6 +1,6 @@
 import type {InformationElement} from '../../record/element.js'
 import type {GroupRow} from '../../record/group-row.js'
-import type {KeyPart} from '../../record/group-spec.js'
+import type {KeyField, KeyPart, KeyShape} from '../../record/group-spec.js'
 import {addressText} from '../../record/value.js'
 import {ie} from '../../registry/elements.js'
 import type {ResultField} from './result-records.js'
@@ -28,8 +28,12 @@ export const destinationField = (octets: Uint8Array): ResultField =>
 
 /** A part of a key as one number, 0 where it is missing; parts of up to 6 octets. */
 export function partNumber(row: GroupRow, part: number): number {
+  return numberOf(row.part(part) ?? [])
+}
+
+function numberOf(octets: Iterable<number>): number {
   let value = 0
-  for (const octet of row.part(part) ?? []) value = value * 256 + octet
+  for (const octet of octets) value = value * 256 + octet
   return value
 }
 
@@ -56,14 +60,59 @@ export const observerParts: readonly KeyPart[] = [
 ]
 
 /** `192.0.2.1 domain 7 point 3`; what is not known is left out. */
-export function observerText(domain: string, row: GroupRow, firstPart: number): string {
-  const exporter = row.part(firstPart)
-  const point = row.part(firstPart + 1)
+export function observerText(
+  domain: string,
+  exporter: Uint8Array | undefined,
+  point: Uint8Array | undefined,
+): string {
   return [
     ...(exporter === undefined ? [] : [addressText(exporter)]),
     `domain ${domain}`,
-    ...(point === undefined ? [] : [`point ${partNumber(row, firstPart + 1)}`]),
+    ...(point === undefined ? [] : [`point ${numberOf(point)}`]),
   ].join(' ')
+}
+
+/** Numbers observation points from 0 on, in the order in which they are asked for. */
+export interface Observers {
+  readonly names: readonly string[]
+  /**
+   * The number of who saw a group.
+   *
+   * @param at octet of `rows` at which its row begins
+   * @param first place of `observerParts` in the key
+   */
+  numberOf(domain: string, shape: KeyShape, first: number, rows: Uint8Array, at: number): number
+}
+
+export function createObservers(): Observers {
+  const names: string[] = []
+  const numbers = new Map<string, number>()
+  /** Most rows have the observer of the one before. */
+  let last: {domain: string; shape: KeyShape; octets: Uint8Array; number: number} | undefined
+  return {
+    names,
+    numberOf(domain, shape, first, rows, at) {
+      const [exporter, point] = [shape.fields[first], shape.fields[first + 1]]
+      const from = at + exporter.offset
+      // The two parts lie behind each other.
+      const to = at + point.offset + point.length
+      if (last !== undefined && last.domain === domain && last.shape === shape) {
+        let i = from
+        while (i < to && rows[i] === last.octets[i - from]) i++
+        if (i === to) return last.number
+      }
+      const part = ({element, offset, length}: KeyField): Uint8Array | undefined =>
+        element && rows.subarray(at + offset, at + offset + length)
+      const name = observerText(domain, part(exporter), part(point))
+      let number = numbers.get(name)
+      if (number === undefined) {
+        number = names.push(name) - 1
+        numbers.set(name, number)
+      }
+      last = {domain, shape, octets: rows.slice(from, to), number}
+      return number
+    },
+  }
 }
 
 /** The middle of sorted numbers, the lower one of two; NaN of none. */

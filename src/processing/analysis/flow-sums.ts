@@ -1,3 +1,4 @@
+import {MAX, MIN, SUM} from '../../record/group-kernel.js'
 import {NO_VALUE, type GroupRow} from '../../record/group-row.js'
 import type {GroupTable} from '../../record/group-table.js'
 import type {InformationElement} from '../../record/element.js'
@@ -28,6 +29,8 @@ export const PACKETS = 1
 export const FLOWS = 2
 export const START = 3
 export const END = 4
+/** The same as a kernel names them. */
+export const flowKinds = [SUM, SUM, SUM, MIN, MAX]
 
 export const noFlows: FlowSums = {
   octets: 0n,
@@ -51,6 +54,13 @@ export function sumsOf(columns: readonly bigint[]): FlowSums {
 
 export function rowSums(row: GroupRow): FlowSums {
   return sumsOf(flowColumns.map((_, c) => row.value(c)))
+}
+
+/** Columns of a row as words, the less significant one of each first. */
+export function sumsAt(words: Uint32Array, at: number): FlowSums {
+  return sumsOf(
+    flowColumns.map((_, c) => (BigInt(words[at + 2 * c + 1]) << 32n) | BigInt(words[at + 2 * c])),
+  )
 }
 
 /** Both together. */

@@ -145,9 +145,9 @@ export function createProcessingUnit(
     if (batch.message.exportTime > target.exportTime) target.exportTime = batch.message.exportTime
   }
 
-  /** Deals the records of a batch to their windows; each is counted in the latest of its own. */
-  function deal(batch: RecordBatch, of: Windowing): void {
-    const parts = directions(batch).flatMap((uniflows) => {
+  /** The records of a batch, each direction of Biflows apart where the key is directed. */
+  function directed(batch: RecordBatch): Dealing[] {
+    return directions(batch).flatMap((uniflows) => {
       const {count, template} = uniflows.batch
       // The reverse direction is a record more.
       if (uniflows.of !== undefined) {
@@ -159,6 +159,11 @@ export function createProcessingUnit(
       ledger.skip(use, count)
       return []
     })
+  }
+
+  /** Deals the records of a batch to their windows; each is counted in the latest of its own. */
+  function deal(batch: RecordBatch, of: Windowing): void {
+    const parts = directed(batch)
     // Record by record, so that it does not matter how the input came in pieces.
     for (let i = 0; i < batch.count; i++) {
       for (const part of parts) {
@@ -261,8 +266,8 @@ export function createProcessingUnit(
         const use = useOf(batch.template)
         ledger.in += batch.count
         if (typeof use === 'string') ledger.skip(use, batch.count)
-        else if (windowing === undefined) wait(whole!.waiting, whole!, batch)
-        else deal(batch, windowing)
+        else if (windowing !== undefined) deal(batch, windowing)
+        else for (const part of directed(batch)) wait(whole!.waiting, whole!, part.batch)
       }
       settle()
     },

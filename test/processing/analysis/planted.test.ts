@@ -210,6 +210,32 @@ test('asymmetry: conversations whose directions were seen at different points ar
   t.is(summaries[0].dartaMatchedCount, 1)
 })
 
+test('asymmetry: a hundred points on each way are told apart', (t) => {
+  const there = syn('10.1.0.1', '192.0.2.1', 443, 0)
+  const back: Talk = {...there, from: there.to, to: there.from, ports: [443, 40000], flags: 0x12}
+  const points = Array.from({length: 200}, (_, i) => i + 1)
+  const seen = points.flatMap((observationDomainId) =>
+    talkBatches([observationDomainId % 2 === 0 ? there : back], {observationDomainId}),
+  )
+  const names = (remainder: number): string =>
+    points
+      .filter((n) => n % 2 === remainder)
+      .map((n) => `domain ${n}`)
+      .sort()
+      .join(', ')
+  const {rows, summaries} = analyse(asymmetry, {}, seen)
+  t.is(rows.length, 1)
+  t.is(rows[0].dartaObserver, names(0))
+  t.is(rows[0].dartaOtherObserver, names(1))
+  t.is(summaries[0].deltaFlowCount, 200)
+  // One of them saw the other way too.
+  const more = analyse(asymmetry, {}, [
+    ...seen,
+    ...talkBatches([there], {observationDomainId: 199}),
+  ])
+  t.is(more.rows.length, 0)
+})
+
 test('delay: from packet digests it is exact to the nanosecond that NTP time has, and loss is counted', (t) => {
   const template = templateOf([ie.digestHashValue, ie.observationTimeNanoseconds])
   const ntp = (ns: bigint): bigint => {

@@ -3,24 +3,23 @@ import {ie} from '../../../registry/elements.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
 import {
   conversationNeeds,
-  DESTINATION,
-  DESTINATION_PORT,
+  conversationsOf,
   directionSpec,
-  OBSERVER,
-  PROTOCOL,
-  SOURCE,
-  SOURCE_PORT,
+  END_OCTETS,
+  endAt,
+  PROTOCOL_AT,
+  VERSIONS_AT,
 } from '../conversations.js'
+import {destinationField, octetText, sourceField, whyOption} from '../findings.js'
 import {
-  destinationField,
-  observerText,
-  octetText,
-  partNumber,
-  sourceField,
-  textOctets,
-  whyOption,
-} from '../findings.js'
-import {addSums, noFlows, rowSums, sumFields, type FlowSums} from '../flow-sums.js'
+  addSums,
+  flowColumns,
+  noFlows,
+  sumFields,
+  sumsAt,
+  sumsOf,
+  type FlowSums,
+} from '../flow-sums.js'
 import type {ResultField, ResultRecord} from '../result-records.js'
 import {byDomain, createTableSet, tableState} from '../table-set.js'
 
@@ -40,105 +39,95 @@ export default defineApp({
   }),
 })
 
-interface Side {
-  sums: FlowSums
-  readonly observers: Set<string>
-}
+/** From the lesser end to the greater one, and back. */
+type Ways<T> = readonly [T, T]
 
 interface Conversation {
-  readonly ends: readonly [string, string]
-  readonly ports: readonly [number, number]
+  readonly name: string
+  readonly ends: Ways<{readonly address: Uint8Array; readonly port: number}>
   readonly protocol: number
-  /** From the lesser end to the greater one, and back. */
-  readonly sides: [Side, Side]
+  readonly observers: Ways<readonly string[]>
+  readonly sums: FlowSums
 }
 
 function createState(oneWay: boolean, why: boolean, limits: StateLimits): AnalysisState {
   const tables = createTableSet([directionSpec], limits)
 
-  function conversations(): Map<string, Conversation> {
-    const found = new Map<string, Conversation>()
-    for (const domain of tables.names()) {
-      tables.of(domain)[0].eachRow((row) => {
-        const source = octetText(row.part(SOURCE)!)
-        const destination = octetText(row.part(DESTINATION)!)
-        const protocol = partNumber(row, PROTOCOL)
-        const ports = [partNumber(row, SOURCE_PORT), partNumber(row, DESTINATION_PORT)] as const
-        const one = `${source}:${String.fromCharCode(ports[0])}`
-        const other = `${destination}:${String.fromCharCode(ports[1])}`
-        const turned = one > other
-        const name = `${protocol} ${turned ? `${other} ${one}` : `${one} ${other}`}`
-        let known = found.get(name)
-        if (known === undefined) {
-          const side = (): Side => ({sums: noFlows, observers: new Set()})
-          known = {
-            ends: turned ? [destination, source] : [source, destination],
-            ports: turned ? [ports[1], ports[0]] : ports,
-            protocol,
-            sides: [side(), side()],
-          }
-          found.set(name, known)
-        }
-        const side = known.sides[turned ? 1 : 0]
-        side.sums = addSums(side.sums, rowSums(row))
-        side.observers.add(observerText(domain, row, OBSERVER))
-      })
-    }
-    return found
-  }
-
   function* records(): Iterable<ResultRecord> {
-    const all = conversations()
-    let whole = noFlows
-    const rows: ResultRecord[] = []
+    const {rows, observers, observerWords} = conversationsOf(tables)
+    const found: Conversation[] = []
     let asymmetric = 0
-    for (const name of [...all.keys()].sort()) {
-      const of = all.get(name)!
-      const [there, back] = of.sides
-      whole = addSums(addSums(whole, there.sums), back.sums)
-      const both = there.observers.size > 0 && back.observers.size > 0
-      const parted = both && [...there.observers].every((point) => !back.observers.has(point))
-      if (parted) asymmetric++
-      if (parted || (oneWay && !both)) rows.push({fields: fieldsOf(of, both, why)})
+    rows.eachBlock((octets, words, n) => {
+      for (let at = 0; at < n * rows.rowOctets; at += rows.rowOctets) {
+        const columns = (at + rows.columnsAt) / 4
+        const there = columns + 2 * flowColumns.length
+        const back = there + observerWords
+        let [anyThere, anyBack, shared] = [0, 0, 0]
+        for (let i = 0; i < observerWords; i++) {
+          anyThere |= words[there + i]
+          anyBack |= words[back + i]
+          shared |= words[there + i] & words[back + i]
+        }
+        const both = anyThere !== 0 && anyBack !== 0
+        const parted = both && shared === 0
+        if (parted) asymmetric++
+        if (!parted && (!oneWay || both)) continue
+        const versions = octets[at + VERSIONS_AT]
+        const name = (first: number): string[] =>
+          observers.names.filter((_, i) => (words[first + (i >>> 5)] >>> (i & 31)) & 1).sort()
+        found.push({
+          name: octetText(octets.subarray(at, at + VERSIONS_AT + 1)),
+          ends: [
+            endAt(octets, at, (versions & 1) !== 0),
+            endAt(octets, at + END_OCTETS, (versions & 2) !== 0),
+          ],
+          protocol: octets[at + PROTOCOL_AT],
+          observers: [name(there), name(back)],
+          sums: sumsAt(words, columns),
+        })
+      }
+    })
+    let whole = noFlows
+    for (const domain of tables.names()) {
+      whole = addSums(whole, sumsOf(tables.of(domain)[0].select([]).totals))
     }
     yield {
       fields: [
         [ie.dartaStatistic, 'asymmetry'],
-        [ie.dartaGroupCount, all.size],
+        [ie.dartaGroupCount, rows.count()],
         [ie.dartaMatchedCount, asymmetric],
         ...sumFields(whole),
       ],
       scopeCount: 1,
     }
-    yield* rows
+    rows.close()
+    for (const of of found.sort((a, b) => a.protocol - b.protocol || (a.name < b.name ? -1 : 1))) {
+      yield {fields: fieldsOf(of, why)}
+    }
   }
 
   return tableState(tables, byDomain, records)
 }
 
-function fieldsOf(
-  {ends, ports, protocol, sides}: Conversation,
-  both: boolean,
-  why: boolean,
-): ResultField[] {
+function fieldsOf({ends, protocol, observers, sums}: Conversation, why: boolean): ResultField[] {
+  const both = observers.every((way) => way.length > 0)
   // Of a conversation that was seen one way, that way.
-  const first = both || sides[0].observers.size > 0 ? 0 : 1
-  const names = (side: Side): string => [...side.observers].sort().join(', ')
-  const source = textOctets(ends[first])
-  const destination = textOctets(ends[1 - first])
+  const first = both || observers[0].length > 0 ? 0 : 1
+  const source = ends[first]
+  const destination = ends[1 - first]
   const fields: ResultField[] = [
     [ie.dartaFinding, both ? 'asymmetric' : 'one way'],
-    sourceField(source),
-    destinationField(destination),
+    sourceField(source.address),
+    destinationField(destination.address),
     [ie.protocolIdentifier, protocol],
-    [ie.sourceTransportPort, ports[first]],
-    [ie.destinationTransportPort, ports[1 - first]],
-    [ie.dartaObserver, names(sides[first])],
-    [ie.dartaOtherObserver, names(sides[1 - first])],
-    ...sumFields(addSums(sides[0].sums, sides[1].sums)),
+    [ie.sourceTransportPort, source.port],
+    [ie.destinationTransportPort, destination.port],
+    [ie.dartaObserver, observers[first].join(', ')],
+    [ie.dartaOtherObserver, observers[1 - first].join(', ')],
+    ...sumFields(sums),
   ]
   if (why) {
-    const [a, b] = [addressText(source), addressText(destination)]
+    const [a, b] = [addressText(source.address), addressText(destination.address)]
     const host = `(src ip ${a} and dst ip ${b} or src ip ${b} and dst ip ${a})`
     fields.push([ie.dartaFilter, `${host} and proto ${protocol}`])
   }

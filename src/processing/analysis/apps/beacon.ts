@@ -1,5 +1,7 @@
+import {SUM} from '../../../record/group-kernel.js'
 import type {GroupSpec} from '../../../record/group-spec.js'
 import {createGroupTable} from '../../../record/group-table.js'
+import {createRowTable} from '../../../record/row-table.js'
 import {addressText} from '../../../record/value.js'
 import {ie} from '../../../registry/elements.js'
 import {startColumn} from '../../../registry/flow-columns.js'
@@ -8,13 +10,13 @@ import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '..
 import {
   destinationField,
   octetText,
-  partNumber,
   quantile,
   sourceField,
   textOctets,
   whyOption,
 } from '../findings.js'
-import {flowColumns, OCTETS, PACKETS} from '../flow-sums.js'
+import {flowColumns, START, sumsAt} from '../flow-sums.js'
+import {columnAt, createSieve, eachGroup, numberAt, partAt} from '../group-rows.js'
 import type {ResultField, ResultRecord} from '../result-records.js'
 import {oneTableState} from '../table-set.js'
 
@@ -77,6 +79,8 @@ const key = [
 ]
 const [SOURCE, DESTINATION, PROTOCOL, PORT, TIME] = [0, 1, 2, 3, 4]
 const spec: GroupSpec = {key, columns: flowColumns}
+/** Of a key without the time: two addresses, a protocol and a port. */
+const MOST_PAIR_OCTETS = 35
 
 interface Contacts {
   readonly source: string
@@ -93,34 +97,50 @@ function createState(rhythm: Rhythm, limits: StateLimits): AnalysisState {
 
   function contacts(): Map<string, Contacts> {
     // Few pairs have contacts enough: only these are worth their times.
-    const counts = new Map<string, number>()
-    const nameOf = (row: Parameters<Parameters<typeof table.eachRow>[0]>[0]): string =>
-      octetText(row.key.subarray(0, row.shape.fields[TIME].offset)) +
-      row.shape.signature.slice(0, 1)
-    table.eachRow((row) => {
-      const name = nameOf(row)
-      counts.set(name, (counts.get(name) ?? 0) + 1)
+    const counts = createRowTable(MOST_PAIR_OCTETS + 2, [SUM])
+    eachGroup(table, (shape, rows, at) => {
+      const start = counts.next()
+      const length = shape.fields[TIME].offset
+      for (let i = 0; i < length; i++) counts.octets[start + i] = rows[at + i]
+      counts.octets[start + MOST_PAIR_OCTETS] = length
+      counts.octets[start + MOST_PAIR_OCTETS + 1] = shape.fields[SOURCE].length
+      counts.words[(start + counts.columnsAt) / 4] = 1
     })
+    const wanted = new Set<string>()
+    const sieve = createSieve()
+    counts.eachBlock((octets, words, n) => {
+      for (let at = 0; at < n * counts.rowOctets; at += counts.rowOctets) {
+        if (columnAt(words, (at + counts.columnsAt) / 4, 0) < rhythm.minContacts) continue
+        const length = octets[at + MOST_PAIR_OCTETS]
+        wanted.add(nameOf(octets, at, length, octets[at + MOST_PAIR_OCTETS + 1]))
+        sieve.add(octets, at, length)
+      }
+    })
+    counts.close()
     const found = new Map<string, Contacts>()
-    table.eachRow((row) => {
-      const name = nameOf(row)
-      if (counts.get(name)! < rhythm.minContacts) return
+    eachGroup(table, (shape, rows, at, words, columns) => {
+      const length = shape.fields[TIME].offset
+      if (!sieve.mayHave(rows, at, length)) return
+      const name = nameOf(rows, at, length, shape.fields[SOURCE].length)
+      if (!wanted.has(name)) return
       let known = found.get(name)
       if (known === undefined) {
         known = {
-          source: octetText(row.part(SOURCE)!),
-          destination: octetText(row.part(DESTINATION)!),
-          protocol: partNumber(row, PROTOCOL),
-          port: partNumber(row, PORT),
+          source: octetText(partAt(rows, at, shape, SOURCE)),
+          destination: octetText(partAt(rows, at, shape, DESTINATION)),
+          protocol: numberAt(rows, at, shape, PROTOCOL),
+          port: numberAt(rows, at, shape, PORT),
           times: [],
           octets: 0n,
           packets: 0n,
         }
         found.set(name, known)
       }
-      known.times.push(row.number(START_MS))
-      known.octets += row.value(OCTETS)
-      known.packets += row.value(PACKETS)
+      const {octets, packets} = sumsAt(words, columns)
+      // In milliseconds; the time in the key is in its own precision.
+      known.times.push(columnAt(words, columns, START))
+      known.octets += octets
+      known.packets += packets
     })
     return found
   }
@@ -159,8 +179,10 @@ function createState(rhythm: Rhythm, limits: StateLimits): AnalysisState {
   return oneTableState(table, records)
 }
 
-/** The column of the start in milliseconds: what the time in the key is in its own precision. */
-const START_MS = 3
+/** Of a pair of IPv4 and IPv6 the octets alone do not say which is which. */
+function nameOf(octets: Uint8Array, from: number, length: number, sourceOctets: number): string {
+  return `${octetText(octets.subarray(from, from + length))}${sourceOctets === 4 ? 0 : 1}`
+}
 
 /** Intervals between contacts, of which the median and the median deviation from it bear single contacts that are missing or extra. */
 function rhythmOf(

@@ -4,7 +4,8 @@ import {ie} from '../../../registry/elements.js'
 import {packetsColumn} from '../../../registry/flow-columns.js'
 import {flowKey} from '../../../registry/flow-keys.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
-import {observerParts, observerText, octetText} from '../findings.js'
+import {createObservers, observerParts, observerText, octetText} from '../findings.js'
+import {eachGroup} from '../group-rows.js'
 import type {ResultRecord} from '../result-records.js'
 import {byDomain, createTableSet, tableState} from '../table-set.js'
 
@@ -83,7 +84,7 @@ function createState(minMatched: number, limits: StateLimits): AnalysisState {
     const points = new Map<string, Map<string, Sight>>()
     for (const domain of tables.names()) {
       tables.of(domain)[0].eachRow((row) => {
-        const point = observerText(domain, row, OBSERVER)
+        const point = observerText(domain, row.part(OBSERVER), row.part(OBSERVER + 1))
         let seen = points.get(point)
         if (seen === undefined) points.set(point, (seen = new Map<string, Sight>()))
         const name = identityOf(row)
@@ -100,7 +101,19 @@ function createState(minMatched: number, limits: StateLimits): AnalysisState {
     return points
   }
 
+  function countObservers(): number {
+    const observers = createObservers()
+    for (const domain of tables.names()) {
+      eachGroup(tables.of(domain)[0], (shape, rows, at) => {
+        observers.numberOf(domain, shape, OBSERVER, rows, at)
+      })
+    }
+    return observers.names.length
+  }
+
   function* records(): Iterable<ResultRecord> {
+    // With one point there is nothing to compare, which is dear to find out from its packets.
+    if (countObservers() < 2) return
     const points = [...sights()].sort(([a], [b]) => (a < b ? -1 : 1))
     for (const [i, [one, ofOne]] of points.entries()) {
       for (const [other, ofOther] of points.slice(i + 1)) {

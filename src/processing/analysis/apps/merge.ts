@@ -58,7 +58,10 @@ function createState(uniflow: boolean, limits: StateLimits): AnalysisState {
     const found = new Map<string, Direction>()
     for (const domain of tables.names()) {
       tables.of(domain)[0].eachRow((row) => {
-        const seen = directionOf(row, observerText(domain, row, OBSERVER))
+        const seen = directionOf(
+          row,
+          observerText(domain, row.part(OBSERVER), row.part(OBSERVER + 1)),
+        )
         const name = nameOf(seen, false)
         const known = found.get(name)
         if (known === undefined) {

@@ -1,11 +1,22 @@
-import type {GroupRow} from '../../../record/group-row.js'
+import {SUM} from '../../../record/group-kernel.js'
 import {createGroupTable} from '../../../record/group-table.js'
+import {createRowTable} from '../../../record/row-table.js'
 import {addressText} from '../../../record/value.js'
 import {ie} from '../../../registry/elements.js'
 import {flowKey} from '../../../registry/flow-keys.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
-import {octetText, partNumber, sourceField, textOctets, whyOption} from '../findings.js'
-import {END, FLOWS, flowColumns, OCTETS, PACKETS, START} from '../flow-sums.js'
+import {octetText, sourceField, textOctets, whyOption} from '../findings.js'
+import {END, FLOWS, flowColumns, PACKETS, START, sumsAt} from '../flow-sums.js'
+import {
+  columnAt,
+  copyPart,
+  createSieve,
+  eachGroup,
+  numberAt,
+  partAt,
+  type Sieve,
+  type VisitGroup,
+} from '../group-rows.js'
 import type {ResultField, ResultRecord} from '../result-records.js'
 import {oneTableState} from '../table-set.js'
 
@@ -55,6 +66,7 @@ const key = [
   {...flowKey('flags'), optional: true},
 ]
 const [SOURCE, DESTINATION, PROTOCOL, PORT, FLAGS] = [0, 1, 2, 3, 4]
+const MOST_ADDRESS_OCTETS = 16
 const TCP = 6
 const UDP = 17
 const SYN = 2
@@ -96,59 +108,81 @@ function createState(
   const table = createGroupTable({key, columns: flowColumns}, limits)
 
   /** Whether nobody answered; undefined: it cannot be told. */
-  function failed(row: GroupRow): boolean | undefined {
-    const protocol = partNumber(row, PROTOCOL)
-    if (protocol === TCP && row.part(FLAGS) !== undefined) {
-      const flags = partNumber(row, FLAGS)
+  const failed = (
+    ...[shape, rows, at, words, columns]: Parameters<VisitGroup>
+  ): boolean | undefined => {
+    const protocol = numberAt(rows, at, shape, PROTOCOL)
+    const packets = columnAt(words, columns, PACKETS)
+    const flows = columnAt(words, columns, FLOWS)
+    if (protocol === TCP && shape.fields[FLAGS].element !== undefined) {
+      const flags = numberAt(rows, at, shape, FLAGS)
       // Whoever got an answer acknowledged it. Without a SYN the beginning was not seen, or it is a scan by FIN, NULL or the like.
       if ((flags & ACK) !== 0) return false
-      return (flags & SYN) !== 0 || row.number(PACKETS) <= 2 * row.number(FLOWS)
+      return (flags & SYN) !== 0 || packets <= 2 * flows
     }
-    if (protocol === UDP && udp) return row.number(PACKETS) <= row.number(FLOWS)
+    if (protocol === UDP && udp) return packets <= flows
     return undefined
   }
 
   /** Sources with enough contacts that failed, before anything is kept of each contact. */
-  function suspects(): Set<string> {
-    const counts = new Map<string, number>()
-    table.eachRow((row) => {
-      if (failed(row) !== true) return
-      const source = octetText(row.part(SOURCE)!)
-      counts.set(source, (counts.get(source) ?? 0) + 1)
+  function suspects(): {wanted: Set<string>; sieve: Sieve} {
+    const counts = createRowTable(MOST_ADDRESS_OCTETS + 1, [SUM])
+    eachGroup(table, (...group) => {
+      if (failed(...group) !== true) return
+      const [shape, rows, at] = group
+      const start = counts.next()
+      const length = copyPart(rows, at, shape, SOURCE, counts.octets, start)
+      counts.octets[start + MOST_ADDRESS_OCTETS] = length
+      counts.words[(start + counts.columnsAt) / 4] = 1
     })
-    return new Set([...counts].flatMap(([source, n]) => (n >= minFailed ? [source] : [])))
+    const wanted = new Set<string>()
+    const sieve = createSieve()
+    counts.eachBlock((octets, words, n) => {
+      for (let at = 0; at < n * counts.rowOctets; at += counts.rowOctets) {
+        if (columnAt(words, (at + counts.columnsAt) / 4, 0) < minFailed) continue
+        const length = octets[at + MOST_ADDRESS_OCTETS]
+        wanted.add(octetText(octets.subarray(at, at + length)))
+        sieve.add(octets, at, length)
+      }
+    })
+    counts.close()
+    return {wanted, sieve}
   }
 
   function scans(): Scan[] {
     const sources = new Map<string, Map<string, Contact>>()
-    const wanted = suspects()
-    table.eachRow((row) => {
-      const source = octetText(row.part(SOURCE)!)
+    const {wanted, sieve} = suspects()
+    eachGroup(table, (...group) => {
+      const [shape, rows, at, words, columns] = group
+      const {offset, length} = shape.fields[SOURCE]
+      if (!sieve.mayHave(rows, at + offset, length)) return
+      const source = octetText(partAt(rows, at, shape, SOURCE))
       if (!wanted.has(source)) return
-      const fails = failed(row)
+      const fails = failed(...group)
       if (fails === undefined) return
       let contacts = sources.get(source)
       if (contacts === undefined) sources.set(source, (contacts = new Map<string, Contact>()))
-      const host = octetText(row.part(DESTINATION)!)
-      const port = partNumber(row, PORT)
-      const protocol = partNumber(row, PROTOCOL)
+      const host = octetText(partAt(rows, at, shape, DESTINATION))
+      const port = numberAt(rows, at, shape, PORT)
+      const protocol = numberAt(rows, at, shape, PROTOCOL)
       const name = `${host}/${port}/${protocol}`
       const known = contacts.get(name)
-      const start = row.number(START)
-      const end = row.number(END)
+      const start = columnAt(words, columns, START)
+      const end = columnAt(words, columns, END)
+      const {octets, packets, flows} = sumsAt(words, columns)
       if (known === undefined) {
         contacts.set(name, {
           ...{host, port, protocol, start, end, answered: !fails},
-          ...{octets: row.value(OCTETS), packets: row.value(PACKETS), flows: row.value(FLOWS)},
+          ...{octets, packets, flows},
         })
         return
       }
       known.start = Math.min(known.start, start)
       known.end = Math.max(known.end, end)
       known.answered ||= !fails
-      known.octets += row.value(OCTETS)
-      known.packets += row.value(PACKETS)
-      known.flows += row.value(FLOWS)
+      known.octets += octets
+      known.packets += packets
+      known.flows += flows
     })
     return [...sources]
       .sort(([a], [b]) => a.length - b.length || (a < b ? -1 : 1))
