@@ -419,6 +419,18 @@ const rows = [
     },
   ],
   [
+    34,
+    '7013 10',
+    'all',
+    'Elements and Templates are written as specifiers, name(number)<type>[length]',
+    {
+      'commands/info': [
+        'info --templates writes the fields of Templates as specifiers of RFC 7013',
+      ],
+    },
+    'They are written only: no command takes a Template as text.',
+  ],
+  [
     35,
     '5103 3–6',
     'E C',
@@ -430,6 +442,21 @@ const rows = [
       ],
       'ipfix/encoder': ['records with reverse elements and no direction are not sent'],
     },
+  ],
+  [
+    36,
+    '5470, 5472',
+    'all',
+    'Each command is one of the processes of the architecture; Observation Points and Domains are in what is sent and can be set',
+    {
+      'commands/ipfix-export': [
+        'each Observation Domain keeps its ID and has sequence numbers of its own',
+      ],
+      'live/reports': [
+        'Packet Reports of a file come with their Selectors, and with what these observed and selected',
+      ],
+    },
+    'The manual of each command says which process it is; `--odid` sets the domain.',
   ],
   [
     37,
@@ -446,6 +473,48 @@ const rows = [
       'mediation/templates': [
         'a hundred thousand Templates of a hostile source stay within their room, and another Exporter loses nothing',
       ],
+    },
+  ],
+  [
+    38,
+    '5473',
+    'E C',
+    'Common properties are options with their number as scope, ahead of the records that refer to them, and come again over UDP',
+    {
+      'commands/pass-through': [
+        'common properties go ahead of the records that refer to them, with the number as scope',
+      ],
+      'commands/ipfix-export-options': [
+        'over UDP options come again with the Templates, and a Collector that begins late knows them',
+      ],
+    },
+    'Records and properties stay apart, as they came; nothing is held for a number that is not known, as nothing is joined.',
+  ],
+  [
+    39,
+    '5474, 5475',
+    'E',
+    'At least one scheme of selection, with its parameters',
+    {
+      'live/reports': [
+        'packets in turn are reported as systematic count-based Sampling',
+        'Packet Reports of a file come with their Selectors, and with what these observed and selected',
+      ],
+    },
+    'The hash that shares are made by is over Flows and none of those that IANA has numbers for (BOB and others); it is reported as a match of a property.',
+  ],
+  [
+    40,
+    '5476 6.4–6.5',
+    'E',
+    'Each selected packet gives a Packet Report; sequence, selectors and statistics are options, the latter at an interval; the rate of export can be limited',
+    {
+      'live/reports': [
+        'Packet Reports of a file come with their Selectors, and with what these observed and selected',
+        'tshark reads Packet Reports with their Selectors',
+        'counters of kernel, interface and export come while a live capture of ${emit} runs, and at its end',
+      ],
+      'commands/ipfix-export': ['--rate holds the sender back'],
     },
   ],
   [
@@ -549,6 +618,14 @@ const rows = [
     },
   ],
   [
+    48,
+    '7119 10',
+    'I',
+    'A Mediator reports the records that it ignored',
+    'no',
+    'What `collect` missed travels as options of darta’s own, by Exporter and domain; what `filter`, `aggregate` and `anonymize` leave out is told on standard error and by `--metrics`, not as options (element 407).',
+  ],
+  [
     49,
     '6313',
     'E C',
@@ -563,6 +640,56 @@ const rows = [
   ],
   [50, '6526', 'E C', 'One SCTP stream for each Template', 'no', 'Node has no SCTP.'],
   [
+    51,
+    '6759',
+    'E C',
+    'An application’s engine and selector stay as they are, in fixed and variable length; names come from options',
+    {
+      'commands/pass-through': [
+        'an application is kept octet for octet, in fixed and in variable length, with the options that name it',
+      ],
+    },
+    'darta’s meter classifies no applications, so it makes no numbers of its own.',
+  ],
+  [
+    52,
+    '7014',
+    'I',
+    'Flows are selected by at least one scheme, whose parameters are sent',
+    'no',
+    '`filter` matches properties and `split` hashes Flow Keys; neither says so in options (elements 390 to 400). The input can be kept beside the output with `filter --fail`.',
+  ],
+  [
+    53,
+    '7015',
+    'I',
+    'Totals stay when counters are spread over intervals; counts of original and distinct Flows are right',
+    {
+      'mediation/aggregation/aggregator': [
+        'intervals with ${distribution} distribution lose no octet, packet or Flow',
+        'sums, extremes, means and distinct counts are those of an SQL query',
+      ],
+    },
+    'Each record has start and end of its interval; which distribution was used is not told in options.',
+  ],
+  [
+    54,
+    '7373 4',
+    'all',
+    'NDJSON has native numbers and booleans, octets in hex, times in UTC at the precision of their element; what is out of range is refused; from text to IPFIX and back nothing changes',
+    {
+      'formats/ndjson-values': ['writes ${shown} as ${json} and reads it back'],
+      'formats/ndjson-reading': [
+        'refuses ${JSON.stringify(line)}, says where, and reads the next line',
+      ],
+      'formats/ndjson-lossless': [
+        'records without lists keep their octets and Templates through NDJSON',
+        'NDJSON of records with lists, read and written again, is the same text',
+      ],
+    },
+    'Lists, which the RFC bars from its text, are an extension: man darta-ndjson.',
+  ],
+  [
     55,
     '9565',
     'E C',
@@ -573,6 +700,40 @@ const rows = [
         'the upper four bits of tcpControlBits are ignored on receipt, in both sizes and directions',
       ],
     },
+  ],
+  [
+    56,
+    '6235',
+    'I',
+    'Anonymised records come with options that say what was done to which element; methods that need one have a key',
+    {
+      'mediation/anonymization/anonymizer': [
+        'Options Records say what was done to which element, RFC 6235 section 6',
+      ],
+      'commands/anonymize': [
+        'without a key, with half of one or a wrong policy nothing is written',
+      ],
+    },
+  ],
+  [
+    57,
+    '8038 5, 8',
+    'E C',
+    'Options that describe the fields of SNMP objects stand in the same Message as each Template with such fields, also when it comes again',
+    'no',
+    'darta makes none of its own. Those that pass are read and kept in order, each for its Template and field, and come again with the Templates (“of SNMP objects the values and the options that describe them are read, each for its Template and field”, test/commands/pass-through.test.ts); but a Message of their own may carry them.',
+  ],
+  [
+    58,
+    '8158',
+    'C',
+    'NAT events of several Templates from one source are read; historic codes are known',
+    {
+      'commands/pass-through': [
+        'NAT events of several Templates of one source are read, whatever their code',
+      ],
+    },
+    'darta exports no NAT events of its own.',
   ],
 ]
 
@@ -615,6 +776,9 @@ for (const [number, section, role, statement, tests, remark] of rows) {
   lines.push(`| ${number} | ${section} | ${role} | ${statement} | ${how}${more} |`)
 }
 const text = `${lines.join('\n')}\n`
+for (let number = 1; number <= 58; number++) {
+  if (!rows.some(([n]) => n === number)) faults.push(`statement ${number} has no row`)
+}
 for (const fault of faults) console.error(`conformance: ${fault}`)
 const path = 'docs/CONFORMANCE.md'
 const stale = !existsSync(path) || readFileSync(path, 'utf8') !== text

@@ -41,6 +41,20 @@ test('info bounds what it lists of a flood of Templates and counts the rest', as
   t.is(report.observationDomains.length, 10_000)
 })
 
+test('info --templates writes the fields of Templates as specifiers of RFC 7013', async (t) => {
+  const input =
+    '{"sourceIPv4Address":"192.0.2.1","reverseOctetDeltaCount":7,"octetDeltaCount":7,"biflowDirection":1}\n'
+  const ipfix = await darta(t, ['print', '-o', 'ipfix'], input)
+  const {stdout, code} = await darta(t, ['info', '-q', '--templates'], ipfix.stdout)
+  t.is(code, 0)
+  t.deepEqual(stdout.toString().trim().split('\n').slice(1), [
+    'sourceIPv4Address(8)<ipv4Address>[4]',
+    'reverseOctetDeltaCount(29305/1)<unsigned64>[8]',
+    'octetDeltaCount(1)<unsigned64>[8]',
+    'biflowDirection(239)<unsigned8>[1]',
+  ])
+})
+
 test('info lists the first thousand breaks of the sequence and counts all', async (t) => {
   // One record in each Message, and one missing before each but the first.
   const broken = Array.from({length: 1501}, (_, i) => message(7, 2 * i, false))
