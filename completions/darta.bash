@@ -263,7 +263,7 @@ _darta() {
         --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '--all --capacity --offered --nodes --times --cores --application-cost -o --output -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '--all --capacity --offered --nodes --times --cores --mirror-port --application-cost -o --output -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in

@@ -223,6 +223,7 @@ complete -c darta -n '__fish_seen_subcommand_from doctor' -l offered -x -d 'Pack
 complete -c darta -n '__fish_seen_subcommand_from doctor' -l nodes -x -d 'Tell of up to N nodes, 4 unless said otherwise'
 complete -c darta -n '__fish_seen_subcommand_from doctor' -l times -x -d 'Find the load at which N nodes capture K times what one machine does'
 complete -c darta -n '__fish_seen_subcommand_from doctor' -l cores -x -a '1 2' -d 'Processors of a node that capture: one for kernel and process, or one for each'
+complete -c darta -n '__fish_seen_subcommand_from doctor' -l mirror-port -d 'Nodes drop packets of other shares early, as darta capture --mirror-port does'
 complete -c darta -n '__fish_seen_subcommand_from doctor' -l application-cost -x -d 'Nanoseconds a packet of another application, which one machine is thought to run'
 complete -c darta -n '__fish_seen_subcommand_from doctor' -s o -l output -x -a 'text ndjson' -d 'Output format'
 complete -c darta -n '__fish_seen_subcommand_from doctor' -s q -l quiet -d 'Say nothing on standard error unless something failed or was lost'

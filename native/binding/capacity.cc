@@ -6,8 +6,8 @@
 namespace darta {
 namespace {
 
-/// measureCapacity(meterOptions, {frameOctets, flows, batch, rounds, reject, accept, whole, turn}):
-/// nanoseconds in an object, or [call, errno] of what failed
+/// measureCapacity(meterOptions, {frameOctets, flows, batch, rounds, reject, accept, whole, turn,
+/// earlyDrop, earlyPass}): nanoseconds in an object, or [call, errno] of what failed
 napi_value measure_capacity_of(napi_env env, napi_callback_info info) {
   const Arguments<2> given(env, info);
   const auto program = [&](const char* name, std::vector<sock_filter>& into) {
@@ -16,7 +16,10 @@ napi_value measure_capacity_of(napi_env env, napi_callback_info info) {
   CapacityOptions options;
   if (given.count != 2 || !read_meter_options(env, given[0], options.meter) ||
       !program("reject", options.reject) || !program("accept", options.accept) ||
-      !program("whole", options.whole))
+      !program("whole", options.whole) ||
+      !read_structures(elements_property<uint8_t>(env, given[1], "earlyDrop"),
+                       options.early_drop) ||
+      !read_structures(elements_property<uint8_t>(env, given[1], "earlyPass"), options.early_pass))
     return refuse(env, "measureCapacity(meterOptions, options)");
   const auto number = [&](const char* name) {
     return whole_property<uint32_t>(env, given[1], name, INT32_MAX);
@@ -42,6 +45,8 @@ napi_value measure_capacity_of(napi_env env, napi_callback_info info) {
   put("accept", capacity.accept);
   put("acceptWhole", capacity.accept_whole);
   put("meter", capacity.meter);
+  put("earlyDrop", capacity.early_drop);
+  put("earlyPass", capacity.early_pass);
   return result;
 }
 

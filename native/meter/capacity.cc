@@ -1,8 +1,10 @@
 #include "meter/capacity.h"
 
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_packet.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <linux/veth.h>
 #include <net/if.h>
 #include <poll.h>
@@ -18,6 +20,7 @@
 #include <thread>
 
 #include "capture/packet_ring.h"
+#include "meter/driver_frames.h"
 
 namespace darta {
 namespace {
@@ -129,6 +132,44 @@ bool set_up(const char* name, Fault& fault) noexcept {
   return done || fault.set("SIOCSIFFLAGS");
 }
 
+/// Lets the interface receive in polls, as drivers of cards do; without, frames of a driver come to no
+/// veth.
+bool set_polls(const char* name) noexcept {
+  const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (socket < 0) return false;
+  ethtool_value value{ETHTOOL_SGRO, 1};
+  ifreq request{};
+  std::memcpy(request.ifr_name, name, std::min(std::strlen(name), sizeof request.ifr_name - 1));
+  request.ifr_data = reinterpret_cast<char*>(&value);
+  const bool done = ioctl(socket, SIOCETHTOOL, &request) == 0;
+  ::close(socket);
+  return done;
+}
+
+/// A frame of UDP in IPv4.
+std::vector<uint8_t> frame_of(uint32_t size) {
+  std::vector<uint8_t> frame(size, 0);
+  uint8_t* const f = frame.data();
+  f[0] = f[6] = 2;
+  f[5] = 1;
+  f[11] = 2;
+  put_be16(f + 12, 0x0800);
+  f[14] = 0x45;
+  put_be16(f + 16, static_cast<uint16_t>(size - ethernet_octets));
+  f[22] = 64;
+  f[23] = 17;
+  put_be32(f + 26, 0x0a000001);
+  put_be32(f + 30, 0xc0000201);
+  put_be16(f + 36, 53);
+  put_be16(f + 38, static_cast<uint16_t>(size - ethernet_octets - 20));
+  return frame;
+}
+
+/// Octets of each frame that is sent.
+uint32_t frame_size(const CapacityOptions& options) noexcept {
+  return std::clamp<uint32_t>(options.frame_octets, 64, 1514);
+}
+
 /// Frames of UDP in IPv4 of many Flows, sent to one end of a pair.
 class Sender {
  public:
@@ -138,7 +179,7 @@ class Sender {
 
   bool open(const char* name, const CapacityOptions& options, Fault& fault) {
     flows_ = std::max(options.flows, 1U);
-    size_ = std::clamp<uint32_t>(options.frame_octets, 64, 1514);
+    size_ = frame_size(options);
     socket_ = ::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
     if (socket_ < 0) return fault.set("socket(AF_PACKET)");
     const int yes = 1;
@@ -148,22 +189,11 @@ class Sender {
     address.sll_ifindex = static_cast<int>(if_nametoindex(name));
     if (bind(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
       return fault.set("bind");
-    frames_.assign(size_t{messages} * size_, 0);
+    const std::vector<uint8_t> frame = frame_of(size_);
+    frames_.reserve(size_t{messages} * size_);
     for (uint32_t i = 0; i < messages; ++i) {
-      uint8_t* const f = frames_.data() + size_t{i} * size_;
-      f[0] = f[6] = 2;
-      f[5] = 1;
-      f[11] = 2;
-      put_be16(f + 12, 0x0800);
-      f[14] = 0x45;
-      put_be16(f + 16, static_cast<uint16_t>(size_ - ethernet_octets));
-      f[22] = 64;
-      f[23] = 17;
-      put_be32(f + 26, 0x0a000001);
-      put_be32(f + 30, 0xc0000201);
-      put_be16(f + 36, 53);
-      put_be16(f + 38, static_cast<uint16_t>(size_ - ethernet_octets - 20));
-      vectors_[i] = {f, size_};
+      frames_.insert(frames_.end(), frame.begin(), frame.end());
+      vectors_[i] = {frames_.data() + size_t{i} * size_, size_};
       list_[i] = {};
       list_[i].msg_hdr.msg_iov = &vectors_[i];
       list_[i].msg_hdr.msg_iovlen = 1;
@@ -202,8 +232,18 @@ class Sender {
 struct Lane {
   Sender sender;
   PacketRing ring;
+  /// In the place of the sender, for frames that a driver hands over.
+  DriverFrames driver;
+  std::unique_ptr<XdpProgram> early;
   bool used = false;
   std::vector<double> sent;
+
+  /// Nanoseconds a frame; below 0 if they cannot be sent.
+  double send(uint32_t count, bool by_driver) noexcept {
+    if (!by_driver) return sender.send(count);
+    const double start = now_ns();
+    return driver.send(count) ? (now_ns() - start) / count : -1;
+  }
 };
 
 enum : size_t {
@@ -213,8 +253,32 @@ enum : size_t {
   lane_turn,
   lane_accept,
   lane_whole,
+  // By a driver from here on.
+  lane_driver_nowhere,
+  lane_driver_none,
+  lane_early_drop,
+  lane_early_pass,
   lane_count
 };
+
+/// Sets up one of the ways of a driver's frames; false where this kernel has none.
+bool open_driver_lane(Lane& lane, size_t number, const char* name, const char* peer,
+                      const CapacityOptions& options) {
+  const bool nowhere = number == lane_driver_nowhere;
+  const OpenFault refused =
+      lane.driver.open(name, frame_of(frame_size(options)),
+                       nowhere ? DriverFrames::Way::nowhere : DriverFrames::Way::pair);
+  if (refused.call != nullptr || (!nowhere && !set_polls(peer))) return false;
+  const std::vector<uint8_t>* program = nullptr;
+  if (number == lane_early_drop) program = &options.early_drop;
+  if (number == lane_early_pass) program = &options.early_pass;
+  if (program != nullptr) {
+    lane.early = std::make_unique<XdpProgram>(peer);
+    if (lane.early->load(*program, 0).call != nullptr || lane.early->attach().call != nullptr)
+      return false;
+  }
+  return lane.driver.send(64);
+}
 
 /// Empties a ring, into a meter if there is one. Returns nanoseconds a packet.
 double drain(PacketRing& ring, uint64_t wanted, Meter* meter, std::string& call) {
@@ -273,6 +337,10 @@ bool measure(const CapacityOptions& options, Capacity& capacity, std::string& ca
       return failed();
     }
     if (!set_up(name, fault)) return failed();
+    if (i >= lane_driver_nowhere) {
+      lane.used = open_driver_lane(lane, i, name, peer, options);
+      continue;
+    }
     lane.used = true;
     if (i >= lane_reject) {
       RingOptions ring;
@@ -303,7 +371,7 @@ bool measure(const CapacityOptions& options, Capacity& capacity, std::string& ca
       const size_t at = (i + round) % lane_count;
       Lane& lane = lanes[at];
       if (!lane.used) continue;
-      const double each = lane.sender.send(options.batch);
+      const double each = lane.send(options.batch, at >= lane_driver_nowhere);
       if (each < 0) {
         fault.set("sendmmsg");
         return failed();
@@ -331,6 +399,12 @@ bool measure(const CapacityOptions& options, Capacity& capacity, std::string& ca
   capacity.accept = more(lane_accept, lane_none);
   capacity.accept_whole = more(lane_whole, lane_none);
   capacity.meter = lower_quartile(metered);
+  bool by_driver = true;
+  for (size_t i = lane_driver_nowhere; i < lane_count; ++i) by_driver = by_driver && lanes[i].used;
+  if (by_driver) {
+    capacity.early_drop = more(lane_early_drop, lane_driver_nowhere);
+    capacity.early_pass = more(lane_early_pass, lane_driver_none);
+  }
   return true;
 }
 

@@ -23,6 +23,9 @@ struct CapacityOptions {
   std::vector<sock_filter> whole;
   /// The descriptor of an eBPF filter that rejects nearly all; 0: none.
   int turn = 0;
+  /// XDP programs in front of a socket: one that drops all frames, and one that lets all pass.
+  std::vector<uint8_t> early_drop;
+  std::vector<uint8_t> early_pass;
   MeterOptions meter;
 };
 
@@ -40,6 +43,10 @@ struct Capacity {
   double accept_whole = 0;
   /// Reading it from the ring and metering it.
   double meter = 0;
+  /// Receiving and dropping a frame of which the kernel has made no packet, in the place of receiving
+  /// and rejecting, and what the program adds to one that goes on; −1 if this kernel cannot do it.
+  double early_drop = -1;
+  double early_pass = -1;
 };
 
 /// Measures for a second or two. False: `call` failed with `error`. Needs CAP_SYS_ADMIN, CAP_NET_ADMIN

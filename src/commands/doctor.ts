@@ -62,6 +62,10 @@ export default class Doctor extends DartaCommand {
       summary:
         'Processors of a node that capture: one for kernel and process, or one for each; as many as here unless said otherwise.',
     }),
+    'mirror-port': Flags.boolean({
+      dependsOn: ['capacity'],
+      summary: 'Nodes drop packets of other shares early, as darta capture --mirror-port does.',
+    }),
     'application-cost': Flags.custom<number>({parse: async (input) => parsePositive(input)})({
       helpValue: 'NS',
       dependsOn: ['capacity'],
@@ -109,6 +113,7 @@ export default class Doctor extends DartaCommand {
       readonly nodes?: number
       readonly times?: number
       readonly cores?: '1' | '2'
+      readonly 'mirror-port': boolean
       readonly 'application-cost'?: number
       readonly output: string
     },
@@ -128,6 +133,7 @@ export default class Doctor extends DartaCommand {
         nodes: flags.nodes ?? 4,
         times: flags.times ?? 10,
         cores: flags.cores === undefined ? usableCores() : flags.cores === '1' ? 1 : 2,
+        mirrorPort: flags['mirror-port'],
         applicationNs: flags['application-cost'],
       },
       readText,

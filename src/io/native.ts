@@ -152,6 +152,9 @@ export interface NativeCapacityOptions {
   readonly whole: Uint8Array
   /** Descriptor of an eBPF filter that rejects nearly all; 0: none. */
   readonly turn: number
+  /** XDP programs, struct bpf_insn after struct bpf_insn: one drops all frames, one lets all pass. */
+  readonly earlyDrop: Uint8Array
+  readonly earlyPass: Uint8Array
 }
 
 export interface NativeCapacity {
@@ -162,6 +165,9 @@ export interface NativeCapacity {
   readonly accept: number
   readonly acceptWhole: number
   readonly meter: number
+  /** Below 0 where it cannot be measured. */
+  readonly earlyDrop: number
+  readonly earlyPass: number
 }
 
 declare const turnsHandle: unique symbol

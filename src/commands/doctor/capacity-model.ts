@@ -8,6 +8,15 @@ export interface PacketCosts {
   readonly accept: number
   /** A process reads and meters it. */
   readonly meter: number
+  /** Of nodes that drop packets of other shares before the kernel makes packets of them (--mirror-port). */
+  readonly early?: EarlyCosts
+}
+
+export interface EarlyCosts {
+  /** In the place of receiving and rejecting. */
+  readonly drop: number
+  /** More for a packet that goes on. */
+  readonly pass: number
 }
 
 /** A machine that captures. */
@@ -19,11 +28,13 @@ export interface CaptureNode {
 
 /** Nanoseconds of kernel and of process for each packet on the link, on one of so many nodes with equal shares. */
 export function perPacket(
-  {receive, reject, accept, meter}: PacketCosts,
+  {receive, reject, accept, meter, early}: PacketCosts,
   nodes: number,
 ): {kernel: number; process: number} {
+  // A single node has nothing to drop.
+  const {drop, pass} = early !== undefined && nodes > 1 ? early : {drop: receive + reject, pass: 0}
   return {
-    kernel: receive + (reject * (nodes - 1) + accept) / nodes,
+    kernel: (drop * (nodes - 1) + receive + pass + accept) / nodes,
     process: meter / nodes,
   }
 }

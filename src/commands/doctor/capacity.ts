@@ -6,6 +6,7 @@ import {ebpfOctets} from '../../metering/ebpf.js'
 import {addonOptions} from '../../metering/native.js'
 import flow from '../../metering/selectors/flow.js'
 import {shareProgram} from '../../metering/share-bpf.js'
+import {earlyProgram} from '../../metering/xdp-program.js'
 import {ownedSlots} from '../../metering/share.js'
 import {TURN_VALUE_OCTETS, turnProgram} from '../../metering/turn-program.js'
 import {DartaError} from '../../record/errors.js'
@@ -29,6 +30,8 @@ export interface CapacityQuestion {
   readonly nodes: number
   readonly times: number
   readonly cores: 1 | 2
+  /** Whether the nodes capture with --mirror-port. */
+  readonly mirrorPort: boolean
   /** Nanoseconds a packet of the application that one machine runs instead of darta. */
   readonly applicationNs: number | undefined
 }
@@ -44,7 +47,11 @@ export interface CapacityAnswer {
     readonly accept: number
     readonly acceptWhole: number
     readonly meter: number
+    /** With --mirror-port: receiving and dropping it, and what is more if it goes on. */
+    readonly dropEarly: number | undefined
+    readonly passEarly: number | undefined
   }
+  readonly mirrorPort: boolean
   readonly oneRuns: 'darta' | 'application'
   /** Packets a second of the interface at its full speed, where that is known. */
   readonly lineRate: number | undefined
@@ -82,8 +89,19 @@ export function planCapacity(question: CapacityQuestion, read: ReadText): Capaci
   const frameOctets = Math.min(Math.max(mean ?? DEFAULT_FRAME_OCTETS, 64), 1514)
   const {cores, nodes, times} = question
   const costs = measure(frameOctets)
-  const node: CaptureNode = {costs, cores}
-  const {applicationNs} = question
+  const {applicationNs, mirrorPort} = question
+  const {dropEarly, passEarly} = costs
+  const early =
+    mirrorPort && dropEarly !== undefined && passEarly !== undefined
+      ? {drop: dropEarly, pass: passEarly}
+      : undefined
+  if (mirrorPort && early === undefined) {
+    throw new DartaError(
+      'DARTA_UNFIT',
+      'this kernel cannot send frames by a driver, so that what --mirror-port costs is not known: Linux 5.18 can',
+    )
+  }
+  const node: CaptureNode = {costs: {...costs, ...(early && {early})}, cores}
   const one: CaptureNode =
     applicationNs === undefined
       ? node
@@ -105,6 +123,7 @@ export function planCapacity(question: CapacityQuestion, read: ReadText): Capaci
     frameOctets,
     cores,
     costs,
+    mirrorPort,
     oneRuns: applicationNs === undefined ? 'darta' : 'application',
     lineRate,
     lossless: counts.map((n) => losslessRate(node, n)),
@@ -150,6 +169,8 @@ function measure(frameOctets: number): CapacityAnswer['costs'] {
     TURN_VALUE_OCTETS,
   )
   const counts = !Array.isArray(turns)
+  const early = (owned: Uint8Array): Uint8Array =>
+    earlyProgram(shareProgram(1, flow, 0, owned, SNAP_OCTETS, 'accepted'), 'direct')
   const measured = addon.measureCapacity(addonOptions(defaultMeter()), {
     frameOctets,
     flows: FLOWS,
@@ -159,6 +180,8 @@ function measure(frameOctets: number): CapacityAnswer['costs'] {
     accept: bpfOctets(shareProgram(1, flow, 0, everybody, SNAP_OCTETS)),
     whole: new Uint8Array(0),
     turn: counts ? addon.turnsDescriptor(turns) : 0,
+    earlyDrop: early(nobody),
+    earlyPass: early(everybody),
   })
   if (Array.isArray(measured)) {
     const [call, errno] = measured
@@ -170,7 +193,8 @@ function measure(frameOctets: number): CapacityAnswer['costs'] {
     }
     throw new DartaError('DARTA_UNFIT', `packets cannot be measured here: ${call}, error ${errno}`)
   }
-  const {receive, reject, rejectTurn, accept, acceptWhole, meter} = measured
+  const {receive, reject, rejectTurn, accept, acceptWhole, meter, earlyDrop, earlyPass} = measured
+  const known = (ns: number): number | undefined => (ns < 0 ? undefined : ns)
   return {
     receive,
     reject,
@@ -178,6 +202,8 @@ function measure(frameOctets: number): CapacityAnswer['costs'] {
     accept,
     acceptWhole,
     meter,
+    dropEarly: known(earlyDrop),
+    passEarly: known(earlyPass),
   }
 }
 
@@ -208,6 +234,8 @@ export function capacityText(answer: CapacityAnswer): string {
     ['receive a packet', ns(costs.receive), 'by the kernel, whoever wants it'],
     ['reject it', ns(costs.reject), 'more, if it is of another share'],
     ['reject it in turn', ns(costs.rejectInTurn), 'more, with --by packets'],
+    ['drop it early', ns(costs.dropEarly), 'in the place of both, with --mirror-port'],
+    ['let it pass early', ns(costs.passEarly), 'more, with --mirror-port'],
     ['accept it', ns(costs.accept), 'more, cut to its headers'],
     ['accept it whole', ns(costs.acceptWhole), 'more'],
     ['meter it', ns(costs.meter), 'by a process'],
@@ -230,7 +258,8 @@ export function capacityText(answer: CapacityAnswer): string {
   return (
     `Measured here, processor time a packet of ${frameOctets} octets:\n` +
     textTable(['', '', ''], rows, ['left', 'right']).replace(/^.*\n/, '') +
-    `\nModelled for nodes like this machine, kernel and process on ${cores === 2 ? 'a processor each' : 'one processor'}; packets captured a second:\n` +
+    `\nModelled for nodes like this machine, kernel and process on ${cores === 2 ? 'a processor each' : 'one processor'}` +
+    `${answer.mirrorPort ? ', with --mirror-port' : ''}; packets captured a second:\n` +
     textTable(
       headings,
       [['without loss', '', ...(other ? [''] : []), ...lossless.map(rate)], ...table],

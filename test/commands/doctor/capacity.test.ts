@@ -25,7 +25,20 @@ test('one node pays for receiving and accepting every packet, four for a quarter
   t.is(losslessRate({costs: {...node.costs, meter: 900}, cores: 2}, 1), 1e9 / 900)
 })
 
+test('a node that drops early pays that instead of receiving and rejecting, and alone it drops nothing', (t) => {
+  const costs = {...node.costs, early: {drop: 40, pass: 20}}
+  t.deepEqual(perPacket(costs, 1), perPacket(node.costs, 1))
+  t.deepEqual(perPacket(costs, 4), {kernel: (3 * 40 + 200 + 20 + 300) / 4, process: 37.5})
+  t.true(nodesNeeded({costs, cores: 2}, 20e6)! > 1)
+  t.is(nodesNeeded({costs, cores: 2}, 26e6), undefined, 'each node has to drop, too')
+})
+
+const early = fc.option(
+  fc.record({drop: fc.integer({min: 1, max: 300}), pass: fc.integer({min: 0, max: 100})}),
+  {nil: undefined},
+)
 const costs = fc.record({
+  early,
   receive: fc.integer({min: 1, max: 2000}),
   reject: fc.integer({min: 1, max: 500}),
   accept: fc.integer({min: 1, max: 2000}),
@@ -93,12 +106,14 @@ needing(nativeAbsence(), noNamespaces)(
     t.is(code, 0, stderr)
     t.is(readFileSync('/proc/net/dev', 'utf8').split('\n').length, before)
     const answer = JSON.parse(stdout.toString()) as CapacityAnswer
-    const {receive, reject, accept, meter} = answer.costs
+    const {receive, reject, accept, meter, dropEarly, passEarly} = answer.costs
     // Processor times of any machine that could run this at all.
     for (const [name, ns] of Object.entries({receive, accept, meter})) {
       t.true(ns > 1 && ns < 1e6, `${name} ${ns}`)
     }
     t.true(reject >= 0 && reject < receive + accept + meter)
+    t.true(dropEarly === undefined || (dropEarly >= 0 && dropEarly < 1e5))
+    t.is(dropEarly === undefined, passEarly === undefined)
     const kernel = receive + accept
     const slowest = answer.cores === 1 ? kernel + meter : Math.max(kernel, meter)
     t.true(Math.abs(answer.lossless[0] * slowest * 1e-9 - 1) < 1e-6)
@@ -125,6 +140,10 @@ needing(nativeAbsence(), noNamespaces)(
     const {code, stdout, stderr} = await darta(t, words)
     t.is(code, 0, stderr)
     const text = stdout.toString()
+    const measured = /^drop it early +\d+ ns/m.test(text)
+    const early = await darta(t, [...words, '--mirror-port'])
+    t.is(early.code, measured ? 0 : 1, early.stderr)
+    if (measured) t.regex(early.stdout.toString(), /, with --mirror-port; packets captured/)
     t.regex(text, /^reject it +\d+ ns/m)
     t.regex(text, /offered\/s +needed +application +1 node +2 nodes +3 nodes/)
     t.regex(
