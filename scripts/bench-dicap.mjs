@@ -134,8 +134,12 @@ async function capture(load, {words, ready, captured, ask}) {
   return {sent, captured: Number(found[1]), cpu, rate}
 }
 
-const share = (i, n) => ({
-  words: [darta, 'capture', '-i', 'in', '-o', 'null', ...(n > 1 ? ['--share', `${i}/${n}`] : [])],
+const share = (i, n, ...words) => ({
+  words: [
+    ...[darta, 'capture', '-i', 'in', '-o', 'null'],
+    ...(n > 1 ? ['--share', `${i}/${n}`] : []),
+    ...words,
+  ],
   ready: /capturing on/,
   captured: /meter: (\d+) packets in/,
 })
@@ -206,16 +210,18 @@ export async function run({dir, rates, seconds, json}) {
         row.offered.push(found.rate)
         row.applications.push(found.captured / found.sent)
       }
-      for (let n = 1; n <= MOST_NODES; n++) {
+      const nodes = async (n, ...words) => {
         let part = 0
         for (let i = 1; i <= n; i++) {
-          const found = await one(share(i, n))
+          const found = await one(share(i, n, ...words))
           part += found.captured / found.sent
           row.offered.push(found.rate)
           if (n === 1) add('darta', found)
         }
         row.nodes.push(part)
       }
+      for (let n = 1; n <= MOST_NODES; n++) await nodes(n)
+      await nodes(MOST_NODES, '--mirror-port')
       measured.push(row)
     }
   } finally {
@@ -226,7 +232,7 @@ export async function run({dir, rates, seconds, json}) {
   const names = counts.map((n) => `${n} node${n > 1 ? 's' : ''}`)
   console.log('Measured, packets a second captured together:')
   table([
-    ['offered', ...others, ...names],
+    ['offered', ...others, ...names, 'with --mirror-port'],
     ...measured.map(({offered, applications: apart, nodes}) => {
       const load = mean(offered)
       return [load, ...[...apart, ...nodes].map((part) => part * load)].map(millions)
@@ -240,21 +246,22 @@ export async function run({dir, rates, seconds, json}) {
     ...Object.fromEntries(others.map((other) => [other, ns(spent[other])])),
     'an application of 3 µs': 3000,
   })) {
-    for (const cores of [1, 2]) {
+    for (const [cores, how] of [
+      [1, ''],
+      [2, ''],
+      [1, '--mirror-port'],
+      [2, '--mirror-port'],
+    ]) {
       const words = [
-        'doctor',
-        '--capacity',
-        '--cores',
-        String(cores),
-        '--application-cost',
-        String(cost),
+        ...['doctor', '--capacity', '--cores', String(cores)],
+        ...['--application-cost', String(cost), ...(how === '' ? [] : [how])],
       ]
       const answer = JSON.parse(execFileSync(darta, [...words, '-o', 'ndjson'], {encoding: 'utf8'}))
-      answers[`${name}, ${cores}`] = answer
+      answers[`${name}, ${cores}${how && `, ${how}`}`] = answer
       const {costs: parameters, gain, loads} = answer
-      if (cores === 2 && name === others.at(-1)) {
+      if (cores === 2 && name === others[0]) {
         console.log(
-          'Modelled beyond (darta-doctor(1) has the formula), kernel and process on a processor each:',
+          `Modelled beyond (darta-doctor(1) has the formula), kernel and process on a processor each${how && `, ${how}`}:`,
         )
         table([
           ['offered', name, ...names],
@@ -263,7 +270,7 @@ export async function run({dir, rates, seconds, json}) {
             .map(({offered, byOne, captured}) => [offered, byOne, ...captured].map(millions)),
         ])
         const list = Object.entries(parameters).map(
-          ([what, value]) => `${what} ${value.toFixed(0)}`,
+          ([what, value]) => `${what} ${value?.toFixed(0) ?? 'unknown'}`,
         )
         console.log(`parameters measured now, ns a packet: ${list.join(', ')}\n`)
       }
@@ -272,7 +279,7 @@ export async function run({dir, rates, seconds, json}) {
           ? `never 10 times; ${gain.most.toFixed(1)} times at most, at ${millions(gain.mostAt)}`
           : `10 times from ${millions(gain.offered)} packets/s on`
       console.log(
-        `modelled: four nodes to one machine with ${name} (${cost} ns), ${cores} core${cores > 1 ? 's' : ''}: ${said}`,
+        `modelled: four nodes${how && ` ${how}`} to one machine with ${name} (${cost} ns), ${cores} core${cores > 1 ? 's' : ''}: ${said}`,
       )
     }
   }
