@@ -27,6 +27,8 @@ g++ g++
 make make
 '
 test_needs='
+bc bc
+bison bison
 busybox busybox-static
 bzip2 bzip2
 clang++-14 clang-14
@@ -34,10 +36,12 @@ clang++-14 clang-14
 clang-format-14 clang-format-14
 ethtool ethtool
 fish fish
+flex flex
 freeDiameterd freediameterd
 /usr/lib/freeDiameter/acl_wl.fdx freediameter-extensions
 /usr/include/freeDiameter/extension.h libfreediameter-dev
 ip iproute2
+/usr/include/libelf.h libelf-dev
 /usr/include/pcap/pcap.h libpcap-dev
 ipfixDump libfixbuf-tools
 lz4 lz4

@@ -75,6 +75,10 @@ ping -c 20 -i 0.01 -s 1000 -q 10.9.1.2 >/dev/null
 ip netns exec box cat /proc/net/linubia/users4 >"$out/forward.after"
 ip netns exec far cat /proc/net/linubia/users4 >"$out/forward.far"
 
+# What it says of itself would be counted with others' packets below.
+ip netns del far
+ip route del 10.9.1.0/24
+
 say segments
 tables segments.before
 offloads on
@@ -101,8 +105,43 @@ say readers
 setpriv --reuid=2001 --clear-groups cat /proc/net/linubia/users4 >"$out/own.users4"
 setpriv --reuid=2001 --clear-groups cat /proc/net/linubia/interfaces >"$out/own.interfaces"
 
+devices() {
+  cat /proc/net/dev >"$out/$1.dev"
+  ip netns exec box cat /proc/net/dev >"$out/$1.box.dev"
+}
+if [ -n "$darta" ]; then
+  say twins
+  # Both sources count the same packets. Without flows the module has what is of no live socket in rows of its own, as the
+  # programs see only live sockets.
+  sysctl -qw net.linubia.max_flows=0
+  # Nobody asks for addresses while interfaces are held against accounts.
+  v0=$(cat /sys/class/net/v0/address)
+  v1=$(ip -n box -br link show v1 | awk '{print $3}')
+  for at in 10.9.0.2 fd09::2; do ip neigh replace $at dev v0 lladdr "$v1" nud permanent; done
+  for at in 10.9.0.1 fd09::1; do ip -n box neigh replace $at dev v1 lladdr "$v0" nud permanent; done
+  "$darta" user-map --source ebpf --interval 1h -n -o ndjson >"$out/twin.ndjson" 2>"$out/twin.said" & twin=$!
+  until grep -q 'from now on' "$out/twin.said"; do
+    kill -0 $twin
+    sleep 0.2
+  done
+  settle
+  tables twin.before
+  devices twin.before
+fi
+
 say million
 "$traffic" million "$packets" | tail -n 1 >"$out/million"
+
+if [ -n "$darta" ]; then
+  for at in 127.0.0.1 10.9.0.2 ::1 fd09::2; do
+    setpriv --reuid=2400 --clear-groups ping -c 20 -i 0.01 -s 200 -q $at >/dev/null
+  done
+  settle
+  tables twin.after
+  devices twin.after
+  kill -TERM $twin
+  wait $twin
+fi
 
 say brief
 echo 65536 >/sys/module/linubia/parameters/max_flows

@@ -65,7 +65,7 @@ function moduleOctets(path) {
 }
 
 function makeInitramfs(kernel, path) {
-  const modules = modulesOf(kernel, wanted)
+  const modules = kernel.builtIn ? [] : modulesOf(kernel, wanted)
   const plain = (file) => basename(file).replace(/\.xz$/, '')
   writeFileSync(
     path,
@@ -95,13 +95,16 @@ export async function boot(kernel, folder, script, {icount = false, timeoutMs = 
     // What the script says is kept apart from what the kernel says.
     `export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root\nmkdir -p /run /tmp; mount -t tmpfs tmpfs /run\n` +
       `mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null\n` +
+      `mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null\n` +
       `( ${script} ) >/out/said 2>&1\necho $? >/out/status; dmesg >/out/dmesg; sync; echo "VM-END"\n/bin/busybox reboot -f\n`,
   )
+  const memory = String(kernel.memoryMiB ?? 768)
   const cpu = icount
     ? ['-accel', 'tcg,thread=single', '-icount', 'shift=0,sleep=off', '-smp', '1']
-    : ['-accel', 'tcg,thread=multi', '-smp', '2']
+    : // Without ACPI only the first core of each socket is found.
+      ['-accel', 'tcg,thread=multi', '-smp', '2,sockets=2,cores=1,threads=1']
   const words = [
-    ...['-n', '5', 'qemu-system-x86_64', ...cpu, '-cpu', 'max', '-m', '768', '-no-reboot'],
+    ...['-n', '5', 'qemu-system-x86_64', ...cpu, '-cpu', 'max', '-m', memory, '-no-reboot'],
     ...['-nodefaults', '-display', 'none', '-monitor', 'none', '-serial', 'stdio'],
     ...['-fsdev', 'local,id=h,path=/,security_model=none,readonly=on,multidevs=remap'],
     ...['-device', 'virtio-9p-pci,fsdev=h,mount_tag=host'],

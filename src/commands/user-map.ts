@@ -195,7 +195,11 @@ export default class UserMap extends DartaCommand {
 
   protected async execute(): Promise<void> {
     const {flags, args} = await this.parse(UserMap)
-    const options: UserSourceOptions = {calls: loadNative(), cgroup: flags.cgroup}
+    const options: UserSourceOptions = {
+      calls: loadNative(),
+      cgroup: flags.cgroup,
+      flows: flags.processes || args.action === 'tag',
+    }
     if (args.action === 'status') return this.#status(options)
     if (args.action === 'load') return loadModule((words) => this.note(words))
     if (args.action === 'unload') return unloadModule()
@@ -234,6 +238,7 @@ export default class UserMap extends DartaCommand {
       flags.ledger === undefined
         ? undefined
         : this.#openLog(flags.ledger, name, reader, flags.reset)
+    if (name === 'ebpf') this.note('counts what comes from now on')
     // A source that only counts since now has nothing to show before something came.
     if (name !== 'kmod' && !flags.reset) await this.#wait(flags.interval)
     try {

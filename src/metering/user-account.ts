@@ -109,6 +109,8 @@ export interface UserSourceOptions {
   readonly calls: NativeCalls | undefined
   /** Path of the cgroup to look at, for sources that look at one; the whole tree without it. */
   readonly cgroup?: string
+  /** Whether flows and processes will be asked for, which costs some sources more. */
+  readonly flows?: boolean
 }
 
 /** A kind of source, a file of `user-sources/`. */

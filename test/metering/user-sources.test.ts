@@ -1,6 +1,6 @@
 import test, {type ExecutionContext} from 'ava'
 import {execFileSync} from 'node:child_process'
-import {mkdirSync, readFileSync, rmdirSync} from 'node:fs'
+import {mkdirSync, readFileSync, rmdirSync, statSync} from 'node:fs'
 import {join} from 'node:path'
 import {loadNative} from '../../src/io/native.js'
 import ebpf, {cgroupRoot} from '../../src/metering/user-sources/ebpf.js'
@@ -17,9 +17,11 @@ import {needing, root, tools} from '../support/needing.js'
 const calls = loadNative()
 const cgroups = cgroupRoot() === undefined ? 'no cgroup tree of version 2' : undefined
 
+let made = 0
+
 /** A cgroup that goes away with the test. */
 function cgroup(t: ExecutionContext): string {
-  const path = join(cgroupRoot()!, `darta-test-${process.pid}`)
+  const path = join(cgroupRoot()!, `darta-test-${process.pid}-${made++}`)
   mkdirSync(path)
   t.teardown(() => rmdirSync(path))
   return path
@@ -100,6 +102,113 @@ needing(
     [],
   )
 })
+
+needing(
+  native,
+  noNamespaces,
+  cgroups,
+  tools('gcc'),
+)(
+  'programs at a cgroup name the user and process of every octet of processes that live for a moment',
+  async (t) => {
+    t.timeout(120_000)
+    const traffic = join(folder(t), 'traffic')
+    execFileSync('gcc', ['-O1', '-o', traffic, join(root, 'linubia-kmod/test/traffic.c')])
+    const home = host(t)
+    const path = cgroup(t)
+    const reader = ebpf.open({calls, cgroup: path, flows: true})
+    t.teardown(() => reader.close())
+    const PROCESSES = 1000
+    const {ended} = start(t, 'sh', [
+      '-c',
+      `echo $$ >${path}/cgroup.procs && exec ${home.enter.join(' ')} ${traffic} brief ${PROCESSES}`,
+    ])
+    const {stdout, code, stderr} = await ended
+    t.is(code, 0, stderr)
+    const lived = stdout.toString().trim().split('\n')
+    t.is(lived.length, PROCESSES)
+    const {flows, totals} = reader.read(false)
+    const sent = new Map(flows.map((flow) => [flow.localPort, flow]))
+    const cgroupId = statSync(path, {bigint: true}).ino
+    for (const line of lived) {
+      const [port, uid, pid] = line.split(' ').map(Number)
+      const flow = sent.get(port)
+      t.like(flow, {
+        uid,
+        pid,
+        command: 'traffic',
+        cgroup: cgroupId,
+        ipVersion: 4,
+        protocol: 17,
+        local: '127.0.0.1',
+        remote: '127.0.0.1',
+        remotePort: 40_000,
+        outPackets: 1,
+        outOctets: 128,
+        inPackets: 0,
+      })
+      t.true(flow!.startMs <= flow!.endMs)
+    }
+    // Who received them all has one process too.
+    const received = flows.filter(({localPort}) => localPort === 40_000)
+    t.is(received.length, PROCESSES)
+    t.is(new Set(received.map(({pid}) => pid)).size, 1)
+    t.true(received[0].pid > 0)
+    // No octet of the totals is in no flow.
+    const total = (direction: string): number =>
+      totals.filter((one) => one.direction === direction).reduce((n, {octets}) => n + octets, 0)
+    t.is(
+      flows.reduce((n, {outOctets}) => n + outOctets, 0),
+      total('out'),
+    )
+    t.is(
+      flows.reduce((n, {inOctets}) => n + inOctets, 0),
+      total('in'),
+    )
+  },
+)
+
+needing(
+  native,
+  noNamespaces,
+  cgroups,
+  tools('gcc', 'ping'),
+)(
+  'programs at a cgroup tell flows apart as the module does, and whose socket was accepted',
+  async (t) => {
+    const home = host(t)
+    const path = cgroup(t)
+    const reader = ebpf.open({calls, cgroup: path, flows: true})
+    t.teardown(() => reader.close())
+    const script =
+      "const {createServer, connect} = require('node:net');" +
+      "createServer((s) => s.end('x'.repeat(1000))).listen(5000, '::1', () => " +
+      "connect(5000, '::1').resume().on('close', () => process.exit(0)))"
+    home.run('sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=0', 'net.ipv6.conf.lo.disable_ipv6=0')
+    home.run('sysctl', '-qw', 'net.ipv4.ping_group_range=0 65535')
+    const {ended} = start(t, 'sh', [
+      '-c',
+      `echo $$ >${path}/cgroup.procs && ${home.enter.join(' ')} ${process.execPath} -e "${script}" && ` +
+        `exec ${home.enter.join(' ')} setpriv --reuid=1234 --clear-groups ping -c 3 -i 0.01 -q 127.0.0.1`,
+    ])
+    const {code, stderr} = await ended
+    t.is(code, 0, stderr)
+    const {flows} = reader.read(false)
+    const tcp = flows.filter(({protocol}) => protocol === 6)
+    t.is(tcp.length, 2)
+    const [client, server] = tcp.sort((a, b) => b.localPort - a.localPort)
+    t.like(server, {ipVersion: 6, local: '::1', remote: '::1', localPort: 5000})
+    t.is(client.remotePort, 5000)
+    t.is(server.remotePort, client.localPort)
+    t.true(server.pid > 0)
+    t.is(server.pid, client.pid)
+    t.true(server.outOctets > 1000 && client.inOctets > 1000)
+    const [echo] = flows.filter(({protocol}) => protocol === 1)
+    t.like(echo, {uid: 1234, command: 'ping', remotePort: 0, outPackets: 3, outOctets: 252})
+    t.like(echo, {inPackets: 3, inOctets: 252})
+    t.true(echo.localPort > 0)
+  },
+)
 
 needing(native)(
   'a source of sockets sees the connections that exist, with their users',
