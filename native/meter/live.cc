@@ -36,6 +36,7 @@ std::unique_ptr<LiveCapture> LiveCapture::open(const LiveOptions& options, OpenF
                                                size_t& source, std::string& error) {
   std::unique_ptr<LiveCapture> live(new LiveCapture());
   live->meter_options_ = options.meter;
+  live->wanted_ = options.meter.max_frames;
   live->keeper_ = options.keeper;
   // Nodes of a group promise what they have handed over.
   live->prompt_ = options.prompt || options.keeper != nullptr;
@@ -97,6 +98,10 @@ LiveCapture::~LiveCapture() {
 
 void LiveCapture::start(std::function<void()> ready) {
   ready_ = std::move(ready);
+  const uint32_t first_type = link_type(0);
+  for (const auto& worker : workers_) worker->meter->expect(first_type);
+  // At once, so that programs behind a pipe know what they read before the first packet comes.
+  if (meter_options_.emit == Emit::pcap) queue_.push_back(PcapOutput::header(first_type));
   running_ = static_cast<unsigned>(workers_.size());
   // Signals are for Node's own thread.
   sigset_t all, before;
@@ -155,8 +160,18 @@ void LiveCapture::publish(Worker& worker) {
   worker.each_meter([&](Meter& meter) { worker.counters.push_back(meter.counters()); });
 }
 
+size_t LiveCapture::claim(size_t frames) noexcept {
+  if (meter_options_.max_frames == 0) return frames;
+  uint64_t left = wanted_.load();
+  while (!wanted_.compare_exchange_weak(left, left - std::min<uint64_t>(left, frames))) {
+  }
+  if (left <= frames) stop();
+  return std::min<uint64_t>(left, frames);
+}
+
 MeterStatus LiveCapture::take(Worker& worker, const std::vector<Frame>& frames) {
-  if (worker.sorter == nullptr) return worker.meter->take(frames);
+  if (worker.sorter == nullptr)
+    return worker.meter->take(std::span(frames).first(claim(frames.size())));
   worker.sorter->sort(frames);
   return take_sorted(worker);
 }
@@ -228,7 +243,6 @@ bool LiveCapture::holds(size_t source) {
 
 void LiveCapture::run(Worker& worker) {
   Meter& meter = *worker.meter;
-  if (!worker.sources.empty()) meter.expect(link_type(worker.sources.front()));
   std::vector<pollfd> descriptors;
   for (const size_t source : worker.sources)
     descriptors.push_back({sources_[source]->descriptor(), POLLIN | POLLERR, 0});
@@ -245,6 +259,9 @@ void LiveCapture::run(Worker& worker) {
     stop();
   };
   const bool grouped = worker.sorter != nullptr;
+  const auto satisfied = [&] {
+    return meter.full() || (!grouped && meter_options_.max_frames != 0 && wanted_ == 0);
+  };
   const int64_t period = grouped ? ShareSorter::span : tick_ns;
   int64_t next_tick = clock_ns(CLOCK_MONOTONIC) + period;
   int64_t pending_since = 0;
@@ -277,7 +294,7 @@ void LiveCapture::run(Worker& worker) {
       source.release();
       heed_status(status);
     }
-    if (meter.full()) stop();
+    if (satisfied()) stop();
     const int64_t time = clock_ns(CLOCK_MONOTONIC);
     const int64_t soon = any && !grouped ? time + slack_ns : time;
     const unsigned asked = flushes_.load();
@@ -314,7 +331,7 @@ void LiveCapture::run(Worker& worker) {
       }
     }
     hand_over(worker);
-    if (last_round && (meter.full() || (!any && (!left || time >= end_by)))) break;
+    if (last_round && (satisfied() || (!any && (!left || time >= end_by)))) break;
     if (stopping_ && !last_round) {
       // What is in the rings was seen before the end: they are walked through until it is all there.
       asked_to_end = clock_ns(CLOCK_REALTIME);

@@ -115,7 +115,12 @@ class LiveCapture {
   /// Looks at the source with an error; false if it is gone.
   [[nodiscard]] bool heed(size_t source);
 
+  /// How many of so many frames are wanted, of all threads together.
+  [[nodiscard]] size_t claim(size_t frames) noexcept;
+
   MeterOptions meter_options_;
+  /// Frames until the limit, if there is one.
+  std::atomic<uint64_t> wanted_{0};
   std::shared_ptr<ShareKeeper> keeper_;
   std::vector<std::unique_ptr<FrameSource>> sources_;
   std::atomic<size_t> sources_left_{0};

@@ -441,8 +441,7 @@ MeterStatus Meter::finish() {
     });
   }
   flush();
-  if (options_.emit == Emit::pcap)
-    pcap_.finish(link_type_.value_or(expected_link_type_), clock_, outputs_);
+  if (options_.emit == Emit::pcap) pcap_.finish(link_type_.value_or(1), clock_, outputs_);
   return MeterStatus::ok;
 }
 

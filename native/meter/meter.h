@@ -102,10 +102,11 @@ class Meter {
   [[nodiscard]] MeterStatus step(size_t octets, bool& done);
   /// What the capture of the last `bad_format` began with.
   [[nodiscard]] CaptureReader::Beginning bad_beginning() const noexcept { return bad_beginning_; }
-  /// Frames will come by `take`, if any come; where none do they would have been of this link type.
+  /// Frames will come by `take`, if any come. Of several meters' `--emit pcap` one file is made, of this
+  /// link type: its header is written by whoever has the meters.
   void expect(uint32_t link_type) noexcept {
     begun_ = true;
-    expected_link_type_ = link_type;
+    pcap_.follow(link_type);
   }
   /// Meters frames that come from elsewhere than a capture; they must stay valid during the call.
   [[nodiscard]] MeterStatus take(std::span<const Frame> frames);
@@ -260,7 +261,6 @@ class Meter {
   bool started_ = false;
   /// Link type of the first capture that said.
   std::optional<uint32_t> link_type_;
-  uint32_t expected_link_type_ = 1;
   CaptureReader::Beginning bad_beginning_;
   bool begun_ = false;
   bool in_capture_ = false;

@@ -18,8 +18,19 @@ uint8_t* PcapOutput::room(size_t size, int64_t now, Outputs& outputs) {
   return at;
 }
 
+Output PcapOutput::header(uint32_t link_type) {
+  auto* const at = static_cast<uint8_t*>(std::malloc(file_header));
+  if (at == nullptr) std::abort();
+  write_header(at, link_type);
+  return {at, file_header, 0, 0, 0};
+}
+
 void PcapOutput::begin(uint32_t link_type, int64_t now, Outputs& outputs) {
-  uint8_t* const at = room(file_header, now, outputs);
+  write_header(room(file_header, now, outputs), link_type);
+  follow(link_type);
+}
+
+void PcapOutput::write_header(uint8_t* at, uint32_t link_type) noexcept {
   put_le32(at, 0xa1b23c4d);
   put_le16(at + 4, 2);
   put_le16(at + 6, 4);
@@ -27,8 +38,6 @@ void PcapOutput::begin(uint32_t link_type, int64_t now, Outputs& outputs) {
   put_le32(at + 12, 0);
   put_le32(at + 16, 262144);
   put_le32(at + 20, link_type);
-  begun_ = true;
-  link_type_ = link_type;
 }
 
 bool PcapOutput::write(const Frame& frame, int64_t now, Outputs& outputs) {

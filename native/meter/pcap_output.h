@@ -12,6 +12,13 @@ class PcapOutput {
   PcapOutput& operator=(const PcapOutput&) = delete;
   ~PcapOutput();
 
+  /// The header of a file, of which buffers of one or more of these are the rest.
+  [[nodiscard]] static Output header(uint32_t link_type);
+  /// Someone else has written the header.
+  void follow(uint32_t link_type) noexcept {
+    begun_ = true;
+    link_type_ = link_type;
+  }
   /// False if the frame is of another link type than the file's.
   [[nodiscard]] bool write(const Frame& frame, int64_t now, Outputs& outputs);
   /// Hands over what is there. `now`: nanoseconds since 1970.
@@ -25,6 +32,7 @@ class PcapOutput {
   static constexpr size_t file_header = 24;
   static constexpr size_t record_header = 16;
 
+  static void write_header(uint8_t* at, uint32_t link_type) noexcept;
   [[nodiscard]] uint8_t* room(size_t size, int64_t now, Outputs& outputs);
   void begin(uint32_t link_type, int64_t now, Outputs& outputs);
 
