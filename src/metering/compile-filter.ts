@@ -18,19 +18,40 @@ const linkNames: Readonly<Record<number, string>> = {
   276: 'LINUX_SLL2',
 }
 
+/** Whether an expression asks for what the kernel keeps beside a frame of a packet socket: the outer VLAN tag, the direction. */
+export function asksBesideFrame(expression: string): boolean {
+  return /\b(vlan|inbound|outbound)\b/.test(expression)
+}
+
 /**
  * Compiles an expression of pcap-filter(7) for frames of a link type, by the tcpdump that is installed.
  *
- * @throws DartaError DARTA_USAGE with what tcpdump says of the expression; DARTA_FILTER_COMPILER if there is none
+ * @param packetSocket an interface, for a filter of a packet socket there: the kernel has taken the outer VLAN tag off, and
+ *   only what is compiled for a live interface looks for it where it is
+ * @throws DartaError DARTA_USAGE with what tcpdump says of the expression; DARTA_FILTER_COMPILER if there is none;
+ *   DARTA_PERMISSION if it may not open the interface
  */
 export async function compileFilter(
   expression: string,
   linkType: number,
+  packetSocket?: string,
 ): Promise<BpfInstruction[]> {
+  const live = packetSocket !== undefined && asksBesideFrame(expression)
   try {
-    const {stdout} = await run('tcpdump', wordsFor(expression, linkType), options())
+    const words = live
+      ? ['-p', '-i', packetSocket, '-ddd', '--', expression]
+      : wordsFor(expression, linkType)
+    const {stdout} = await run('tcpdump', words, options())
     return parseBpfText(stdout)
   } catch (error) {
+    if (live && /permi/i.test((error as {stderr?: string}).stderr ?? '')) {
+      throw new DartaError(
+        'DARTA_PERMISSION',
+        `-f '${expression}': filters of VLAN tags and directions are compiled by tcpdump on the interface, for which it needs CAP_NET_RAW itself`,
+        undefined,
+        error,
+      )
+    }
     throw compilerFault(expression, error)
   }
 }

@@ -104,16 +104,22 @@ export function needAddon(addon: LiveAddon | undefined): LiveAddon {
 
 /** What the kernel lets through: the user's filter and the share, cut to the snap length. */
 export async function filterOf(source: LiveSource, name: string): Promise<BpfInstruction[]> {
-  return (await filterMaker(source, name))(source.share)
+  return (await filterMaker(source, name, undefined))(source.share)
 }
 
-/** Makes such filters for any share; the user's part is compiled once. */
+/**
+ * Makes such filters for any share; the user's part is compiled once.
+ *
+ * @param packetSocket the interface, if it is a packet socket that filters there
+ */
 export async function filterMaker(
   source: LiveSource,
   name: string,
+  packetSocket: string | undefined,
 ): Promise<(share: ShareOf | undefined) => BpfInstruction[]> {
   const seen = seenLinkType(name)
-  const users = source.filter === undefined ? undefined : await compileFilter(source.filter, seen)
+  const users =
+    source.filter === undefined ? undefined : await compileFilter(source.filter, seen, packetSocket)
   const whole: BpfInstruction[] = [{code: 0x06, jt: 0, jf: 0, k: source.snapOctets}]
   return (share) => {
     const program = share?.program(seen, source.snapOctets) ?? whole

@@ -1,5 +1,5 @@
 import {littleEndian} from './byte-order.js'
-import {compileFilter} from './compile-filter.js'
+import {asksBesideFrame, compileFilter} from './compile-filter.js'
 import {ebpfOctets} from './ebpf.js'
 import type {LiveSource, TurnOf} from './live.js'
 import {seenLinkType, type LiveAddon} from './native-live.js'
@@ -44,8 +44,15 @@ export async function loadTurns(
   interfaceName: string,
 ): Promise<{descriptor: number; counter: TurnCounter}> {
   const seen = seenLinkType(interfaceName)
-  const compile = async (text: string | undefined) =>
-    text === undefined ? undefined : await compileFilter(text, seen)
+  const compile = async (text: string | undefined) => {
+    if (text !== undefined && asksBesideFrame(text)) {
+      throw new DartaError(
+        'DARTA_USAGE',
+        `'${text}': VLAN tags and directions are not seen where packets are counted in turn`,
+      )
+    }
+    return text === undefined ? undefined : await compileFilter(text, seen)
+  }
   const program = turnProgram({
     share: turn.share,
     filter: await compile(source.filter),

@@ -1,4 +1,4 @@
-import {readFileSync, readdirSync} from 'node:fs'
+import {readFileSync, readdirSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {framesOf} from '../support/captures.js'
 import {bin, darta, folder} from '../support/darta.js'
@@ -60,6 +60,72 @@ needing(noNamespaces)(
     }
   },
 )
+
+/** Frames of UDP in IPv4: untagged, with VLAN 5, with VLAN 6, and with VLAN 5 inside a provider's 9; in turns. */
+function taggedFrames(count: number): Buffer {
+  const tags = ['', '81000005', '81000006', '88a8000981000005']
+  const frames = Array.from({length: count}, (_, i) => {
+    const octets = Buffer.from(
+      `020000000001020000000002${tags[i % tags.length]}0800` +
+        `4500001c${hex4(i)}00004011${'0000'}0a00${hex4(i)}c0000201` +
+        `${hex4(1024 + i)}003500080000${'00'.repeat(20)}`,
+      'hex',
+    )
+    const record = Buffer.alloc(16)
+    record.writeUInt32LE(octets.length, 8)
+    record.writeUInt32LE(octets.length, 12)
+    return Buffer.concat([record, octets])
+  })
+  const header = 'd4c3b2a1020004000000000000000000' + '0000040001000000'
+  return Buffer.concat([Buffer.from(header, 'hex'), ...frames])
+}
+const hex4 = (n: number): string => n.toString(16).padStart(4, '0')
+
+needing(
+  noNamespaces,
+  noSender,
+  tools('tcpdump'),
+)(
+  'a filter of VLAN tags lets through what it says, though the kernel takes the outer tag off',
+  async (t) => {
+    const {sender, node, port} = mirror(t)
+    const at = folder(t)
+    const all = join(at, 'all.pcap')
+    writeFileSync(all, taggedFrames(80))
+    for (const filter of ['vlan 5', 'vlan', 'not vlan', 'vlan 9 and vlan 5']) {
+      const files: string[][] = []
+      for (const backend of ['tpacket', 'af-xdp']) {
+        const file = join(at, `${backend}.pcap`)
+        const words = ['-i', port, '--backend', backend, '-f', filter, '--emit', 'pcap']
+        const running = await capturing(t, node, ...words, '-w', file, '--force')
+        sendFrames(sender, 'out', all, 5000)
+        t.is((await interrupted(running)).code, 0)
+        files.push(octetsOf(file))
+      }
+      await judge(t, all, filter, join(at, 'judged.pcap'))
+      const [byRing, byXdp] = files
+      t.deepEqual(byRing, octetsOf(join(at, 'judged.pcap')), filter)
+      t.deepEqual(byXdp, byRing, filter)
+    }
+  },
+)
+
+needing(
+  noNamespaces,
+  noSender,
+  tools('tcpdump'),
+)('threads write one capture together, and stop at a limit together', async (t) => {
+  const {sender, node, port} = mirror(t)
+  const at = folder(t)
+  const threads = ['-i', port, '--threads', '3', '--emit', 'pcap']
+  const whole = await capturing(t, node, ...threads, '-w', join(at, 'whole.pcap'))
+  const ten = await capturing(t, node, ...threads, '-c', '10', '-w', join(at, 'ten.pcap'))
+  sendFrames(sender, 'out', lab, 20_000)
+  t.is((await ten.ended).code, 0)
+  t.is((await interrupted(whole)).code, 0)
+  t.deepEqual(octetsOf(join(at, 'whole.pcap')), octetsOf(lab))
+  t.is(framesOf(join(at, 'ten.pcap')).length, 10)
+})
 
 /** How often the threads of a process, but for its first one, have gone to sleep. */
 function sleeps(pid: number): number {
