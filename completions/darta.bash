@@ -12,7 +12,7 @@ _darta_takes_value() {
     info) [[ ' -r --read --input-format -f --filter -F --filter-file -o --output --metrics ' == *" $2 "* ]] ;;
     ipfix-export) [[ ' -r --read --input-format --rate --replay --as --max-message --template-refresh --reconnect --linger --stall --loss-report --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
     print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count -f --filter -F --filter-file -t --time-range --units --time --bigint --metrics ' == *" $2 "* ]] ;;
-    route) [[ ' -r --read --input-format -f --filter -F --filter-file --app --key --exec --to --units --weights --seed --engine --replicas --engine-size --engine-ca --window --lateness --parts --remove --hook --explain -c --count -o --output -w --write --metrics ' == *" $2 "* ]] ;;
+    route) [[ ' -r --read --input-format -f --filter -F --filter-file --app --key --exec --to --units --weights --seed --engine --replicas --engine-size --engine-ca --window --lateness --parts --remove --hook --explain -c --count -o --output -w --write --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
     split) [[ ' -r --read --parts --weights --match --by --share-seed -w --write --exec --to -G --rotate -C --rotate-size -W --rotate-files -z --compress -x --hook -f --filter -F --filter-file -o --output --print-filter --as --coordinate --redundancy --ttl --guard --status --verify --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
     user-map) [[ ' --source --cgroup -r --read --users --slack --interval -c --count --ledger --head --spool --interim --idle --identity --realm --destination-realm --reconnect --linger --watchdog --tls-cert --tls-key --tls-ca --tls-peer --units -w --write -o --output -z --compress --metrics ' == *" $2 "* ]] ;;
     *) return 1 ;;
@@ -406,10 +406,14 @@ _darta() {
         -c|--count) :; return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --tls-cert) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --tls-key) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --tls-ca) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --tls-peer) :; return ;;
         --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format -f --filter -F --filter-file --app --key --symmetric --exec --to --units --weights --restart --split-hot --seed --engine --replicas --engine-size --engine-ca --allow-old-server --window --lateness --parts --status --remove --hook --dev-engine --explain --check -c --count --join -o --output -w --write --force -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format -f --filter -F --filter-file --app --key --symmetric --exec --to --units --weights --restart --split-hot --seed --engine --replicas --engine-size --engine-ca --allow-old-server --window --lateness --parts --status --remove --hook --dev-engine --explain --check -c --count --join -o --output -w --write --force --tls-cert --tls-key --tls-ca --tls-peer -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in

@@ -5,9 +5,11 @@ import {openRecords} from '../cli/record-input.js'
 import {openRecordSink, writableFormat} from '../cli/record-output.js'
 import {placeName} from '../cli/rotation.js'
 import {runPipeline} from '../cli/run-pipeline.js'
+import {tlsCredentials, tlsFlags} from '../cli/tls-flags.js'
 import {parseDuration} from '../cli/values.js'
 import {removeApp} from '../engine/apps.js'
 import {parseSocketUrl} from '../io/connect-socket.js'
+import type {Endpoint} from '../io/endpoint.js'
 import {createDealer} from '../processing/routing/dealer.js'
 import {createUniflows, isDirected} from '../processing/routing/uniflows.js'
 import {sharedKey} from '../processing/routing/shared-key.js'
@@ -77,7 +79,7 @@ export default class Route extends DartaCommand {
       helpValue: 'URL',
       exclusive: ['exec'],
       summary:
-        'Send records to unix:PATH or tcp://HOST:PORT, where a unit listens; once for each, or once with %d in it.',
+        'Send records to unix:PATH, tcp://HOST:PORT or tls://HOST:PORT, where a unit listens; once for each, or once with %d in it.',
     }),
     units: Flags.integer({
       min: 1,
@@ -171,6 +173,7 @@ export default class Route extends DartaCommand {
     },
     write: {...common.write, dependsOn: ['join']},
     force: common.force,
+    ...tlsFlags,
   }
 
   protected async execute(): Promise<void> {
@@ -198,7 +201,8 @@ export default class Route extends DartaCommand {
       apps,
       where.some((text) => text.includes('%a')),
     )
-    if (flags.to !== undefined) checkSockets(flags.to, groups, weights.length)
+    const sockets = flags.to && checkSockets(flags.to, groups, weights.length)
+    const credentials = await tlsCredentials(flags, sockets ?? [])
     if (flags['split-hot']) refuseUnsplittable(apps)
     const source = await openSelected(this, flags)
     const format = await writableFormat((flags.join ? undefined : flags.output) ?? 'ipfix')
@@ -209,7 +213,7 @@ export default class Route extends DartaCommand {
       if (flags.exec === undefined) {
         const url = flags.to!.length === 1 ? flags.to![0] : flags.to![part - 1]
         const place = placeName(url.replaceAll('%a', app), {part, file: 1})
-        return socketDestination(this, place, flags.restart, 'records')
+        return socketDestination(this, place, flags.restart, 'records', credentials)
       }
       const child = await childDestination(
         this,
@@ -368,7 +372,7 @@ function checkSockets(
   to: readonly string[],
   groups: readonly ExplainedGroup[],
   units: number,
-): void {
+): Endpoint[] {
   if (to.length !== 1 && to.length !== units) {
     throw new DartaError('DARTA_USAGE', `${units} units cannot listen at ${to.length} sockets`)
   }
@@ -377,8 +381,9 @@ function checkSockets(
       placeName((to[i] ?? to[0]).replaceAll('%a', name), {part: i + 1, file: 1}),
     ),
   )
-  for (const name of names) parseSocketUrl(name)
+  const endpoints = names.map(parseSocketUrl)
   if (new Set(names).size < names.length) {
     throw new DartaError('DARTA_USAGE', '--to names two units alike; put %d in it')
   }
+  return endpoints
 }

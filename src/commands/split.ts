@@ -6,7 +6,9 @@ import {inputNames, openRecords} from '../cli/record-input.js'
 import {openOctetSink, openRecordSink} from '../cli/record-output.js'
 import {checkPattern, placeName, type Place, type Rotation} from '../cli/rotation.js'
 import {runPipeline} from '../cli/run-pipeline.js'
+import {tlsCredentials} from '../cli/tls-flags.js'
 import {parseDuration, parseSize} from '../cli/values.js'
+import type {Endpoint} from '../io/endpoint.js'
 import {openInput} from '../io/open-input.js'
 import {createDivider, type Divider} from '../metering/divider.js'
 import {selectorByName} from '../metering/selector-by-name.js'
@@ -86,7 +88,7 @@ export default class Split extends DartaCommand {
       multipleNonGreedy: true,
       helpValue: 'URL',
       summary:
-        'Send parts to unix:PATH or tcp://HOST:PORT, where somebody listens; once for each part, or once with %d in it.',
+        'Send parts to unix:PATH, tcp://HOST:PORT or tls://HOST:PORT, where somebody listens; once for each part, or once with %d in it.',
     }),
     restart: Flags.boolean({
       summary:
@@ -182,7 +184,8 @@ export default class Split extends DartaCommand {
       octets: flags['rotate-size'],
       files: flags['rotate-files'],
     }
-    await checkDestinations(flags, numbered ? weights.length : 0, rotation)
+    const sockets = await checkDestinations(flags, numbered ? weights.length : 0, rotation)
+    const credentials = await tlsCredentials(flags, sockets)
     const hashed = createDivider(weights, selector, seed)
     const names = await inputNames(flags.read)
     const first = await openInput(names[0], this)
@@ -216,7 +219,13 @@ export default class Split extends DartaCommand {
       }
       if (flags.to !== undefined) {
         const {socketDestination} = await import('./split/socket-destination.js')
-        return socketDestination(this, socketName(flags.to, place), flags.restart, unit)
+        return socketDestination(
+          this,
+          socketName(flags.to, place),
+          flags.restart,
+          unit,
+          credentials,
+        )
       }
       return children[(place.part ?? 1) - 1] ?? openChild(place)
     }
@@ -316,8 +325,9 @@ async function checkDestinations(
   flags: WhereFlags,
   parts: number,
   rotation: Rotation,
-): Promise<void> {
+): Promise<readonly Endpoint[]> {
   const {write, exec, to, restart, rotate} = flags
+  let sockets: Endpoint[] = []
   if (write !== undefined) checkPattern(write, parts, rotation)
   else if (to !== undefined) {
     if (rotate !== undefined) {
@@ -328,7 +338,7 @@ async function checkDestinations(
     }
     const names = Array.from({length: parts}, (_, i) => socketName(to, {part: i + 1, file: 1}))
     const {parseSocketUrl} = await import('../io/connect-socket.js')
-    for (const name of names) parseSocketUrl(name)
+    sockets = names.map(parseSocketUrl)
     if (new Set(names).size < parts) {
       throw new DartaError('DARTA_USAGE', '--to names two parts alike; put %d in it')
     }
@@ -341,6 +351,7 @@ async function checkDestinations(
   if (restart && write !== undefined) {
     throw new DartaError('DARTA_USAGE', '--restart is for commands and sockets: files stay')
   }
+  return sockets
 }
 
 function socketName(to: readonly string[], place: Place): string {

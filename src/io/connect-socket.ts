@@ -2,14 +2,18 @@ import {connect, type Socket} from 'node:net'
 import {parseEndpoint, type Endpoint} from './endpoint.js'
 import {isClosedPipe, OutputClosed, writeError} from './errors.js'
 import type {OctetSink} from './octet-sink.js'
+import type {TlsCredentials} from './tls-credentials.js'
+
+/** How long a peer may take until it has shown its certificate and looked at ours. */
+const TLS_TIMEOUT_MS = 10_000
 
 /**
- * Where a stream socket listens: `unix:PATH` or `tcp://HOST[:PORT]`.
+ * Where a stream socket listens: `unix:PATH`, `tcp://HOST[:PORT]` or `tls://HOST[:PORT]`.
  *
  * @throws DartaError DARTA_USAGE
  */
 export function parseSocketUrl(url: string): Endpoint {
-  return parseEndpoint(url, {role: 'connect', transports: ['unix', 'tcp']})
+  return parseEndpoint(url, {role: 'connect', transports: ['unix', 'tcp', 'tls']})
 }
 
 /** A stream socket of which the other end reads. */
@@ -20,25 +24,43 @@ export interface SocketSink extends OctetSink {
 
 /**
  * Connects to a stream socket, which then takes octets. Whatever the other end sends is not looked at; that it ends its
- * side is taken for having gone away, so that no more is given to a dead connection.
+ * side is taken for having gone away, so that no more is given to a dead connection. With TLS both sides are verified before
+ * anything is sent.
  *
- * @throws DartaError DARTA_FILE_WRITE, DARTA_PERMISSION when nobody listens
+ * @param credentials needed for `tls://`
+ * @throws DartaError DARTA_FILE_WRITE, DARTA_PERMISSION when nobody listens, or one of the two does not trust the other
  */
-export async function connectSocket(url: string, stopping: AbortSignal): Promise<SocketSink> {
+export async function connectSocket(
+  url: string,
+  stopping: AbortSignal,
+  credentials?: TlsCredentials,
+): Promise<SocketSink> {
   const place = parseSocketUrl(url)
-  const socket = place.transport === 'unix' ? connect(place.path) : connect(place.port, place.host)
+  try {
+    if (place.transport === 'tls') {
+      const {openForWriting} = await import('./stream-connection.js')
+      const options = {credentials, timeoutMs: TLS_TIMEOUT_MS, signal: stopping}
+      return new ConnectedSocket(url, await openForWriting(place, options))
+    }
+    const socket =
+      place.transport === 'unix' ? connect(place.path) : connect(place.port, place.host)
+    await connected(socket, stopping)
+    return new ConnectedSocket(url, socket)
+  } catch (error) {
+    throw writeError(url, error)
+  }
+}
+
+async function connected(socket: Socket, stopping: AbortSignal): Promise<void> {
   const giveUp = (): void => void socket.destroy(new Error('stopped before anybody answered'))
   stopping.addEventListener('abort', giveUp)
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve).once('error', reject)
     })
-  } catch (error) {
-    throw writeError(url, error)
   } finally {
     stopping.removeEventListener('abort', giveUp)
   }
-  return new ConnectedSocket(url, socket)
 }
 
 class ConnectedSocket implements SocketSink {

@@ -74,6 +74,15 @@ export async function connectStream(
   endpoint: Endpoint,
   options: ConnectOptions,
 ): Promise<StreamConnection> {
+  const socket = await openForWriting(endpoint, options)
+  return new OpenConnection(socket, endpoint.transport, options.addon)
+}
+
+/** The socket of such a connection. */
+export async function openForWriting(
+  endpoint: Endpoint,
+  options: Omit<ConnectOptions, 'addon'>,
+): Promise<Socket> {
   const socket = await openSocket(endpoint, options)
   if (endpoint.transport === 'tls') {
     try {
@@ -83,7 +92,7 @@ export async function connectStream(
       throw error
     }
   }
-  return new OpenConnection(socket, endpoint.transport, options.addon)
+  return socket
 }
 
 /**

@@ -1,9 +1,11 @@
-import {createServer, type Socket} from 'node:net'
+import {createServer, type AddressInfo, type Socket} from 'node:net'
+import {createServer as createTlsServer} from 'node:tls'
 import {readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import test, {type ExecutionContext} from 'ava'
+import {authority, noCertificates, type Identity} from '../support/certificates.js'
 import {bash, bin, darta, folder, type Ended} from '../support/darta.js'
-import {root} from '../support/needing.js'
+import {needing, root} from '../support/needing.js'
 
 const lab = join(root, 'test/fixtures/lab.pcap')
 
@@ -179,6 +181,52 @@ test('units at Unix sockets get their records, and one that closes its connectio
     records += Number(/ipfix: (\d+) records in/.exec(stderr)?.[1]) - 3
   }
   t.is(records, 724)
+})
+
+needing(noCertificates)('units listen with TLS, and who is not trusted gets nothing', async (t) => {
+  const flows = await labFlows(t)
+  const at = folder(t)
+  const own = authority(at)
+  const [unit, router] = [own.issue('127.0.0.1'), own.issue('router')]
+  const stranger = authority(at, 'stranger').issue('127.0.0.1')
+  const received: Buffer[] = []
+  let asked = 0
+  const listen = async (identity: Identity): Promise<number> => {
+    const server = createTlsServer(
+      {
+        ...{cert: readFileSync(identity.cert), key: readFileSync(identity.key)},
+        ...{ca: readFileSync(own.ca), requestCert: true, rejectUnauthorized: true},
+      },
+      (socket) => {
+        asked++
+        socket.on('error', () => {})
+        socket.on('data', (chunk: Buffer) => received.push(chunk))
+      },
+    )
+    server.on('tlsClientError', () => {})
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    t.teardown(() => server.close())
+    return (server.address() as AddressInfo).port
+  }
+  const [port, strange] = [await listen(unit), await listen(stranger)]
+  const send = (to: number, shown: Identity) =>
+    darta(t, [
+      ...['route', '-r', flows, '--key', 'srcip', '--units', '1'],
+      ...['--to', `tls://127.0.0.1:${to}`],
+      ...['--tls-cert', shown.cert, '--tls-key', shown.key, '--tls-ca', own.ca],
+    ])
+  const refused = await send(strange, router)
+  t.is(refused.code, 1)
+  t.regex(refused.stderr, /cannot write tls:.*: its certificate is from an unknown authority/)
+  const unknown = await send(port, stranger)
+  t.is(unknown.code, 1)
+  t.regex(unknown.stderr, /cannot write tls:.*: it refused us/)
+  t.is(asked, 0)
+  const ended = await send(port, router)
+  t.is(ended.code, 0, ended.stderr)
+  const {stderr, code} = await darta(t, ['info', '-r', '-'], Buffer.concat(received))
+  t.is(code, 0, stderr)
+  t.regex(stderr, /ipfix: 727 records in/)
 })
 
 test('applications without a key in common are refused, or have units of their own', async (t) => {

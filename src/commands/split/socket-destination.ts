@@ -1,6 +1,7 @@
 import type {DartaCommand} from '../../cli/base-command.js'
 import {connectSocket, type SocketSink} from '../../io/connect-socket.js'
 import {OutputClosed} from '../../io/errors.js'
+import type {TlsCredentials} from '../../io/tls-credentials.js'
 import {DartaError} from '../../record/errors.js'
 import type {LedgerUnit} from '../../record/ledger.js'
 import type {Destination, Fate} from './destination.js'
@@ -17,8 +18,9 @@ export async function socketDestination(
   url: string,
   restart: boolean,
   unit: LedgerUnit,
+  credentials?: TlsCredentials,
 ): Promise<Destination> {
-  let sink: SocketSink | undefined = await connectSocket(url, command.stopping)
+  let sink: SocketSink | undefined = await connectSocket(url, command.stopping, credentials)
   const account = command.ledger.stage(url, unit)
   let retryAt = 0
 
@@ -26,7 +28,7 @@ export async function socketDestination(
     if (!restart || command.stopping.aborted || performance.now() < retryAt) return 'gone'
     retryAt = performance.now() + RETRY_MS
     try {
-      sink = await connectSocket(url, command.stopping)
+      sink = await connectSocket(url, command.stopping, credentials)
     } catch (error) {
       if (error instanceof DartaError) return 'gone'
       throw error
