@@ -14,7 +14,7 @@ _darta_takes_value() {
     print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count -f --filter -F --filter-file -t --time-range --units --time --bigint --metrics ' == *" $2 "* ]] ;;
     route) [[ ' -r --read --input-format -f --filter -F --filter-file --app --key --exec --to --units --weights --seed --engine --replicas --engine-size --engine-ca --window --lateness --parts --remove --hook --explain -c --count -o --output -w --write --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
     split) [[ ' -r --read --parts --weights --match --by --share-seed -w --write --exec --to -G --rotate -C --rotate-size -W --rotate-files -z --compress -x --hook -f --filter -F --filter-file -o --output --print-filter --as --coordinate --redundancy --ttl --guard --status --verify --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
-    user-map) [[ ' --source --cgroup -r --read --users --slack --interval -c --count --ledger --head --spool --interim --idle --identity --realm --destination-realm --reconnect --linger --watchdog --tls-cert --tls-key --tls-ca --tls-peer --units -w --write -o --output -z --compress --metrics ' == *" $2 "* ]] ;;
+    user-map) [[ ' --source --cgroup -r --read --users --nat --slack --interval -c --count --ledger --head --spool --interim --idle --identity --realm --destination-realm --reconnect --linger --watchdog --tls-cert --tls-key --tls-ca --tls-peer --units -w --write -o --output -z --compress --metrics ' == *" $2 "* ]] ;;
     *) return 1 ;;
   esac
 }
@@ -467,6 +467,7 @@ _darta() {
         --cgroup) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --users) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --nat) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --slack) :; return ;;
         --interval) :; return ;;
         -c|--count) :; return ;;
@@ -492,7 +493,7 @@ _darta() {
         --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '--source --cgroup -r --read --users --slack --interval --once -c --count --reset --processes --ledger --head --spool --interim --idle --identity --realm --destination-realm --reconnect --linger --watchdog --tls-cert --tls-key --tls-ca --tls-peer -n --numeric --units -N --plain -w --write -o --output --force -z --compress -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '--source --cgroup -r --read --users --nat --slack --interval --once -c --count --reset --processes --ledger --head --spool --interim --idle --identity --realm --destination-realm --reconnect --linger --watchdog --tls-cert --tls-key --tls-ca --tls-peer -n --numeric --units -N --plain -w --write -o --output --force -z --compress -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in

@@ -426,6 +426,7 @@ complete -c darta -n '__fish_seen_subcommand_from user-map' -l source -x -a 'aut
 complete -c darta -n '__fish_seen_subcommand_from user-map' -l cgroup -r -F -d 'Count the sockets of this cgroup only'
 complete -c darta -n '__fish_seen_subcommand_from user-map' -s r -l read -r -F -d 'tag, account: read records from FILE'
 complete -c darta -n '__fish_seen_subcommand_from user-map' -l users -r -F -d 'tag: take users from what user-map --processes wrote to FILE'
+complete -c darta -n '__fish_seen_subcommand_from user-map' -l nat -r -F -d 'tag: what a translator on the way made of addresses and ports: records of NAT events (RFC 8158) in FILE'
 complete -c darta -n '__fish_seen_subcommand_from user-map' -l slack -x -d 'tag: how far the times of a record and of its user’s flow may lie apart'
 complete -c darta -n '__fish_seen_subcommand_from user-map' -l interval -x -d 'How often to look'
 complete -c darta -n '__fish_seen_subcommand_from user-map' -l once -d 'Look once and end'

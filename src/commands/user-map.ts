@@ -24,6 +24,7 @@ import {
   type UserTotal,
 } from '../metering/user-account.js'
 import {createUserFlows, mapUsers} from '../mediation/map-users.js'
+import {createNatMappings, type NatMappings} from '../mediation/nat-mappings.js'
 import {userSources} from '../metering/user-sources/index.js'
 import {resultBatches} from '../processing/analysis/result-records.js'
 import {DartaError} from '../record/errors.js'
@@ -104,6 +105,13 @@ export default class UserMap extends DartaCommand {
       helpValue: 'FILE',
       summary:
         'tag: take users from what user-map --processes wrote to FILE; without it from the kernel, while it runs.',
+    }),
+    nat: Flags.string({
+      multiple: true,
+      multipleNonGreedy: true,
+      helpValue: 'FILE',
+      summary:
+        'tag: what a translator on the way made of addresses and ports: records of NAT events (RFC 8158) in FILE.',
     }),
     slack: Flags.custom<number>({parse: async (input) => parseDuration(input)})({
       helpValue: 'DURATION',
@@ -416,18 +424,34 @@ export default class UserMap extends DartaCommand {
     const timer = reader === undefined ? undefined : setInterval(look, flags.interval)
     try {
       look()
+      const nat = flags.nat === undefined ? undefined : await this.#mappings(flags.nat, flags.slack)
       const source = await openRecords(this, {read: flags.read})
       const account = this.ledger.stage('tag', 'records')
-      const stage = mapUsers(() => {
-        // Flows that began since the last look may be in these records already.
-        look()
-        return known
-      }, account)
+      const stage = mapUsers(
+        () => {
+          // Flows that began since the last look may be in these records already.
+          look()
+          return known
+        },
+        account,
+        nat,
+      )
       await runPipeline(this, source, [stage], await openRecordSink(this, flags))
     } finally {
       clearInterval(timer)
       reader?.close()
     }
+  }
+
+  async #mappings(read: string[], slackMs: number): Promise<NatMappings> {
+    const mappings = createNatMappings(slackMs, this.ledger.stage('nat', 'records'))
+    for await (const batches of await openRecords(this, {read})) {
+      for (const batch of batches) mappings.learn(batch)
+    }
+    if (mappings.size === 0) {
+      throw new DartaError('DARTA_USAGE', `--nat ${read.join(', ')}: no mapping of addresses`)
+    }
+    return mappings
   }
 
   async #audit(reader: UserReader, name: SourceName, interval: number): Promise<void> {
@@ -478,6 +502,7 @@ export default class UserMap extends DartaCommand {
 interface TagOptions extends RecordOutputOptions {
   readonly read?: string[]
   readonly users?: string[]
+  readonly nat?: string[]
   readonly slack: number
   readonly source: 'auto' | SourceName
   readonly numeric: boolean

@@ -1,12 +1,13 @@
 import {recordEnd, recordStart, type RecordBatch, type RecordStage} from '../record/batch.js'
-import {VARIABLE, type InformationElement} from '../record/element.js'
+import {VARIABLE} from '../record/element.js'
 import {makeColumnReader} from '../record/group-reader.js'
 import type {StageLedger} from '../record/ledger.js'
 import {createOctetWriter, append, extend} from '../record/octet-writer.js'
-import {numberReader, octetsReader, readerOf, valueReader, type Reader} from '../record/readers.js'
+import {numberReader, readerOf, valueReader} from '../record/readers.js'
 import {createTemplate, type Template} from '../record/template.js'
 import {ie} from '../registry/elements.js'
 import {endColumn, startColumn} from '../registry/flow-columns.js'
+import {endsReader, type Ends, type EndsReader, type NatMappings} from './nat-mappings.js'
 
 /** A flow of which the user is known. Times are milliseconds since 1970. */
 interface KnownFlow {
@@ -15,15 +16,6 @@ interface KnownFlow {
   readonly userId: number
   readonly userName: string
 }
-
-/** What makes the key of a flow out of a record: one end, the other, protocol. */
-interface Ends {
-  readonly source: string
-  readonly dest: string
-  readonly protocol: string
-}
-
-type EndsReader = (batch: RecordBatch, index: number) => Ends | undefined
 
 /** Users of flows by addresses, ports, protocol and time. */
 export interface UserFlows {
@@ -111,25 +103,6 @@ export function createUserFlows(slackMs: number): UserFlows {
   }
 }
 
-function endsReader(template: Template): EndsReader {
-  const octets = (element: InformationElement): Reader<Uint8Array> | undefined =>
-    readerOf(template, element, octetsReader)
-  const number = (element: InformationElement): Reader<number> | undefined =>
-    readerOf(template, element, numberReader)
-  const source = octets(ie.sourceIPv4Address) ?? octets(ie.sourceIPv6Address)
-  const dest = octets(ie.destinationIPv4Address) ?? octets(ie.destinationIPv6Address)
-  const sourcePort = number(ie.sourceTransportPort)
-  const destPort = number(ie.destinationTransportPort)
-  const protocol = number(ie.protocolIdentifier)
-  if (source === undefined || dest === undefined || protocol === undefined) return () => undefined
-  const text = (address: Uint8Array): string => String.fromCharCode(...address)
-  return (batch, i) => ({
-    source: `${text(source(batch, i))}:${sourcePort?.(batch, i) ?? 0};`,
-    dest: `${text(dest(batch, i))}:${destPort?.(batch, i) ?? 0};`,
-    protocol: `${protocol(batch, i)};`,
-  })
-}
-
 /** Elements that a record gets: of the user at the one local end, or of both. */
 const addedFields = [
   {element: ie.userName, length: VARIABLE},
@@ -154,8 +127,14 @@ const utf8 = new TextEncoder()
  * Puts the user behind records of flows: `userName` and `dartaUserId` of the end that is this host's, or of the source
  * where both are, and then those of the destination as `dartaPeerUserName` and `dartaPeerUserId`. Records without a user
  * pass as they are, and are noted by reason.
+ *
+ * @param nat what a translator between this host and whoever made the records did to addresses; records keep theirs
  */
-export function mapUsers(flows: () => UserFlows, account: StageLedger): RecordStage {
+export function mapUsers(
+  flows: () => UserFlows,
+  account: StageLedger,
+  nat?: NatMappings,
+): RecordStage {
   const taggers = new Map<Template, Tagger>()
   const taggerOf = (template: Template): Tagger => {
     let tagger = taggers.get(template)
@@ -182,7 +161,7 @@ export function mapUsers(flows: () => UserFlows, account: StageLedger): RecordSt
         account.in += batch.count
         account.out += batch.count
         if (batch.template.scopeCount > 0) return [batch]
-        return tagBatch(batch, taggerOf(batch.template), flows(), account)
+        return tagBatch(batch, taggerOf(batch.template), flows(), account, nat)
       })
     }
   }
@@ -193,6 +172,7 @@ function tagBatch(
   {ends, start, end, templates}: Tagger,
   flows: UserFlows,
   account: StageLedger,
+  nat: NatMappings | undefined,
 ): RecordBatch[] {
   const out: RecordBatch[] = []
   let users = -1
@@ -222,11 +202,19 @@ function tagBatch(
     const found: KnownFlow[] = []
     let why: Missing | 'no-addresses' = 'no-addresses'
     if (of !== undefined) {
-      const ours = flows.find(of, 'source', from, to)
-      const theirs = flows.find(of, 'dest', from, to)
-      if (typeof ours === 'object') found.push(ours)
-      if (typeof theirs === 'object') found.push(theirs)
-      why = ours === 'other-time' || theirs === 'other-time' ? 'other-time' : 'no-user-flow'
+      const look = (ends: Ends): void => {
+        const ours = flows.find(ends, 'source', from, to)
+        const theirs = flows.find(ends, 'dest', from, to)
+        if (typeof ours === 'object') found.push(ours)
+        if (typeof theirs === 'object') found.push(theirs)
+        why = ours === 'other-time' || theirs === 'other-time' ? 'other-time' : 'no-user-flow'
+      }
+      look(of)
+      const inside = found.length === 0 ? nat?.inside(of, from, to) : undefined
+      if (inside !== undefined) {
+        look(inside)
+        if (found.length > 0) account.note('by-nat')
+      }
     }
     if (found.length === 0) account.note(why)
     // Order is kept: a batch goes on as long as its records get as much.
