@@ -387,6 +387,7 @@ const rows = [
         'of an unknown authority',
         'whose certificate has expired',
         'darta collect takes whom it trusts, and both sides log whom it does not',
+        'darta collect takes no octet of a peer that ${what}, though it sends at once, and says so',
       ],
       'io/tls-credentials': [
         'a peer under another name is refused, and both names are told',

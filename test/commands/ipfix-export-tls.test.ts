@@ -219,3 +219,58 @@ withOpenssl(
     t.is(lines.filter((line) => line.includes('"flowId"')).length, 10)
   },
 )
+
+const strangers: [
+  what: string,
+  issue: (ca: Authority, place: string) => Identity | undefined,
+  words: RegExp,
+][] = [
+  ['shows no certificate', () => undefined, /was refused: .*peer did not return a certificate/],
+  [
+    'is of an unknown authority',
+    (_, place) => authority(place, 'other').issue('exporter.example'),
+    /was refused: .*(UNABLE_TO|unable to|self.signed)/i,
+  ],
+  [
+    'shows an expired certificate',
+    (ca) => ca.issue('exporter.example', -1),
+    /was refused: .*expired/i,
+  ],
+  [
+    'bears another name',
+    (ca) => ca.issue('intruder.example'),
+    /was refused: its certificate is for DNS:intruder\.example/,
+  ],
+]
+
+for (const [what, issue, words] of strangers) {
+  withOpenssl(
+    `darta collect takes no octet of a peer that ${what}, though it sends at once, and says so`,
+    async (t) => {
+      const place = folder(t)
+      const ca = authority(place)
+      const collecting = start(t, bin, [
+        ...['collect', 'tls://127.0.0.1:0', '-o', 'ndjson', '--tls-peer', 'exporter.example'],
+        ...credentials(ca.issue('127.0.0.1'), ca.ca),
+      ])
+      await collecting.says(/listening on tls:\/\/127\.0\.0\.1:\d+/)
+      const to = /listening on tls:\/\/(\S+)/.exec(collecting.words())![1]
+      const client = issue(ca, place)
+      const shown = client === undefined ? [] : ['-cert', client.cert, '-key', client.key]
+      // With TLS 1.3 the peer takes the connection for good before it is told otherwise.
+      const args = ['s_client', '-connect', to, '-CAfile', ca.ca, '-quiet', '-tls1_3', ...shown]
+      const peer = start(t, 'openssl', args)
+      peer.child.stdin.write(numberedRecords(10))
+      await collecting.says(words)
+      await peer.ended
+      const good = ca.issue('exporter.example')
+      const sent = await sendTo(t, `tls://${to}`, ...credentials(good, ca.ca))
+      t.is(sent.code, 0, sent.stderr)
+      collecting.child.kill('SIGTERM')
+      const {stdout, stderr} = await collecting.ended
+      t.regex(stderr, /2 messages in, 1 out, lost 1 \(refused 1\)/)
+      const lines = stdout.toString().split('\n')
+      t.is(lines.filter((line) => line.includes('"flowId"')).length, 10)
+    },
+  )
+}
