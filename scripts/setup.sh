@@ -37,6 +37,7 @@ clang-format-14 clang-format-14
 ethtool ethtool
 fish fish
 flex flex
+fprobe fprobe
 freeDiameterd freediameterd
 /usr/lib/freeDiameter/acl_wl.fdx freediameter-extensions
 /usr/include/freeDiameter/extension.h libfreediameter-dev
