@@ -101,9 +101,3 @@ function fetchSource(folder, say) {
     rmSync(own, {recursive: true, force: true})
   }
 }
-
-/** The kernel's style checker of the same source, where it was fetched; undefined where it was not. */
-export function checkpatch() {
-  const path = join(cache, 'debug', SOURCE, 'scripts/checkpatch.pl')
-  return existsSync(path) ? path : undefined
-}
