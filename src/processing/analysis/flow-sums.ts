@@ -91,7 +91,7 @@ export function share(part: bigint, whole: bigint): number {
 }
 
 /** As a number where that is exact: numbers are written in a fraction of the time. */
-function lighter(value: bigint): bigint | number {
+export function lighter(value: bigint): bigint | number {
   return value <= Number.MAX_SAFE_INTEGER ? Number(value) : value
 }
 

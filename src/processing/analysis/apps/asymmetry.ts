@@ -2,13 +2,13 @@ import {addressText} from '../../../record/value.js'
 import {ie} from '../../../registry/elements.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
 import {
+  CONVERSATION_OCTETS,
   conversationNeeds,
   conversationsOf,
   directionSpec,
-  END_OCTETS,
   endAt,
   PROTOCOL_AT,
-  VERSIONS_AT,
+  type End,
 } from '../conversations.js'
 import {destinationField, octetText, sourceField, whyOption} from '../findings.js'
 import {
@@ -44,7 +44,7 @@ type Ways<T> = readonly [T, T]
 
 interface Conversation {
   readonly name: string
-  readonly ends: Ways<{readonly address: Uint8Array; readonly port: number}>
+  readonly ends: Ways<End>
   readonly protocol: number
   readonly observers: Ways<readonly string[]>
   readonly sums: FlowSums
@@ -72,15 +72,11 @@ function createState(oneWay: boolean, why: boolean, limits: StateLimits): Analys
         const parted = both && shared === 0
         if (parted) asymmetric++
         if (!parted && (!oneWay || both)) continue
-        const versions = octets[at + VERSIONS_AT]
         const name = (first: number): string[] =>
           observers.names.filter((_, i) => (words[first + (i >>> 5)] >>> (i & 31)) & 1).sort()
         found.push({
-          name: octetText(octets.subarray(at, at + VERSIONS_AT + 1)),
-          ends: [
-            endAt(octets, at, (versions & 1) !== 0),
-            endAt(octets, at + END_OCTETS, (versions & 2) !== 0),
-          ],
+          name: octetText(octets.subarray(at, at + CONVERSATION_OCTETS)),
+          ends: [endAt(octets, at, 0), endAt(octets, at, 1)],
           protocol: octets[at + PROTOCOL_AT],
           observers: [name(there), name(back)],
           sums: sumsAt(words, columns),
@@ -120,8 +116,8 @@ function fieldsOf({ends, protocol, observers, sums}: Conversation, why: boolean)
     sourceField(source.address),
     destinationField(destination.address),
     [ie.protocolIdentifier, protocol],
-    [ie.sourceTransportPort, source.port],
-    [ie.destinationTransportPort, destination.port],
+    [ie.sourceTransportPort, source.port!],
+    [ie.destinationTransportPort, destination.port!],
     [ie.dartaObserver, observers[first].join(', ')],
     [ie.dartaOtherObserver, observers[1 - first].join(', ')],
     ...sumFields(sums),
