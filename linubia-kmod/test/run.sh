@@ -156,6 +156,12 @@ if [ -n "$darta" ]; then
   "$traffic" brief 10 >/dev/null
   "$darta" user-map --source kmod --once --reset -n -o ndjson >"$out/reset.ndjson"
   setpriv --reuid=2001 --clear-groups "$darta" user-map --source kmod --once -n -o ndjson >"$out/own.ndjson"
+  # One that only receives is named by what it has open.
+  "$traffic" stream 1000 & stream=$!
+  until grep -q ' 60000 ' /proc/net/linubia/flows; do sleep 0.1; done
+  "$darta" user-map --source kmod --once --processes -n -o ndjson >"$out/receiver.ndjson"
+  kill $stream
+  wait $stream || :
   ping -i 0.01 -q 10.9.0.2 >/dev/null & ping=$!
   "$darta" user-map audit --interval 500ms >"$out/audit.said"
   kill $ping

@@ -380,6 +380,17 @@ for (const flavour of flavours) {
       t.true(Number(flows[0].dartaProcessId) > 1)
     })
 
+    onKernel('user-map names a process that only receives by the socket it has open', (t) => {
+      const [flow] = records('receiver.ndjson').filter(
+        (record) => record.sourceTransportPort === 60000,
+      )
+      t.is(flow.packetTotalCount, 0)
+      t.true(Number(flow.reversePacketTotalCount) > 0)
+      t.is(flow.dartaUserId, 6001)
+      t.is(flow.dartaProcessName, 'traffic')
+      t.true(Number(flow.dartaProcessId) > 1)
+    })
+
     onKernel('user-map --reset counts from one look to the next', (t) => {
       const since = records('reset.ndjson').filter(
         ({dartaUserId, flowDirection}) => Number(dartaUserId) > 3999 && flowDirection !== undefined,

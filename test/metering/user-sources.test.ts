@@ -1,5 +1,6 @@
 import test, {type ExecutionContext} from 'ava'
 import {execFileSync} from 'node:child_process'
+import {createSocket} from 'node:dgram'
 import {mkdirSync, readFileSync, rmdirSync, statSync} from 'node:fs'
 import {join} from 'node:path'
 import {loadNative} from '../../src/io/native.js'
@@ -12,7 +13,7 @@ import {connection} from '../support/connection.js'
 import {folder, start} from '../support/darta.js'
 import {host, noNamespaces, startAt} from '../support/namespaces.js'
 import {native} from '../support/native-addon.js'
-import {needing, root, tools} from '../support/needing.js'
+import {needing, root, superuser, tools} from '../support/needing.js'
 
 const calls = loadNative()
 const cgroups = cgroupRoot() === undefined ? 'no cgroup tree of version 2' : undefined
@@ -207,6 +208,37 @@ needing(
     t.like(echo, {uid: 1234, command: 'ping', remotePort: 0, outPackets: 3, outOctets: 252})
     t.like(echo, {inPackets: 3, inOctets: 252})
     t.true(echo.localPort > 0)
+  },
+)
+
+needing(
+  native,
+  cgroups,
+  superuser(),
+)(
+  'a process that only receives, with a socket from before, is found by what it has open',
+  async (t) => {
+    const path = cgroup(t)
+    const receiver = createSocket('udp4')
+    t.teardown(() => receiver.close())
+    await new Promise<void>((resolve) => receiver.bind(0, '127.0.0.1', resolve))
+    const {port} = receiver.address()
+    // Whose socket it is was decided when it was made: its cgroup is that of this process then. So the root is watched.
+    const reader = ebpf.open({calls, flows: true})
+    t.teardown(() => reader.close())
+    const came = new Promise((resolve) => receiver.once('message', resolve))
+    const sent = start(t, 'sh', [
+      '-c',
+      `echo $$ >${path}/cgroup.procs && exec bash -c 'echo hello >/dev/udp/127.0.0.1/${port}'`,
+    ])
+    await came
+    await sent.ended
+    const flow = reader.read(false).flows.find(({localPort}) => localPort === port)
+    t.is(flow?.pid, process.pid)
+    t.is(flow?.command, readFileSync('/proc/self/comm', 'utf8').trimEnd())
+    t.is(flow?.inOctets, 20 + 8 + 6)
+    // And still when it is looked again.
+    t.is(reader.read(false).flows.find(({localPort}) => localPort === port)?.pid, process.pid)
   },
 )
 

@@ -2,6 +2,7 @@ import {closeSync, constants, openSync, readFileSync} from 'node:fs'
 import {DartaError} from '../../record/errors.js'
 import {littleEndian} from '../byte-order.js'
 import {ipv4Text, ipv6Text} from '../../record/value.js'
+import {createProcessFinder} from '../socket-processes.js'
 import {ebpfOctets, type EbpfInstruction} from '../ebpf.js'
 import {
   totalKey,
@@ -92,6 +93,7 @@ const ebpf: UserSource = {
     try {
       const path = cgroup ?? cgroupRoot() ?? '/sys/fs/cgroup'
       const {maps, began} = attach(calls, path, flows, descriptors)
+      const finder = createProcessFinder(calls)
       let base = new Map<string, UserTotal>()
       return {
         hasFlows: true,
@@ -104,7 +106,7 @@ const ebpf: UserSource = {
           return {
             timeMs: Date.now(),
             totals,
-            flows: maps.flows === undefined ? [] : readFlows(calls, maps.flows),
+            flows: maps.flows === undefined ? [] : finder.name(readFlows(calls, maps.flows)),
             statistics: new Map([
               ['began', began],
               ['rows', now.length],

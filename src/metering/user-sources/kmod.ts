@@ -1,6 +1,7 @@
 import {existsSync, readFileSync} from 'node:fs'
 import {DartaError} from '../../record/errors.js'
 import {littleEndian} from '../byte-order.js'
+import {createProcessFinder} from '../socket-processes.js'
 import type {
   AccountRow,
   InterfaceTotal,
@@ -163,8 +164,10 @@ function resetTotals(calls: NativeCalls): UserTotal[] {
 const kmod: UserSource = {
   summary: 'the kernel module linubia(4): every packet, with flows and processes',
   absence: () => (existsSync(FOLDER) ? undefined : 'the module linubia is not loaded'),
-  open({calls}): UserReader {
+  open({calls, flows = false}): UserReader {
     const read = (name: string): string => readFileSync(`${FOLDER}/${name}`, 'utf8')
+    const finder = calls === undefined || !flows ? undefined : createProcessFinder(calls)
+    const readFlows = (): UserFlow[] => flowsOf(read('flows'))
     return {
       hasFlows: true,
       beganMs: Math.floor((statisticsOf(read('stats')).get('began_ns') ?? 0) / 1e6),
@@ -177,7 +180,7 @@ const kmod: UserSource = {
           totals: reset
             ? resetTotals(calls!)
             : [...totalsOf(read('users4'), 4), ...totalsOf(read('users6'), 6)],
-          flows: flowsOf(read('flows')),
+          flows: finder === undefined ? readFlows() : finder.name(readFlows()),
           interfaces: interfacesOf(read('interfaces')),
           statistics: statisticsOf(read('stats')),
         }
