@@ -247,6 +247,7 @@ const rows = [
     {
       'ipfix/session': [
         'a withdrawal ends decoding, and another Template may take the ID',
+        'data after a withdrawal do not wait for another Template that takes the ID',
         'ID 2 withdraws all Templates of its domain, ID 3 all Options Templates',
       ],
     },

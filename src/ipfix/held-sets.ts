@@ -1,6 +1,7 @@
 import {readDataSet} from './data-set.js'
 import {SET_HEADER_OCTETS} from './message.js'
 import {settleUnread, type UnreadSets} from './sequence.js'
+import {isWithdrawn} from './withdrawn.js'
 import type {SessionState} from './session-state.js'
 import type {Domain} from './template-store.js'
 import type {MessageContext, RecordBatch} from '../record/batch.js'
@@ -20,7 +21,7 @@ export interface HeldSet {
   readonly unread: UnreadSets
 }
 
-/** Keeps a Data Set for its Template, or gives it up for want of room. */
+/** Keeps a Data Set for its Template, or gives it up: for want of room, or because the Template was withdrawn. */
 export function holdSet(
   s: SessionState,
   octets: Uint8Array,
@@ -44,7 +45,11 @@ export function holdSet(
   const size = end - at
   unread.octets += size - SET_HEADER_OCTETS
   observer?.unreadSet?.(setId, size, message)
-  if (s.heldOctets + size > MAX_HELD_OCTETS || pool.heldOctets + size > pool.maxHeldOctets) {
+  if (
+    isWithdrawn(domain, setId) ||
+    s.heldOctets + size > MAX_HELD_OCTETS ||
+    pool.heldOctets + size > pool.maxHeldOctets
+  ) {
     unread.dropped++
     return
   }

@@ -13,6 +13,7 @@ import {
   storeTemplate,
   type Domain,
 } from './template-store.js'
+import {forgetWithdrawn, noteWithdrawn} from './withdrawn.js'
 import type {KnownTemplate} from './session.js'
 import type {SessionState} from './session-state.js'
 import type {MessageContext} from '../record/batch.js'
@@ -84,7 +85,11 @@ function withdraw(
     const stored = domain.templates.get(one)
     if (stored === undefined || stored.template.scopeCount > 0 !== isOptions) continue
     removeTemplate(pool, domain, one)
-    work.undo.push(() => putTemplate(pool, stored))
+    noteWithdrawn(domain, one)
+    work.undo.push(() => {
+      forgetWithdrawn(domain, one)
+      putTemplate(pool, stored)
+    })
     observer?.template?.('withdrawn', stored.template, message)
     found = true
   }
@@ -132,6 +137,9 @@ function define(
     work.undo.push(() => putTemplate(pool, old))
   } else {
     work.undo.push(() => removeTemplate(pool, domain, record.id))
+    if (forgetWithdrawn(domain, record.id)) {
+      work.undo.push(() => noteWithdrawn(domain, record.id))
+    }
   }
   const template = readTemplateRecord(view, record, s.elements)
   const misfits = countMisfits(template)

@@ -363,6 +363,25 @@ test('data after a withdrawal are not decoded', (t) => {
 const options257 = hex`0003 0012 0101 0002 0001 0095 0004 0029 0004`
 const data257 = hex`0101 000c 00000001 00000002`
 
+test('data after a withdrawal do not wait for another Template that takes the ID', (t) => {
+  const other = hex`0002 000c 0100 0001 000c 0004`
+  const result = decode(
+    join(
+      message(join(sources, hex`0002 0008 0100 0000`, oneSource)),
+      message(join(other, hex`0100 0008 cb007101`), {sequence: 1}),
+    ),
+  )
+  t.is(result.records.out, 1)
+  t.is(result.records.lost.get('no-template'), 1)
+  t.is(result.records.totalMissing(), 0)
+})
+
+test('a withdrawal in a malformed Message makes nothing of its ID be lost', (t) => {
+  const broken = message(join(hex`0002 0008 0100 0000`, hex`0002 0008 0101 0001`))
+  const result = decode(join(message(sources), broken, message(oneSource)))
+  t.is(result.records.out, 1)
+})
+
 test('ID 2 withdraws all Templates of its domain, ID 3 all Options Templates', (t) => {
   const begin = join(message(join(sources, options257), {domain: 1}), message(sources, {domain: 2}))
   const after = (set: Uint8Array): unknown[][] =>
