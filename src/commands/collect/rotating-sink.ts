@@ -23,6 +23,7 @@ import {DartaError} from '../../record/errors.js'
 import type {Encoder} from '../../record/format.js'
 import type {Ledger} from '../../record/ledger.js'
 import type {Hook} from './hook.js'
+import {recoverFiles} from './recover-files.js'
 
 export interface RotatingOptions {
   /** As of `placeName`. */
@@ -235,7 +236,14 @@ export async function openRotatingSink(
     return message.receivedMs ?? message.exportTime * 1000
   }
 
-  if (options.live) await inTurn(() => advance(Date.now()))
+  if (options.live) {
+    const plain = name === 'ipfix' && (compress === undefined || compress.codec === 'none')
+    const left = plain ? recoverFiles(command, {pattern, rotation, layout, now: Date.now()}) : []
+    for (const {path, startMs} of left) {
+      hook?.run({path, startMs: periodMs === undefined ? startMs : periodStart(startMs, periodMs)})
+    }
+    await inTurn(() => advance(Date.now()))
+  }
   return {
     format: name,
     write: (batches) => inTurn(() => write(batches)),
