@@ -346,6 +346,9 @@ function unqualified(reader: Reader, start: Token, noun: string): Expression | u
     case 'user':
       reader.take()
       return number([ie.userName])
+    case 'uid':
+      reader.take()
+      return number([ie.dartaUserId])
     case 'flowdir':
       reader.take()
       return named(reader, start, [ie.flowDirection], {ingress: 0, egress: 1})

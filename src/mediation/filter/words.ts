@@ -143,7 +143,7 @@ export const vocabulary: readonly string[] = [
   ...'any src dst either in out prev next bgpnext router exporter proto portrange mac flags'.split(
     ' ',
   ),
-  ...'dscp ecn flows duration bps pps bpp first last ident odid user icmp-type icmp-code'.split(
+  ...'dscp ecn flows duration bps pps bpp first last ident odid user uid icmp-type icmp-code'.split(
     ' ',
   ),
   ...'ipv4 ipv6 inet inet6 tcp udp icmp icmp6 nat asa pblock mpls flowdir payload observation'.split(

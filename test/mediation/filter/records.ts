@@ -100,6 +100,7 @@ export function variedRecords(count = 120): RecordBatch[] {
       [ie.mibObjectValueInteger, 4],
       [unknownText, VARIABLE],
       [ie.ipPayloadPacketSection, VARIABLE],
+      [ie.dartaUserId, 4],
     ],
     (i) => [
       pick(['alice', 'bob', 'Ålice', '', 'a b']),
@@ -114,6 +115,7 @@ export function variedRecords(count = 120): RecordBatch[] {
       pick([-5, 0, 2 ** 31 - 1]),
       new TextEncoder().encode(pick(['blue', 'green'])),
       new TextEncoder().encode(pick(['GET / HTTP/1.1', 'SSH-2.0', ''])),
+      pick([0, 1000, 4294967295]),
     ],
     {exporter: '[2001:db8::33]:4739'},
   )
