@@ -1,5 +1,7 @@
 import {createRequire} from 'node:module'
+import {isIP} from 'node:net'
 import {setTimeout as sleep} from 'node:timers/promises'
+import {checkServerIdentity} from 'node:tls'
 import {DartaError} from '../record/errors.js'
 import type {Engine, Entry, Stored} from './engine.js'
 
@@ -67,7 +69,15 @@ export interface NatsOptions {
   readonly replicas: number
   /** Octets of each topic's log; a full log blocks its publishers. */
   readonly maxOctets: number
-  readonly tls?: {readonly caFile?: string; readonly certFile?: string; readonly keyFile?: string}
+  readonly tls?: {
+    readonly caFile?: string
+    /** The same, and what the server asks for, as PEM. */
+    readonly ca?: string | undefined
+    readonly cert?: string | undefined
+    readonly key?: string | undefined
+  }
+  /** How long an answer is waited for, ms; 5000 unless said otherwise. */
+  readonly answerMs?: number
   /** Also clusters of servers that are known to lose acknowledged messages. */
   readonly allowOldServer?: boolean
 }
@@ -89,7 +99,7 @@ const WRONG_REVISION = 10071
  */
 export async function connectNats(options: NatsOptions): Promise<Engine> {
   const nats = loadPackage()
-  const {url, replicas} = options
+  const {url, replicas, answerMs = ANSWER_MS} = options
   let connection: Connection
   let manager: Manager
   try {
@@ -99,9 +109,11 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
       maxReconnectAttempts: -1,
       reconnectTimeWait: 250,
       name: 'darta',
-      ...(url.startsWith('tls:') && {tls: options.tls ?? {}}),
+      ...(url.startsWith('tls:') && {
+        tls: {...options.tls, checkServerIdentity: identityCheck(url)},
+      }),
     })
-    manager = await connection.jetstreamManager({timeout: ANSWER_MS})
+    manager = await connection.jetstreamManager({timeout: answerMs})
   } catch (error) {
     throw engineError(url, error)
   }
@@ -114,7 +126,7 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
       `${url} is a cluster of NATS ${version}, which can lose acknowledged messages; ${least} does not`,
     )
   }
-  const js = connection.jetstream({timeout: ANSWER_MS})
+  const js = connection.jetstream({timeout: answerMs})
   const buckets = new Map<string, Promise<Kv>>()
   const readers = new Map<string, Reader>()
   const declared = new Map<string, number>()
@@ -133,7 +145,7 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
   function kvOf(bucket: string): Promise<Kv> {
     let kv = buckets.get(bucket)
     if (kv === undefined) {
-      kv = js.views.kv(`darta_${bucket}`, {history: 1, replicas, timeout: ANSWER_MS})
+      kv = js.views.kv(`darta_${bucket}`, {history: 1, replicas, timeout: answerMs})
       // Asked again where it failed.
       kv.catch(() => buckets.delete(bucket))
       buckets.set(bucket, kv)
@@ -184,7 +196,7 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
       }),
     append: (topic, part, octets) =>
       guarded(async () => {
-        const {seq} = await js.publish(subjectOf(topic, part), octets, {timeout: ANSWER_MS})
+        const {seq} = await js.publish(subjectOf(topic, part), octets, {timeout: answerMs})
         return seq
       }),
     read: (topic, part, from, most) =>
@@ -250,6 +262,21 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
     close: async () => {
       await connection.close()
     },
+  }
+}
+
+/** The package knows no name of a server that is given by its address; its certificate has to bear that. */
+function identityCheck(url: string): typeof checkServerIdentity {
+  const addresses = url
+    .replace(/^tls:\/\//, '')
+    .split(',')
+    .map((server) => server.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1'))
+    .filter((host) => isIP(host) !== 0)
+  return (host, certificate) => {
+    const fault = checkServerIdentity(host, certificate)
+    if (fault === undefined || host !== 'localhost') return fault
+    const faults = addresses.map((address) => checkServerIdentity(address, certificate))
+    return faults.includes(undefined) ? undefined : (faults[0] ?? fault)
   }
 }
 

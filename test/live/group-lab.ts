@@ -8,6 +8,8 @@ import {cable, frameSender, host, startAt, type Host} from '../support/namespace
 /** Octets of the frames that are sent; the packet's number stands at the end. */
 const FRAME_OCTETS = 74
 const PORT = 4790
+/** Where nodes find the coordinator. */
+export const CONTROL = '10.99.0.1'
 
 export interface Lab {
   /** Frames sent there reach every node. */
@@ -16,13 +18,22 @@ export interface Lab {
   readonly node: (id: string) => Host
   /** Where the coordinator is. */
   readonly control: Host
+  /** The group's URL, and what else takes part in it has to be given. */
+  readonly group: string
+  readonly words: readonly string[]
 }
 
 /**
  * A sender whose frames a bridge floods to all nodes, as a mirror port does, and a second network by which the nodes
  * talk.
  */
-export function lab(t: ExecutionContext, folder: string, ids: readonly string[]): Lab {
+export function lab(
+  t: ExecutionContext,
+  folder: string,
+  ids: readonly string[],
+  group = `tcp://${CONTROL}:${PORT}/lab`,
+  words: readonly string[] = [],
+): Lab {
   const bridge = host(t)
   const sender = host(t)
   const control = host(t)
@@ -46,7 +57,7 @@ export function lab(t: ExecutionContext, folder: string, ids: readonly string[])
     plug(node, 'talk', `t${i}`, 'meet')
     address(node, 10 + i)
   })
-  return {sender, folder, control, node: (id) => nodes.get(id)!}
+  return {sender, folder, control, group, words, node: (id) => nodes.get(id)!}
 }
 
 function address(at: Host, last: number): void {
@@ -54,15 +65,13 @@ function address(at: Host, last: number): void {
   at.run('ip', 'addr', 'add', `10.99.0.${last}/24`, 'dev', 'talk')
 }
 
-export const url = (scheme = 'tcp', port = PORT): string => `${scheme}://10.99.0.1:${port}/lab`
-
 /** Starts the coordinator and waits until it listens. */
 export async function coordinator(
   t: ExecutionContext,
-  {control}: Lab,
+  {control, group, words: common}: Lab,
   ...words: string[]
 ): Promise<Running> {
-  const all = ['split', '--coordinate', url(), ...words]
+  const all = ['split', '--coordinate', group, ...common, ...words]
   const running = startAt(t, control, [bin, ...all])
   await running.says(/coordinating group/)
   return running
@@ -78,7 +87,7 @@ export interface Node {
 /** Starts a capture node that writes what it takes to a file as it comes. */
 export async function captureNode(
   t: ExecutionContext,
-  {node, folder}: Lab,
+  {node, folder, group, words: common}: Lab,
   id: string,
   ...words: string[]
 ): Promise<Node> {
@@ -86,7 +95,8 @@ export async function captureNode(
   while (existsSync(join(folder, `${id}-${n}.out`))) n++
   const output = join(folder, `${id}-${n}.out`)
   const report = join(folder, `${id}-${n}.report`)
-  const all = ['capture', '-i', 'in', '--group', url(), '--node', id, '--report', report, ...words]
+  const joins = ['--group', group, '--node', id, '--report', report, ...common]
+  const all = ['capture', '-i', 'in', ...joins, ...words]
   const emit = words.includes('--emit') ? [] : ['--emit', 'packets']
   const shell = `exec "$@" > "${output}"`
   const running = startAt(t, node(id), ['sh', '-c', shell, 'sh', bin, ...all, ...emit])
@@ -113,10 +123,10 @@ export async function hasWritten({output, running}: Node, octets = 100_000): Pro
 /** What `split --status` shows. */
 export async function status(
   t: ExecutionContext,
-  {control}: Lab,
+  {control, group, words: common}: Lab,
   ...words: string[]
 ): Promise<string> {
-  const all = ['split', '--status', url(), ...words]
+  const all = ['split', '--status', group, ...common, ...words]
   const running = startAt(t, control, [bin, ...all])
   const {code, stdout, stderr} = await running.ended
   t.is(code, 0, stderr)

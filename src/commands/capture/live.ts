@@ -192,7 +192,7 @@ async function run(
     clearInterval(reports)
     update()
     kernel.update = undefined
-    group?.end(exported)
+    await group?.end(exported)
   }
   for (const counter of turns) {
     const {packets, resets} = counter.counts()

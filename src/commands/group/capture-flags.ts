@@ -12,7 +12,7 @@ export const groupCaptureFlags = {
     helpValue: 'URL',
     helpGroup: 'group',
     summary:
-      'Divide the link with the other nodes of the group at tcp://HOST[:PORT]/NAME or tls://…; see darta split --coordinate.',
+      'Divide the link with the other nodes of the group at tcp://HOST[:PORT]/NAME, tls://…, nats://… or nats+tls://…; see darta split --coordinate.',
   }),
   node: Flags.string({
     dependsOn: ['group'],

@@ -1,7 +1,5 @@
 import {hostname} from 'node:os'
 import type {DartaCommand} from '../../cli/base-command.js'
-import {tlsCredentials} from '../../cli/tls-flags.js'
-import type {TlsCredentials} from '../../io/tls-credentials.js'
 import {eitherProgram} from '../../metering/bpf-assembler.js'
 import type {PlanChange} from '../../metering/coordination/group-node.js'
 import {NAME} from '../../metering/coordination/message.js'
@@ -22,7 +20,8 @@ import {shareProgram} from '../../metering/share-bpf.js'
 import {DartaError} from '../../record/errors.js'
 import type {GroupFlagValues} from './capture-flags.js'
 import {planWords} from './coordinate.js'
-import {parseGroupUrl, type GroupUrl} from './group-url.js'
+import {parseGroupUrl} from './group-url.js'
+import {groupMeeting, type Meeting} from './meeting.js'
 import {joinGroup, type Membership} from './membership.js'
 import {openReportFile, type ReportFile} from './report-file.js'
 
@@ -43,7 +42,7 @@ export interface GroupCapture {
   /** Lets the others take over; resolves when they have. */
   leave(): Promise<void>
   /** Ends its part. `exported`: all that it took is written. */
-  end(exported: boolean): void
+  end(exported: boolean): Promise<void>
 }
 
 /**
@@ -72,7 +71,7 @@ export async function prepareGroup(
   if (snapOctets < HEADER_OCTETS / 2) {
     throw new DartaError('DARTA_USAGE', `--group needs a --snaplen of ${HEADER_OCTETS / 2} or more`)
   }
-  const credentials = await tlsCredentials(flags, [url.endpoint])
+  const meeting = await groupMeeting(url, flags)
   // A change of plan must not wait for a file.
   const bySelector = new Map<string, Selector>()
   for (const name of Object.keys(selectors)) bySelector.set(name, await selectorByName(name))
@@ -86,7 +85,7 @@ export async function prepareGroup(
     headerOctets: HEADER_OCTETS,
   })
   return createGroupCapture(command, {
-    ...{url, id, credentials, addon, keeper, keeps, unsentMs, bySelector},
+    ...{meeting, id, addon, keeper, keeps, unsentMs, bySelector},
     weight: flags.weight ?? 1,
     leaveMs: flags['leave-wait'],
     report:
@@ -99,11 +98,10 @@ export async function prepareGroup(
 function createGroupCapture(
   command: DartaCommand,
   setting: {
-    readonly url: GroupUrl
+    readonly meeting: Meeting
     readonly id: string
     readonly weight: number
     readonly leaveMs: number | undefined
-    readonly credentials: TlsCredentials | undefined
     readonly addon: ShareAddon
     readonly keeper: unknown
     readonly keeps: boolean
@@ -128,7 +126,7 @@ function createGroupCapture(
   let lastPlan = ''
 
   const share = (): ShareOf => ({
-    text: setting.url.name,
+    text: setting.meeting.name,
     owns: () => {
       throw new DartaError('DARTA_INTERNAL', 'a share that changes is decided in the addon')
     },
@@ -232,8 +230,7 @@ function createGroupCapture(
       live = capture
       settle = settled
       membership = joinGroup({
-        ...{url: setting.url, id: setting.id, weight: setting.weight},
-        credentials: setting.credentials,
+        ...{meeting: setting.meeting, id: setting.id, weight: setting.weight},
         leaveMs: setting.leaveMs,
         onPlan,
         onLease(ms) {
@@ -258,8 +255,8 @@ function createGroupCapture(
       })
     },
     leave: async () => membership?.leave(),
-    end(exported) {
-      membership?.close(exported)
+    async end(exported) {
+      await membership?.close(exported)
       report?.end()
     },
   }

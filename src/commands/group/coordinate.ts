@@ -1,7 +1,7 @@
 import type {DartaCommand} from '../../cli/base-command.js'
-import type {TlsCredentials} from '../../io/tls-credentials.js'
 import {
   createCoordinator,
+  type Coordinator,
   type GroupSettings,
   type Outgoing,
 } from '../../metering/coordination/coordinator.js'
@@ -11,7 +11,8 @@ import {loadsOf, type Plan} from '../../metering/coordination/plan.js'
 import type {Timing} from '../../metering/coordination/timing.js'
 import {listenForPeers, type Channel} from './channel.js'
 import {now} from './clocks.js'
-import type {GroupUrl} from './group-url.js'
+import {meetAtEngine} from './at-engine.js'
+import type {DirectMeeting, EngineMeeting} from './meeting.js'
 
 /** How often the coordinator looks whether somebody is gone, ms. */
 const TICK_MS = 50
@@ -20,10 +21,9 @@ const SELF = 'coordinator'
 /** Coordinates the capture nodes of a group until the command is told to stop. */
 export async function coordinate(
   command: DartaCommand,
-  url: GroupUrl,
+  url: DirectMeeting,
   settings: GroupSettings,
   timing: Timing,
-  credentials: TlsCredentials | undefined,
 ): Promise<void> {
   const coordinator = createCoordinator({
     id: SELF,
@@ -34,7 +34,7 @@ export async function coordinate(
   })
   const channels = new Map<string, Channel>()
   const names = new Map<Channel, string>()
-  let told = {epoch: 0, inForce: false}
+  const tell = tellPlans(command)
 
   function send(list: readonly Outgoing[]): void {
     for (const {to, message} of list) channels.get(to)?.send(message)
@@ -55,7 +55,7 @@ export async function coordinate(
   const listener = await listenForPeers(
     url.endpoint,
     url.name,
-    credentials,
+    url.credentials,
     {
       opened: () => {},
       message: receive,
@@ -77,19 +77,57 @@ export async function coordinate(
   command.note(`coordinating group ${url.name} on port ${listener.port}`)
   const timer = setInterval(() => {
     send(coordinator.tick(now()))
-    const plan = coordinator.plan()
-    if (plan === undefined) return
-    // In force is what all nodes have and what has begun by everybody's clock.
-    const inForce = plan.confirmed && now().wall >= plan.at + plan.guardMs
-    if (told.epoch === plan.epoch && told.inForce === inForce) return
-    told = {epoch: plan.epoch, inForce}
-    command.note(planWords(plan, inForce))
+    tell(coordinator)
   }, TICK_MS)
   try {
     await stopped(command.stopping)
   } finally {
     clearInterval(timer)
     listener.close()
+  }
+}
+
+/** Coordinates them at an engine, as long as no other member holds the lease, until the command is told to stop. */
+export async function coordinateByEngine(
+  command: DartaCommand,
+  meeting: EngineMeeting,
+  settings: GroupSettings,
+  timing: Timing,
+): Promise<void> {
+  const note = (text: string): void => command.note(text)
+  const tell = tellPlans(command)
+  let coordinator: Coordinator | undefined
+  const registry = meetAtEngine({
+    meeting,
+    id: SELF,
+    note,
+    ttlMs: () => timing.ttlMs,
+    standIn: (start) => createCoordinator({id: SELF, ...settings, timing, start, note}),
+    reached: () => note(`coordinating group ${meeting.name} at ${meeting.place}`),
+    outage: () => 'the nodes go on by the plan that they have',
+    coordinates: (now) => (coordinator = now),
+  })
+  const timer = setInterval(() => {
+    if (coordinator !== undefined) tell(coordinator)
+  }, TICK_MS)
+  try {
+    await stopped(command.stopping)
+  } finally {
+    clearInterval(timer)
+    await registry.close()
+  }
+}
+
+/** Says what each new plan is, and when it is in force: all nodes have it, and it has begun by everybody's clock. */
+function tellPlans(command: DartaCommand): (coordinator: Coordinator) => void {
+  let told = {epoch: 0, inForce: false}
+  return (coordinator) => {
+    const plan = coordinator.plan()
+    if (plan === undefined) return
+    const inForce = plan.confirmed && now().wall >= plan.at + plan.guardMs
+    if (told.epoch === plan.epoch && told.inForce === inForce) return
+    told = {epoch: plan.epoch, inForce}
+    command.note(planWords(plan, inForce))
   }
 }
 

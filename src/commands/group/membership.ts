@@ -1,6 +1,3 @@
-import {hostAndPort, type InternetEndpoint} from '../../io/endpoint.js'
-import type {TlsCredentials} from '../../io/tls-credentials.js'
-import type {Outgoing} from '../../metering/coordination/coordinator.js'
 import {
   createGroupNode,
   ORIGIN,
@@ -8,25 +5,18 @@ import {
   type LeaveHolds,
   type PlanChange,
 } from '../../metering/coordination/group-node.js'
-import {statusOf} from '../../metering/coordination/group-status.js'
-import type {Message, NodeNumbers} from '../../metering/coordination/message.js'
-import type {PlanNode} from '../../metering/coordination/plan.js'
+import type {Outgoing} from '../../metering/coordination/coordinator.js'
+import type {NodeNumbers} from '../../metering/coordination/message.js'
 import {TIMING} from '../../metering/coordination/timing.js'
-import {
-  connectToPeer,
-  listenForPeers,
-  type Channel,
-  type ChannelEvents,
-  type Listener,
-} from './channel.js'
+import {meetAtEngine} from './at-engine.js'
 import {now} from './clocks.js'
-import type {GroupUrl} from './group-url.js'
+import {connectPeers} from './direct-peers.js'
+import type {EngineMeeting, Meeting} from './meeting.js'
 
 export interface MembershipOptions {
-  readonly url: GroupUrl
+  readonly meeting: Meeting
   readonly id: string
   readonly weight: number
-  readonly credentials: TlsCredentials | undefined
   /** How long it stays at most when it leaves, ms; undefined: as long as the group may need to take over. */
   readonly leaveMs: number | undefined
   readonly onPlan: (change: PlanChange) => void
@@ -45,50 +35,43 @@ export interface Membership {
    */
   leave(): Promise<void>
   /** Ends the connections. A node that has left and `exported` all says so before. */
-  close(exported: boolean): void
+  close(exported: boolean): Promise<void>
+}
+
+/** How a node's messages get to the others. */
+export interface Peers {
+  /** Sends what can be sent; the rest is lost, which the protocol allows for. */
+  send(list: readonly Outgoing[]): void
+  /** Called every few milliseconds. */
+  tick(): void
+  close(): Promise<void>
+}
+
+export interface PeersOptions {
+  readonly id: string
+  /** The group can be reached: the node's part of the protocol begins. `address`: where others reach it, if they can. */
+  readonly start: (address: string | undefined) => GroupNode
+  readonly note: (text: string) => void
 }
 
 const TICK_MS = 25
-/** A peer that cannot be reached is tried again after so long. */
-const RETRY_MS = 200
 /** Who leaves gives the others so long, beside the times of the group, to take over. */
 const LEAVE_MS = 3000
 
-/**
- * Joins a group over TCP or TLS. The node also listens, on the address by which it reaches the coordinator, so that it
- * can coordinate the others when the coordinator is gone.
- */
+/** Joins a group: over TCP or TLS, or at an engine. */
 export function joinGroup(options: MembershipOptions): Membership {
-  const {url, credentials, note} = options
+  const {meeting, id, weight, note} = options
   let group: GroupNode | undefined
-  let listener: Listener | undefined
-  let listening = false
-  let closed = false
   let refusal = ''
-  let reached: boolean | undefined
   let hasLeft = false
 
-  /** Connections to candidates for coordinator, by candidate; undefined while one is being made. */
-  const outgoing = new Map<string, Channel | undefined>()
-  const attempts = new Map<string, number>()
-  /** Those that are being made. */
-  const closing = new Set<{close(): void}>()
-  /** Nodes that take this one for the coordinator. */
-  const incoming = new Map<string, Channel>()
-  const names = new Map<Channel, string>()
-
-  function nodeOf(address?: string): PlanNode {
-    const node = {id: options.id, weight: options.weight}
-    return address === undefined ? node : {...node, address}
-  }
-
-  function start(node: PlanNode): GroupNode {
-    return createGroupNode({
-      node,
+  function start(address: string | undefined): GroupNode {
+    group = createGroupNode({
+      node: {id, weight, ...(address !== undefined && {address})},
       timing: TIMING,
       start: now(),
       settings: {redundancy: 1, by: 'flow', seed: 0},
-      candidate: node.address !== undefined,
+      candidate: address !== undefined,
       onPlan: options.onPlan,
       onRefusal(reason) {
         if (reason !== refusal) note(`the coordinator refuses this node: ${reason}`)
@@ -96,128 +79,21 @@ export function joinGroup(options: MembershipOptions): Membership {
       },
       note,
     })
+    return group
   }
 
-  function send(list: readonly Outgoing[]): void {
-    for (const {to, message} of list) {
-      const channel = outgoing.get(to) ?? incoming.get(to)
-      channel?.send(message)
-    }
-  }
-
-  function endpointOf(candidate: string): InternetEndpoint | undefined {
-    if (candidate === ORIGIN) return url.endpoint
-    const address = group?.plan()?.nodes.find(({id}) => id === candidate)?.address
-    const match = /^\[?([^\]]*)\]?:(\d+)$/.exec(address ?? '')
-    if (match === null) return undefined
-    const [, host, port] = match
-    return {...url.endpoint, host, port: Number(port)}
-  }
-
-  /** Connects to the candidates that the protocol wants to talk to. */
-  function keepConnected(): void {
-    const wanted = group?.peers() ?? [ORIGIN]
-    for (const [candidate, channel] of outgoing) {
-      if (!wanted.includes(candidate)) {
-        channel?.close()
-        outgoing.delete(candidate)
-      }
-    }
-    const {mono} = now()
-    for (const candidate of wanted) {
-      const last = attempts.get(candidate) ?? -Infinity
-      if (outgoing.has(candidate) || mono - last < RETRY_MS) continue
-      const endpoint = endpointOf(candidate)
-      if (endpoint === undefined) continue
-      attempts.set(candidate, mono)
-      outgoing.set(candidate, undefined)
-      let own: Channel | undefined
-      const connection = connectToPeer(endpoint, url.name, credentials, {
-        opened(channel) {
-          own = channel
-          closing.delete(connection)
-          if (closed) return channel.close()
-          outgoing.set(candidate, channel)
-          if (candidate === ORIGIN) {
-            reached = true
-            void listen(channel.localAddress)
-          }
-        },
-        message: (message, channel) => receive(message, candidate, channel),
-        closed(why) {
-          closing.delete(connection)
-          if (outgoing.get(candidate) === own) outgoing.delete(candidate)
-          group?.broke(candidate, now())
-          if (candidate === ORIGIN && reached !== false && !closed) {
-            reached = false
-            note(
-              `no connection to the coordinator ${url.endpoint.name}${why === '' ? '' : `: ${why}`}`,
-            )
-          }
-        },
-      })
-      closing.add(connection)
-    }
-  }
-
-  /** Listens where the coordinator's network can reach this node; only then is it known what it can be. */
-  async function listen(host: string): Promise<void> {
-    if (listening) return
-    listening = true
-    const events: ChannelEvents = {
-      opened: () => {},
-      message(message, channel) {
-        if (message.type === 'ask') {
-          const coordinator = group?.coordinator()
-          if (coordinator === undefined) channel.close()
-          else channel.send(statusOf(url.name, options.id, coordinator, now()))
-          return
-        }
-        if (message.type === 'beat') {
-          incoming.set(message.node.id, channel)
-          names.set(channel, message.node.id)
-        }
-        receive(message, message.type === 'beat' ? message.node.id : '?', channel)
-      },
-      closed(_, channel) {
-        const id = names.get(channel)
-        names.delete(channel)
-        if (id === undefined || incoming.get(id) !== channel) return
-        incoming.delete(id)
-        group?.broke(id, now())
-      },
-    }
-    try {
-      const {transport} = url.endpoint
-      const place = {transport, host, port: 0, name: `${transport}://${host}`}
-      listener = await listenForPeers(place, url.name, credentials, events, (why) =>
-        note(`a peer is refused: ${why}`),
-      )
-    } catch (error) {
-      note(`this node cannot stand in for the coordinator: ${(error as Error).message}`)
-    }
-    if (closed) listener?.close()
-    const address = listener === undefined ? undefined : hostAndPort(host, listener.port)
-    group = start(nodeOf(address))
-  }
-
-  function receive(message: Message, from: string, channel: Channel): void {
-    if (group === undefined) return
-    const out = group.receive(message, from, now())
-    // Answers to a node that this one coordinates go back the way it came.
-    for (const one of out) {
-      if (one.to === from) channel.send(one.message)
-      else send([one])
-    }
-  }
-
+  const connection = {id, start, note}
+  const peers =
+    meeting.kind === 'direct'
+      ? connectPeers(meeting, connection)
+      : registryPeers(meeting, connection)
   const timer = setInterval(() => {
-    keepConnected()
+    peers.tick()
     if (group === undefined) return
-    send(group.tick(now(), options.report()))
+    peers.send(group.tick(now(), options.report()))
     options.onLease(group.leaseMs())
   }, TICK_MS)
-  keepConnected()
+  peers.tick()
 
   return {
     async leave() {
@@ -241,15 +117,41 @@ export function joinGroup(options: MembershipOptions): Membership {
         await new Promise((resolve) => setTimeout(resolve, TICK_MS))
       }
     },
-    close(exported) {
-      if (exported && hasLeft && group !== undefined) send(group.goodbye(now()))
-      closed = true
+    async close(exported) {
       clearInterval(timer)
-      for (const channel of [...outgoing.values(), ...incoming.values()]) channel?.close()
-      for (const connection of closing) connection.close()
-      listener?.close()
+      if (exported && hasLeft && group !== undefined) peers.send(group.goodbye(now()))
+      await peers.close()
     },
   }
+}
+
+/**
+ * The way to the others through the registry of an engine. Who holds its lease coordinates, and is ORIGIN to all nodes,
+ * itself too.
+ */
+function registryPeers(meeting: EngineMeeting, {id, start, note}: PeersOptions): Peers {
+  let node: GroupNode | undefined
+  const registry = meetAtEngine({
+    meeting,
+    id,
+    note,
+    ttlMs: () => node?.plan()?.ttlMs ?? TIMING.ttlMs,
+    standIn: (instant) => node!.standIn(instant),
+    reached: () => (node = start(undefined)),
+    receive(message) {
+      if (node !== undefined) send(node.receive(message, ORIGIN, now()))
+    },
+    outage() {
+      const plan = node?.plan()
+      return plan === undefined
+        ? 'nothing is captured before there is a plan'
+        : `capture goes on by the plan of epoch ${plan.epoch}`
+    },
+  })
+  function send(list: readonly Outgoing[]): void {
+    registry.post(list.filter(({to}) => to === ORIGIN).map(({message}) => message))
+  }
+  return {send, tick() {}, close: () => registry.close()}
 }
 
 /** What a node says that leaves before the others can do without it. */

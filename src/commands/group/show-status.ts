@@ -1,26 +1,27 @@
+import {setTimeout as sleep} from 'node:timers/promises'
 import type {DartaCommand} from '../../cli/base-command.js'
 import {isTerminal} from '../../cli/terminal.js'
 import {textTable} from '../../cli/text-table.js'
-import type {TlsCredentials} from '../../io/tls-credentials.js'
 import type {StatusMessage} from '../../metering/coordination/message.js'
 import {GROUP_SLOTS} from '../../metering/coordination/plan.js'
 import {DartaError} from '../../record/errors.js'
 import {connectToPeer} from './channel.js'
-import type {GroupUrl} from './group-url.js'
+import {groupBucket, messagesOf} from './at-engine.js'
+import type {DirectMeeting, EngineMeeting, Meeting} from './meeting.js'
 
 const RENEW_MS = 1000
 const ANSWER_MS = 5000
+const LOOK_MS = 100
 
 /** Shows how a group is; on a terminal again and again until the command is told to stop. */
 export async function showStatus(
   command: DartaCommand,
-  url: GroupUrl,
+  meeting: Meeting,
   format: 'table' | 'json',
-  credentials: TlsCredentials | undefined,
 ): Promise<void> {
   const live = format === 'table' && isTerminal(1)
   for (;;) {
-    const status = await ask(url, credentials)
+    const status = await (meeting.kind === 'engine' ? readStatus(meeting) : ask(meeting))
     const text = format === 'json' ? `${JSON.stringify(status)}\n` : statusText(status)
     // Home, and clear what was there.
     command.print(live ? `\x1b[H\x1b[J${text}` : text)
@@ -41,16 +42,16 @@ export async function showStatus(
 }
 
 /** @throws DartaError DARTA_GROUP */
-function ask(url: GroupUrl, credentials: TlsCredentials | undefined): Promise<StatusMessage> {
+function ask({endpoint, name, credentials}: DirectMeeting): Promise<StatusMessage> {
   return new Promise((resolve, reject) => {
     const fail = (why: string): void => {
-      reject(new DartaError('DARTA_GROUP', `${url.endpoint.name} tells no status: ${why}`))
+      reject(new DartaError('DARTA_GROUP', `${endpoint.name} tells no status: ${why}`))
     }
     const timer = setTimeout(() => {
       connection.close()
       fail(`no answer within ${ANSWER_MS} ms`)
     }, ANSWER_MS)
-    const connection = connectToPeer(url.endpoint, url.name, credentials, {
+    const connection = connectToPeer(endpoint, name, credentials, {
       opened: (channel) => channel.send({type: 'ask'}),
       message(message, channel) {
         if (message.type !== 'status') return
@@ -64,6 +65,25 @@ function ask(url: GroupUrl, credentials: TlsCredentials | undefined): Promise<St
       },
     })
   })
+}
+
+/** Waits for what the coordinator writes next: what stands there may be of one that is gone. @throws DartaError DARTA_GROUP, DARTA_ENGINE */
+async function readStatus({name, place, open}: EngineMeeting): Promise<StatusMessage> {
+  const engine = await open()
+  try {
+    const bucket = groupBucket(name)
+    const first = await engine.get(bucket, 'status')
+    const until = performance.now() + ANSWER_MS
+    while (performance.now() < until) {
+      const stored = await engine.get(bucket, 'status')
+      const status = messagesOf(stored).find((message) => message.type === 'status')
+      if (status !== undefined && stored?.revision !== first?.revision) return status
+      await sleep(LOOK_MS)
+    }
+    throw new DartaError('DARTA_GROUP', `${place}: nobody coordinates the group ${name} there`)
+  } finally {
+    await engine.close()
+  }
 }
 
 export function statusText(status: StatusMessage): string {

@@ -9,7 +9,7 @@ export const groupSplitFlags = {
     helpValue: 'URL',
     helpGroup: 'group',
     summary:
-      'Coordinate the capture nodes of a group: listen at tcp://[HOST][:PORT]/NAME or tls://… for captures with --group.',
+      'Coordinate the capture nodes of a group: listen at tcp://[HOST][:PORT]/NAME or tls://…, or meet them at nats://HOST[:PORT]/NAME or nats+tls://….',
   }),
   redundancy: Flags.integer({
     dependsOn: ['coordinate'],

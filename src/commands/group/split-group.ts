@@ -1,10 +1,10 @@
 import type {DartaCommand} from '../../cli/base-command.js'
-import {tlsCredentials} from '../../cli/tls-flags.js'
-import {TIMING} from '../../metering/coordination/timing.js'
+import {TIMING, timingFor} from '../../metering/coordination/timing.js'
 import {selectorByName} from '../../metering/selector-by-name.js'
 import {DartaError} from '../../record/errors.js'
-import {coordinate} from './coordinate.js'
+import {coordinate, coordinateByEngine} from './coordinate.js'
 import {parseGroupUrl} from './group-url.js'
+import {groupMeeting} from './meeting.js'
 import {showStatus} from './show-status.js'
 import type {GroupSplitValues} from './split-flags.js'
 import {verifyReports} from './verify-reports.js'
@@ -19,9 +19,9 @@ export async function runGroup(command: DartaCommand, flags: GroupSplitValues): 
     (flags.coordinate ?? flags.status)!,
     flags.coordinate === undefined ? 'connect' : 'listen',
   )
-  const credentials = await tlsCredentials(flags, [url.endpoint])
+  const meeting = await groupMeeting(url, flags)
   if (flags.coordinate === undefined) {
-    await showStatus(command, url, textFormat(flags.output), credentials)
+    await showStatus(command, meeting, textFormat(flags.output))
     return
   }
   const selector = await selectorByName(flags.by)
@@ -33,14 +33,10 @@ export async function runGroup(command: DartaCommand, flags: GroupSplitValues): 
   if (ttl < 2 * TIMING.beatMs || ttl > 60_000 || guard < 1 || guard > 10_000) {
     throw new DartaError('DARTA_USAGE', '--ttl goes from 400ms to 60s, --guard from 1ms to 10s')
   }
-  const timing = {
-    ...TIMING,
-    ttlMs: ttl,
-    guardMs: guard,
-    leadMs: Math.max(TIMING.leadMs, 2 * guard + 2 * TIMING.beatMs),
-  }
+  const timing = timingFor(ttl, guard)
   const settings = {redundancy, by, seed: flags['share-seed']}
-  await coordinate(command, url, settings, timing, credentials)
+  if (meeting.kind === 'engine') await coordinateByEngine(command, meeting, settings, timing)
+  else await coordinate(command, meeting, settings, timing)
 }
 
 function textFormat(output: string | undefined): 'table' | 'json' {

@@ -16,7 +16,7 @@ import {
   type Plan,
   type PlanNode,
 } from './plan.js'
-import type {Instant, Timing} from './timing.js'
+import {timingFor, type Instant, type Timing} from './timing.js'
 
 /** The coordinator that the user named; nodes are candidates by their ids. */
 export const ORIGIN = ''
@@ -56,6 +56,8 @@ export interface GroupNode {
   leaseMs(): number
   /** Who it follows: ORIGIN, the id of a node, or its own. */
   follows(): string
+  /** A coordinator that goes on from what this node knows. */
+  standIn(now: Instant): Coordinator
   /** The coordinator that it is, if it is one. */
   coordinator(): Coordinator | undefined
   /** Candidates that must be connected to, the first is followed; its own id is not among them. */
@@ -269,13 +271,17 @@ export function createGroupNode(options: GroupNodeOptions): GroupNode {
     following = to
     if (to !== self) return
     note('the coordinator is gone: this node coordinates now')
+    coordinator = standIn(now)
+  }
+
+  function standIn(now: Instant): Coordinator {
     const plan = newest()
-    coordinator = createCoordinator({
+    return createCoordinator({
       id: self,
       redundancy: plan?.redundancy ?? options.settings.redundancy,
       by: plan?.by ?? options.settings.by,
       seed: plan?.seed ?? options.settings.seed,
-      timing: {...timing, ttlMs: ttlMs()},
+      timing: plan === undefined ? timing : timingFor(plan.ttlMs, plan.guardMs),
       start: now,
       plan,
       previous: history.at(-2)?.plan,
@@ -346,6 +352,7 @@ export function createGroupNode(options: GroupNodeOptions): GroupNode {
     views: () => views,
     leaseMs: () => lease,
     follows: () => following,
+    standIn,
     coordinator: () => coordinator,
     peers,
   }

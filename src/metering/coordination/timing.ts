@@ -23,6 +23,12 @@ export const TIMING: Timing = {
   guardMs: 50,
 }
 
+/** The times of a group whose time to live and guard band, ms, are these. */
+export function timingFor(ttlMs: number, guardMs: number): Timing {
+  const leadMs = Math.max(TIMING.leadMs, 2 * guardMs + 2 * TIMING.beatMs)
+  return {...TIMING, ttlMs, guardMs, leadMs}
+}
+
 /** Both clocks of a host. */
 export interface Instant {
   /** Monotonic, ms: for who is alive. */
