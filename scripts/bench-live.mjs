@@ -7,7 +7,7 @@
 //   --seconds 5                   how long packets come
 //   --dir bench-data              where live.pcap is, or is made: 1 M whole frames of up to 96 octets, 100,000 Flows
 //   --loss                        instead: darta and tcpdump alone, at 100,000, 300,000, 500,000 a second and most
-//   --cost                        instead: what a packet costs that is accepted, and one that is rejected in the kernel
+//   --cost                        instead: what a packet costs that is accepted, and one that is rejected, by each backend
 //
 // CPU is user + sys of the program's processes per million packets that came to the interface: `running` while packets
 // come and until nothing is left to do, by the scheduler's own account, and `to the end` with the records of all Flows that
@@ -334,51 +334,69 @@ async function compareRates() {
 }
 
 /**
- * What a packet costs all who handle it, in CPU time of sender and program: with no capture, with one that rejects it in
- * the kernel, with one that accepts and meters it. The sender's own part is in all three and drops out.
+ * What a packet costs all who handle it, in CPU time of sender and program: with no capture, with captures that reject it
+ * in the kernel, with some that accept and meter it. The sender's own part is in all of them and drops out. Packets that
+ * pktsend sends have to be copied for XDP programs on a veth pair; those of xgen come from a driver, as a card's do.
  */
 async function compareCosts() {
-  const share = ['-i', 'in', '-w', ipfix, '--force']
+  const base = ['capture', '-i', 'in', '-w', ipfix, '--force']
+  // The slots of one part in 4096 are one: nearly nothing is accepted.
+  const share = ['--share', '1/4096']
+  const xdp = ['--backend', 'af-xdp']
   const cases = [
-    {name: 'no capture'},
-    {name: 'rejected by a filter', words: [...share, '-f', 'udp port 9']},
-    // The slots of one part in 4096 are one: nearly nothing is accepted.
-    {name: 'rejected by a share', words: [...share, '--share', '1/4096']},
-    {name: 'accepted and metered', words: share},
-  ].map(({name, words}) => ({
+    ['no capture'],
+    ['rejected by a filter', '-f', 'udp port 9'],
+    ['rejected by a share', ...share],
+    ['rejected, --mirror-port', ...share, '--mirror-port'],
+    ['rejected by af-xdp', ...share, ...xdp],
+    ['rejected by af-xdp, --mirror-port', ...share, ...xdp, '--mirror-port'],
+    ['accepted and metered'],
+    ['accepted by af-xdp', ...xdp],
+  ].map(([name, ...words]) => ({
     name,
-    row: words && {...dartaRow(name), command: [darta, 'capture', ...words]},
-    taken: [],
+    row:
+      name === 'no capture' ? undefined : {...dartaRow(name), command: [darta, ...base, ...words]},
   }))
+  const senders = {
+    'sent by pktsend': [join(dir, 'pktsend'), '--if', 'out', '--rate', '0', join(dir, 'live.pcap')],
+    'from a driver, by xgen': [join(dir, 'xgen'), 'out', '2', '14'],
+  }
+  const taken = Object.keys(senders).map(() => cases.map(() => []))
   for (let round = 0; round < Number(options.runs); round++) {
-    for (const {row, taken} of cases) {
-      const running = row && (await start(row))
-      const idle = running === undefined ? 0 : cpuBelow(running.child.pid)
-      const pktsend = [join(dir, 'pktsend'), '--if', 'out', '--rate', '0', join(dir, 'live.pcap')]
-      const words = [join(dir, 'measure'), ...pktsend]
-      const sender = spawnSync(...inside(A, words), {
-        encoding: 'utf8',
-        stdio: ['ignore', 'pipe', 'pipe'],
-      })
-      // Descriptor 3 is not open there: its words come on standard error.
-      const told = JSON.parse(sender.stderr.trim().split('\n').at(-1))
-      const sent = Number(/"packets": (\d+)/.exec(sender.stdout)[1])
-      if (running !== undefined) await settled(running.child.pid)
-      const after = running && (await stop(row, running))
-      const program = after === undefined ? 0 : after.user + after.sys - idle
-      taken.push(((told.user + told.sys + program) / sent) * 1e6)
+    for (const [i, {row}] of cases.entries()) {
+      for (const [k, send] of Object.values(senders).entries()) {
+        const running = row && (await start(row))
+        const idle = running === undefined ? 0 : cpuBelow(running.child.pid)
+        const sender = spawnSync(...inside(A, [join(dir, 'measure'), ...send]), {
+          encoding: 'utf8',
+          stdio: ['ignore', 'pipe', 'pipe'],
+        })
+        // Descriptor 3 is not open there: its words come on standard error.
+        const told = JSON.parse(sender.stderr.trim().split('\n').at(-1))
+        const sent = Number(/(?:"packets": |sent )(\d+)/.exec(sender.stdout)[1])
+        if (running !== undefined) await settled(running.child.pid)
+        const program = running === undefined ? 0 : cpuBelow(running.child.pid) - idle
+        if (running !== undefined) await stop(row, running)
+        taken[k][i].push(((told.user + told.sys + program) / sent) * 1e6)
+      }
     }
   }
   // Other work of the machine only ever adds to a figure: the least one of the rounds is the nearest.
   const least = (list) => Math.min(...list)
-  console.log(
-    'CPU s per million packets, sender and program: least of the rounds, and what it is above no capture',
-  )
-  const results = cases.map(({name, taken}) => {
-    const extra = least(taken) - least(cases[0].taken)
-    console.log(`${name.padEnd(22)}  ${cell(least(taken), 3)}  ${cell(extra, 3)}`)
-    return {name, taken, extra}
-  })
+  const results = []
+  for (const [k, from] of Object.keys(senders).entries()) {
+    console.log(
+      `Packets ${from}: CPU s per million, sender and program, least of the rounds; what it is above no capture`,
+    )
+    cases.forEach(({name}, i) => {
+      const extra = least(taken[k][i]) - least(taken[k][0])
+      console.log(
+        `${name.padEnd(34)}  ${cell(least(taken[k][i]), 3)}  ${cell(extra, 3).padStart(6)}`,
+      )
+      results.push({from, name, taken: taken[k][i], extra})
+    })
+    console.log('')
+  }
   return results
 }
 

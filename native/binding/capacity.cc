@@ -40,6 +40,7 @@ napi_value measure_capacity_of(napi_env env, napi_callback_info info) {
   };
   put("send", capacity.send);
   put("receive", capacity.receive);
+  put("rejectAll", capacity.reject_all);
   put("reject", capacity.reject);
   put("rejectTurn", capacity.reject_turn);
   put("accept", capacity.accept);

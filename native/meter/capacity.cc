@@ -249,6 +249,7 @@ struct Lane {
 enum : size_t {
   lane_nowhere,
   lane_none,
+  lane_reject_all,
   lane_reject,
   lane_turn,
   lane_accept,
@@ -324,9 +325,9 @@ bool measure(const CapacityOptions& options, Capacity& capacity, std::string& ca
   Lane lanes[lane_count];
   for (size_t i = 0; i < lane_count; ++i) {
     if (i == lane_turn && options.turn <= 0) continue;
-    char name[16] = "out0";
-    char peer[16] = "in0";
-    name[3] = peer[2] = static_cast<char>('0' + i);
+    char name[16] = "outa";
+    char peer[16] = "ina";
+    name[3] = peer[2] = static_cast<char>('a' + i);
     Lane& lane = lanes[i];
     if (i == lane_nowhere) {
       // Interfaces that drop what is sent to them; where there is neither, sending counts as receiving.
@@ -342,11 +343,12 @@ bool measure(const CapacityOptions& options, Capacity& capacity, std::string& ca
       continue;
     }
     lane.used = true;
-    if (i >= lane_reject) {
+    if (i >= lane_reject_all) {
       RingOptions ring;
       ring.interface = peer;
       ring.ring_octets = size_t{32} << 20;
       if (i == lane_turn) ring.filter_descriptor = options.turn;
+      if (i == lane_reject_all) ring.filter = {{BPF_RET | BPF_K, 0, 0, 0}};
       if (i == lane_reject) ring.filter = options.reject;
       if (i == lane_accept) ring.filter = options.accept;
       if (i == lane_whole) ring.filter = options.whole;
@@ -394,6 +396,7 @@ bool measure(const CapacityOptions& options, Capacity& capacity, std::string& ca
   };
   capacity.send = cost(lane_nowhere);
   capacity.receive = more(lane_none, lane_nowhere);
+  capacity.reject_all = more(lane_reject_all, lane_none);
   capacity.reject = more(lane_reject, lane_none);
   capacity.reject_turn = options.turn > 0 ? more(lane_turn, lane_none) : 0;
   capacity.accept = more(lane_accept, lane_none);

@@ -35,7 +35,9 @@ struct Capacity {
   double send = 0;
   /// Receiving a packet that nobody wants; with sending, if that could not be measured.
   double receive = 0;
-  /// What a socket adds that rejects it, by the share's filter, and by the one that counts.
+  /// What a socket adds that rejects all without a look, by the share's filter, and by the one that
+  /// counts.
+  double reject_all = 0;
   double reject = 0;
   double reject_turn = 0;
   /// What a socket adds that takes it into its ring, cut and whole.

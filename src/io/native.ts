@@ -160,6 +160,7 @@ export interface NativeCapacityOptions {
 export interface NativeCapacity {
   readonly send: number
   readonly receive: number
+  readonly rejectAll: number
   readonly reject: number
   readonly rejectTurn: number
   readonly accept: number

@@ -42,6 +42,8 @@ export interface CapacityAnswer {
   /** Nanoseconds of processor time a packet. */
   readonly costs: {
     readonly receive: number
+    /** By a socket that rejects all without a look: what the kernel takes for having one. */
+    readonly rejectAll: number
     readonly reject: number
     readonly rejectInTurn: number | undefined
     readonly accept: number
@@ -193,10 +195,12 @@ function measure(frameOctets: number): CapacityAnswer['costs'] {
     }
     throw new DartaError('DARTA_UNFIT', `packets cannot be measured here: ${call}, error ${errno}`)
   }
-  const {receive, reject, rejectTurn, accept, acceptWhole, meter, earlyDrop, earlyPass} = measured
+  const {receive, rejectAll, reject, rejectTurn, accept, acceptWhole, meter, earlyDrop, earlyPass} =
+    measured
   const known = (ns: number): number | undefined => (ns < 0 ? undefined : ns)
   return {
     receive,
+    rejectAll,
     reject,
     rejectInTurn: counts ? rejectTurn : undefined,
     accept,
@@ -232,6 +236,7 @@ export function capacityText(answer: CapacityAnswer): string {
   const rate = (value: number): string => `${(value / 1e6).toFixed(value < 1e6 ? 3 : 2)} M`
   const rows: string[][] = [
     ['receive a packet', ns(costs.receive), 'by the kernel, whoever wants it'],
+    ['show it to a socket', ns(costs.rejectAll), 'more, one that rejects all without a look'],
     ['reject it', ns(costs.reject), 'more, if it is of another share'],
     ['reject it in turn', ns(costs.rejectInTurn), 'more, with --by packets'],
     ['drop it early', ns(costs.dropEarly), 'in the place of both, with --mirror-port'],

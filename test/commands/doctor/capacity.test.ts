@@ -106,12 +106,13 @@ needing(nativeAbsence(), noNamespaces)(
     t.is(code, 0, stderr)
     t.is(readFileSync('/proc/net/dev', 'utf8').split('\n').length, before)
     const answer = JSON.parse(stdout.toString()) as CapacityAnswer
-    const {receive, reject, accept, meter, dropEarly, passEarly} = answer.costs
+    const {receive, rejectAll, reject, accept, meter, dropEarly, passEarly} = answer.costs
     // Processor times of any machine that could run this at all.
     for (const [name, ns] of Object.entries({receive, accept, meter})) {
       t.true(ns > 1 && ns < 1e6, `${name} ${ns}`)
     }
     t.true(reject >= 0 && reject < receive + accept + meter)
+    t.true(rejectAll >= 0 && rejectAll < receive + accept + meter)
     t.true(dropEarly === undefined || (dropEarly >= 0 && dropEarly < 1e5))
     t.is(dropEarly === undefined, passEarly === undefined)
     const kernel = receive + accept
