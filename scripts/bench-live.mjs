@@ -322,8 +322,8 @@ async function compareRates() {
       results.push({rate, name, cpu, toEnd, ratio, runs: taken[i]})
     })
     const lostBy = (name) =>
-      results.findLast((one) => one.name.startsWith(name))?.runs.map(({lost}) => lost)
-    const [ours, witness] = [lostBy('darta'), lostBy('tcpdump')]
+      taken[rows.findIndex((one) => one.name === name)]?.map(({lost}) => lost)
+    const [ours, witness] = [lostBy('darta'), lostBy('tcpdump -w /dev/null')]
     // In the same round, as what disturbs one is not there for the other.
     if (ours?.some((lost, round) => lost > 0 && witness?.[round] === 0)) {
       console.log(`darta lost packets at ${rate}/s where tcpdump lost none`)
