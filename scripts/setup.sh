@@ -34,6 +34,7 @@ bzip2 bzip2
 clang++-14 clang-14
 /usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a libclang-rt-14-dev
 clang-format-14 clang-format-14
+curl curl
 ethtool ethtool
 fish fish
 flex flex
@@ -45,6 +46,7 @@ ip iproute2
 /usr/include/libelf.h libelf-dev
 /usr/include/pcap/pcap.h libpcap-dev
 ipfixDump libfixbuf-tools
+jq jq
 lz4 lz4
 mandoc mandoc
 nats-server nats-server

@@ -40,7 +40,7 @@ async function labFlows(t: ExecutionContext): Promise<string> {
 
 const real = needing(tools('nats-server'), natsAbsence())
 
-real(
+needing(tools('nats-server', 'curl', 'jq'), natsAbsence())(
   'units at a NATS server give the results of one, though a unit and the server are killed',
   async (t) => {
     const flows = await labFlows(t)
@@ -96,6 +96,23 @@ real(
     t.is(events.at(-2), 'event: end\ndata: {}')
     t.deepEqual(JSON.parse(await text('apps/top/units')), [])
     t.is((await fetch(`${base}/v1/apps/none/units`)).status, 404)
+    // curl and jq make a table of it.
+    const drawn = await start(t, join(root, 'examples/results.sh'), [base, 'top']).ended
+    t.is(drawn.code, 0, drawn.stderr)
+    const rows = drawn.stdout.toString().split('\n').slice(0, -1)
+    t.regex(rows[0], /^UNIT +ANALYSED +LATE +LOST$/)
+    t.regex(rows[1], /^SOURCE +PORT +OCTETS +PACKETS$/)
+    const wanted = plain(one.stdout).flatMap((line) => {
+      if (line === '' || line.includes('"_scope"')) return []
+      const r = JSON.parse(line) as Record<string, unknown>
+      const source = r.sourceIPv4Address ?? r.sourceIPv6Address
+      return [[source, r.destinationTransportPort, r.octetDeltaCount, r.packetDeltaCount].join(' ')]
+    })
+    t.true(wanted.length > 10)
+    t.deepEqual(
+      rows.slice(2).map((row) => row.replace(/ +/g, ' ')),
+      wanted,
+    )
     hook.child.kill('SIGTERM')
     t.is((await hook.ended).code, 0)
 
