@@ -29,7 +29,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const work = join(root, 'fuzz-work')
 const stateFile = join(work, 'state.json')
 const names = [
-  ...['native', 'ipfix', 'ndjson', 'meter', 'equal'],
+  ...['native', 'ipfix', 'ndjson', 'meter', 'equal', 'diameter'],
   ...datagramNames.map((name) => `collect-${name}`),
 ]
 /** Milliseconds of wall time after which one run counts as hanging. */

@@ -5,6 +5,7 @@ import {join} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {mutateCapture} from './capture.mjs'
 import {datagramTargets} from './datagrams.mjs'
+import {diameter} from './diameter.mjs'
 import {mutateIpfix, splitMessages} from './ipfix.mjs'
 import {loadComparison} from './meters.mjs'
 import {mutateNdjson} from './ndjson.mjs'
@@ -129,6 +130,7 @@ export function captureSeeds(most = 1 << 15) {
 
 export const targets = {
   ...datagramTargets,
+  diameter,
 
   async ipfix() {
     const exports_ = '../shared/fixtures/exports'

@@ -40,7 +40,7 @@ export interface PeerEvents {
   opened(peer: {identity: string; realm: string}): void
   /** An answer to a request of ours. */
   answered(answer: DiameterMessage): void
-  /** A request of the peer's other than those that keep the connection; gives the octets of the answer, for `answerTo`. */
+  /** An Accounting-Request of the peer's; gives the Result-Code and what else its answer has. */
   requested(request: DiameterMessage): {resultCode: number; avps: readonly AvpEntry[]}
   /** The connection has to be closed now; nothing is sent any more. */
   closed(reason: string): void
@@ -176,6 +176,9 @@ export function createPeer(
     if (!options.applications.includes(request.application)) {
       return refuse(request, RESULT.applicationUnsupported, `application ${request.application}`)
     }
+    if (request.command !== COMMAND.accounting) {
+      return refuse(request, RESULT.commandUnsupported, `command ${request.command}`)
+    }
     const {resultCode, avps} = events.requested(request)
     reply(request, resultCode, avps)
   }
@@ -238,7 +241,7 @@ export function createPeer(
       }
     },
     tick(nowMs) {
-      if (nowMs < dueMs) return
+      if (state === 'closed' || nowMs < dueMs) return
       if (state === 'waiting') close('no answer to who we are')
       else if (state === 'closing') close('no answer to our goodbye')
       else if (asked) close('it does not answer whether it lives')

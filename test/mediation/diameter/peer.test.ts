@@ -174,6 +174,7 @@ test('what cannot be served is answered by code, and the connection stays', (t) 
   const {server} = pair(t)
   const cases: [Uint8Array, number, boolean][] = [
     [encodeMessage({...header, application: 4}, []), RESULT.applicationUnsupported, true],
+    [encodeMessage({...header, command: 272}, []), RESULT.commandUnsupported, true],
     [encodeMessage(header, [[avp.sessionId, 'x']]), RESULT.missingAvp, false],
     [encodeMessage({...header, command: 257, application: 0}, []), RESULT.unableToComply, false],
   ]
