@@ -331,6 +331,21 @@ test('over UDP Templates come again at their interval', async (t) => {
   t.deepEqual(faults, [])
 })
 
+test('over UDP Templates that come again when the input has ended do not end what is left of it', async (t) => {
+  const collector = await udpCollector(t)
+  const to = `udp://127.0.0.1:${collector.port}`
+  const args = ['ipfix-export', '--template-refresh', '100ms', '--rate', '2k', to]
+  const {code, stderr} = await darta(t, args, numberedRecords(3000))
+  t.is(code, 0, stderr)
+  const told = account(stderr, to)
+  t.like(told, {in: 3000, out: 3000})
+  t.true(told['template-refresh'] >= 2, stderr)
+  await collector.until(() => countRecords(Buffer.concat(collector.datagrams)) >= 3000)
+  const {records, faults} = decoded(Buffer.concat(collector.datagrams))
+  t.deepEqual(numbers(records), upTo(3000))
+  t.deepEqual(faults, [])
+})
+
 needing(noNamespaces, native)(
   'a path that carries less makes Messages shorter, and records stay whole',
   async (t) => {

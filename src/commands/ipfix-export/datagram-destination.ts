@@ -184,7 +184,9 @@ export class DatagramDestination extends Destination {
         if (this.#refreshes.length === 0) this.#scheduleRefreshes(false)
       }
       if (slice === undefined) {
-        if (this.around.ended() && !signal.aborted) return this.#finish()
+        // Where it was time for Templates, the log may go on.
+        const isOver = this.around.ended() && this.cursor >= this.around.log.end
+        if (isOver && !signal.aborted) return this.#finish()
         continue
       }
       await this.pace.wait(sum(slice.counts), signal)

@@ -196,10 +196,12 @@ export abstract class Destination {
     const {log, gate, signal} = this.around
     while (!signal.aborted && !over()) {
       const changed = gate.wait()
+      // Asked first: what is appended while the log is looked at is not seen.
+      const ended = this.around.ended()
       const slice = await log.take(this.cursor, this.pace.octets)
       if (slice !== undefined) return this.inTime(slice, over)
       this.idle()
-      if (this.around.ended()) return undefined
+      if (ended) return undefined
       await changed
     }
     return undefined
