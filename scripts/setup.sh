@@ -58,6 +58,7 @@ sfcapd nfdump-sflow
 openssl openssl
 ping iputils-ping
 python3 python3
+radclient freeradius-utils
 qemu-system-x86_64 qemu-system-x86
 softflowd softflowd
 sparse sparse

@@ -32,12 +32,20 @@ function datagramsOf(framed) {
   return list
 }
 
+/** Accounting-Requests of radclient, of which the shared exports have none: of a session, and the least that is one. */
+const accounting = [
+  '0409007c59cf915c92f50b57da562005dd78131a0107616c6963652c05532d312806000000030406c000020120066e6173310806c633640761140040' +
+    '20010db80001000000000000000000002a06000000053406000000022b06ee6b28002f060000000a3006000000142e060000003c37066553f100' +
+    '0b06676f6c64',
+  '0401001d000102030405060708090a0b0c0d0e0f2806000000012c0358',
+].map((text) => new Uint8Array(Buffer.from(text, 'hex')))
+
 /** Sessions of the shared exports: what is in a folder or file of one datagram each, or of a capture from one sender. */
 async function sessions() {
   if (!existsSync(folder)) return []
   const {createPayloadReader} = await built('commands/collect/capture-payloads.js')
   const {Ledger} = await built('record/ledger.js')
-  const found = []
+  const found = [accounting]
   for (const name of readdirSync(folder).sort()) {
     const path = join(folder, name)
     if (statSync(path).isDirectory()) {
@@ -180,7 +188,15 @@ async function target(name) {
   }
 }
 
-export const datagramNames = ['netflow1', 'netflow5', 'netflow7', 'netflow9', 'ipfix', 'sflow']
+export const datagramNames = [
+  'netflow1',
+  'netflow5',
+  'netflow7',
+  'netflow9',
+  'ipfix',
+  'sflow',
+  'radius',
+]
 
 /** By the name of the protocol behind `collect-`. */
 export const datagramTargets = Object.fromEntries(

@@ -24,10 +24,13 @@ import {createSampling, type Sampling} from '../mediation/sampling.js'
 import type {RecordBatch, RecordStage, RecordStream} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
 import {readAllowList} from './collect/allow-list.js'
+import {answeringEndpoint, type AnsweringEndpoint} from './collect/answering.js'
 import {createHook} from './collect/hook.js'
 import {handedEndpoint, listen, MAX_GONE, type Listeners} from './collect/listen.js'
+import {joinStreams} from './collect/join-streams.js'
 import {decodings, openProtocols} from './collect/protocols.js'
 import {readFiles} from './collect/read-files.js'
+import {openAccounting, type Accounting} from './collect/accounting.js'
 import {openTemplateCache} from './collect/template-cache.js'
 import {openRotatingSink, parseLayout} from './collect/rotating-sink.js'
 import {sampledHeaderReader} from './collect/sampled-header.js'
@@ -91,7 +94,7 @@ export default class Collect extends DartaCommand {
       multipleNonGreedy: true,
       helpValue: 'PORT=PROTOCOL',
       summary:
-        'Take what is sent to or from this UDP port for netflow1, netflow5, netflow7, netflow9, ipfix or sflow.',
+        'Take what is sent to or from this UDP port for netflow1, netflow5, netflow7, netflow9, ipfix, sflow or radius.',
     }),
     'template-lifetime': duration({
       helpValue: 'DURATION',
@@ -140,6 +143,11 @@ export default class Collect extends DartaCommand {
     'message-digest': Flags.boolean({
       summary:
         'Put an MD5 digest of its Message into each, which info --check verifies (RFC 5655).',
+    }),
+    journal: Flags.string({
+      helpValue: 'FILE',
+      summary:
+        'Keep accounting requests in FILE, on disk before they are answered, until their records are in an output that is whole.',
     }),
     write: {...common.write, summary: 'Write FILE; with -G, -C or -S a pattern of many.'},
     rotate: duration({
@@ -196,12 +204,19 @@ export default class Collect extends DartaCommand {
         `--message-digest is for IPFIX, not for -o ${flags.output!}`,
       )
     }
-    const endpoints = endpointsOf(this.operands(raw), flags.port ?? [], flags.bind)
-    if (endpoints.length > 0 && flags.read !== undefined) {
+    const words = this.operands(raw)
+    const answering = words.flatMap((word) => answeringEndpoint(word) ?? [])
+    const endpoints = endpointsOf(
+      words.filter((word) => answeringEndpoint(word) === undefined),
+      flags.port ?? [],
+      flags.bind,
+    )
+    if (endpoints.length + answering.length > 0 && flags.read !== undefined) {
       throw new DartaError('DARTA_USAGE', 'either listen or read files with -r, not both')
     }
     const handed = flags.read === undefined ? handedSockets().map(handedEndpoint) : []
-    const listens = endpoints.length + handed.length > 0
+    const receives = endpoints.length + handed.length > 0
+    const listens = receives || answering.length > 0
     if (!listens && flags.read === undefined && isTerminal(0)) {
       throw new InputMissing('give endpoints like udp://*:2055 to listen on, or files with -r')
     }
@@ -209,6 +224,7 @@ export default class Collect extends DartaCommand {
     const credentials = await tlsCredentials(flags, [
       ...endpoints,
       ...handed.map(({endpoint}) => endpoint),
+      ...answering.map(({endpoint}) => endpoint),
     ])
     const protocols = await openProtocols()
     const decodeAs = decodings(flags['decode-as'] ?? [], protocols)
@@ -245,7 +261,10 @@ export default class Collect extends DartaCommand {
     let streaming: CollectingProcess | undefined
     const streams = (): CollectingProcess =>
       (streaming ??= createCollectingProcess({ledger, reliable: true, pool}))
-    const listeners = live
+    if (flags.journal !== undefined && answering.length === 0) {
+      throw new DartaError('DARTA_USAGE', '--journal is for radius:// and diameter://')
+    }
+    const listeners = receives
       ? await listen(this, {
           endpoints,
           handed,
@@ -261,6 +280,17 @@ export default class Collect extends DartaCommand {
           allows,
         })
       : undefined
+    let sink: RecordSink | undefined
+    const accounting = await this.#openAccounting(answering, {
+      journal: flags.journal,
+      isSafeWhenWritten: flags.write === undefined || flags.write === '-',
+      settle: async () => sink?.settle?.(),
+      ledger,
+      credentials,
+      bufferOctets: flags.buffer,
+      maxConnections: flags['max-sessions'],
+      allows,
+    })
     // Whatever ends the process, what was known a minute before is not lost.
     const saving = cache && setInterval(() => void save().catch(() => {}), SAVE_MS)
     const save = async (): Promise<void> => cache?.save(collector.reports())
@@ -277,25 +307,35 @@ export default class Collect extends DartaCommand {
         window?.see(batches)
         details?.see(batches)
       }
-      const sink = await this.#openSink(flags, seen, last)
+      sink = await this.#openSink(flags, seen, last, async () => accounting?.published())
       const stages: RecordStage[] = [noteTime(clock)]
       if (!flags['no-origin']) stages.push(addOrigin)
       if (flags.sampling !== 'none') stages.push(makeUpForSampling(flags.sampling))
       if (flags.count !== undefined) stages.push(limitRecords(flags.count))
       this.onHangUp(() => {
         this.#reload(allowed, collector)
-        void sink.flush().catch(() => {})
+        void sink?.flush().catch(() => {})
       })
       const source =
-        listeners?.records ??
-        readFiles(this, files, {collector, streams, ledger, decodeAs, ignorePorts, gone})
+        accounting !== undefined
+          ? joinStreams([accounting.records, ...(listeners ? [listeners.records] : [])])
+          : (listeners?.records ??
+            readFiles(this, files, {collector, streams, ledger, decodeAs, ignorePorts, gone}))
       await runPipeline(this, source, stages, sink)
       await cache?.save(collector.reports())
     } finally {
       clearInterval(saving)
       listeners?.close()
+      await accounting?.close()
       collector.end()
     }
+  }
+
+  async #openAccounting(
+    endpoints: readonly AnsweringEndpoint[],
+    options: Parameters<typeof openAccounting>[2],
+  ): Promise<Accounting | undefined> {
+    return endpoints.length === 0 ? undefined : openAccounting(this, endpoints, options)
   }
 
   #reload(allowed: ReturnType<typeof readAllowList> | undefined, collector: Collector): void {
@@ -314,6 +354,7 @@ export default class Collect extends DartaCommand {
     flags: SinkFlags,
     seen: (batches: readonly RecordBatch[]) => void,
     last: () => readonly RecordBatch[],
+    published: () => Promise<void>,
   ): Promise<RecordSink> {
     const rotation: Rotation = {
       periodMs: flags.rotate,
@@ -332,11 +373,13 @@ export default class Collect extends DartaCommand {
           return sink.write(batches)
         },
         flush: () => sink.flush(),
+        settle: async () => sink.settle?.(),
         abort: () => sink.abort(),
         async end() {
           const batches = last()
           if (batches.length > 0) await sink.write(batches)
           await sink.end()
+          await published()
         },
       }
     }
@@ -353,6 +396,7 @@ export default class Collect extends DartaCommand {
       ledger: new SharedLedger(this.ledger),
       seen,
       last,
+      published,
       live: flags.read === undefined,
     })
   }

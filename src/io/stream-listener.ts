@@ -1,7 +1,7 @@
 import {existsSync, lstatSync, unlinkSync} from 'node:fs'
 import {connect, createServer, type Server, type Socket} from 'node:net'
 import type {TLSSocket} from 'node:tls'
-import {ipv4Octets, ipv6Octets} from '../record/address.js'
+import {addressOctets} from '../record/address.js'
 import {DartaError} from '../record/errors.js'
 import {hostAndPort, type Endpoint} from './endpoint.js'
 import type {TlsCredentials} from './tls-credentials.js'
@@ -14,6 +14,12 @@ export interface Connection {
   /** Of the peer, 4 or 16 octets; undefined for a Unix socket. */
   readonly address: Uint8Array | undefined
   readonly port: number
+  /** Ours on this connection, 4 or 16 octets; undefined for a Unix socket. */
+  readonly localAddress: Uint8Array | undefined
+  /** Sends octets to the peer, in protocols that answer. */
+  write(octets: Uint8Array): void
+  /** Ends it when the peer has what was written. */
+  end(): void
   /** Takes no more until `resume`: the peer has to wait. */
   pause(): void
   resume(): void
@@ -146,9 +152,7 @@ function nameOf({remoteAddress, remotePort}: Socket, otherwise: string): string 
 }
 
 function addressOf({remoteAddress}: Socket): Uint8Array | undefined {
-  if (remoteAddress === undefined) return undefined
-  const [address] = remoteAddress.replace(/^::ffff:(?=\d+\.)/, '').split('%')
-  return address.includes(':') ? ipv6Octets(address) : ipv4Octets(address)
+  return remoteAddress === undefined ? undefined : addressOctets(remoteAddress)
 }
 
 function begin(
@@ -169,6 +173,10 @@ function begin(
     name,
     address,
     port: socket.remotePort ?? 0,
+    localAddress:
+      socket.localAddress === undefined ? undefined : addressOctets(socket.localAddress),
+    write: (octets) => void socket.write(octets),
+    end: () => void socket.end(() => socket.destroy()),
     pause: () => void socket.pause(),
     resume: () => void socket.resume(),
     close: () => void socket.destroy(),

@@ -44,6 +44,8 @@ export interface RotatingOptions {
   readonly seen: (batches: readonly RecordBatch[]) => void
   /** Records that stand at the end of each file. */
   readonly last: () => readonly RecordBatch[]
+  /** Told when a file has its name. */
+  readonly published: () => Promise<void>
   /** Whether periods end by the clock when nothing comes. */
   readonly live: boolean
 }
@@ -157,6 +159,7 @@ export async function openRotatingSink(
     await put(ending.encoder.end())
     current = undefined
     await ending.sink.end()
+    await options.published()
     command.detail(`wrote ${ending.name}`)
     hook?.run({path: ending.name, startMs: ending.startMs ?? Date.now()})
   }
@@ -251,6 +254,11 @@ export async function openRotatingSink(
       inTurn(async () => {
         await finish()
         if (options.live) await begin(period)
+      }),
+    settle: () =>
+      inTurn(async () => {
+        await flush()
+        await current?.sink.settle?.()
       }),
     async end() {
       clearTimeout(clock)

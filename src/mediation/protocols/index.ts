@@ -5,5 +5,6 @@ export const protocols = {
   netflow5: () => import('./netflow5.js'),
   netflow7: () => import('./netflow7.js'),
   netflow9: () => import('./netflow9.js'),
+  radius: () => import('./radius.js'),
   sflow: () => import('./sflow.js'),
 }

@@ -1,0 +1,88 @@
+import type {DartaCommand} from '../../cli/base-command.js'
+import type {TlsCredentials} from '../../io/tls-credentials.js'
+import type {RecordStream} from '../../record/batch.js'
+import type {Ledger} from '../../record/ledger.js'
+import {createAccountingIntake} from './accounting-intake.js'
+import {openAccountingJournal} from './accounting-journal.js'
+import type {AnsweringEndpoint} from './answering.js'
+import {radiusFields, secretsOf, serveRadius, type AnsweringServer} from './radius-server.js'
+
+export interface AccountingOptions {
+  /** Of `--journal`. */
+  readonly journal: string | undefined
+  /** Whether what the output has written is where it belongs. */
+  readonly isSafeWhenWritten: boolean
+  /** Resolves when the output has written all records. */
+  settle(): Promise<void>
+  readonly ledger: Ledger
+  readonly credentials: TlsCredentials | undefined
+  readonly bufferOctets: number
+  readonly maxConnections: number
+  allows(address: Uint8Array): boolean
+}
+
+/** Servers to which clients account, and the records of what they told. */
+export interface Accounting {
+  readonly records: RecordStream
+  /** What has been written so far is in an output that is whole. */
+  published(): Promise<void>
+  close(): Promise<void>
+}
+
+/**
+ * Listens for clients that account, and says where.
+ *
+ * @throws DartaError DARTA_USAGE, DARTA_LISTEN, DARTA_PERMISSION, DARTA_FILE_READ, DARTA_SPILL
+ */
+export async function openAccounting(
+  command: DartaCommand,
+  endpoints: readonly AnsweringEndpoint[],
+  options: AccountingOptions,
+): Promise<Accounting> {
+  const {bufferOctets, ledger} = options
+  // Before anything is bound: a secret that is absent is a wrong command line.
+  const secrets = new Map(
+    endpoints
+      .filter(({protocol}) => protocol === 'radius')
+      .map((endpoint) => [endpoint, secretsOf(endpoint)]),
+  )
+  const path = options.journal
+  const journal = path === undefined ? undefined : await openAccountingJournal(path)
+  if (path !== undefined && journal !== undefined && journal.pending.length > 0) {
+    command.note(`${path}: ${journal.pending.length} requests from before go first`)
+  }
+  const intake = createAccountingIntake({
+    journal,
+    account: (protocol) => ledger.stage(protocol, 'records'),
+    fieldsOf: radiusFields,
+    settle: () => options.settle(),
+    isSafeWhenWritten: options.isSafeWhenWritten,
+  })
+  const servers: AnsweringServer[] = []
+  const close = async (): Promise<void> => {
+    for (const server of servers) server.close()
+    await journal?.close()
+  }
+  try {
+    for (const endpoint of endpoints) {
+      const account = ledger.stage(endpoint.protocol, 'records')
+      const server = await serveRadius(endpoint, secrets.get(endpoint)!, {
+        intake,
+        account,
+        bufferOctets,
+        allows: (address) => options.allows(address),
+      })
+      servers.push(server)
+      command.note(`listening on ${server.name}`)
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+  const stop = (): void => {
+    void Promise.all(servers.map((server) => server.stop())).then(() => intake.stop())
+  }
+  if (command.stopping.aborted) stop()
+  else command.onStop(stop)
+  return {records: intake.records, published: () => intake.published(), close}
+}

@@ -1,0 +1,206 @@
+import {createSocket, type RemoteInfo, type Socket} from 'node:dgram'
+import {readFileSync} from 'node:fs'
+import {lookup} from 'node:dns/promises'
+import {hostAndPort} from '../../io/endpoint.js'
+import {readError} from '../../io/errors.js'
+import {md5Of} from '../../io/md5.js'
+import {listenError} from '../../io/udp-receiver.js'
+import {accountingFields, identityOf} from '../../mediation/radius/accounting.js'
+import {accountingResponse, CODE, isAuthentic, readPacket} from '../../mediation/radius/packet.js'
+import {addressOctets} from '../../record/address.js'
+import {DartaError} from '../../record/errors.js'
+import type {StageLedger} from '../../record/ledger.js'
+import {addressText, hexText, type RecordValue} from '../../record/value.js'
+import type {AccountingIntake} from './accounting-intake.js'
+import type {JournalEntry} from './accounting-journal.js'
+import {readSecrets, type AnsweringEndpoint, type RadiusSecrets} from './answering.js'
+
+/** Where the secret is that no file was named for. */
+const SECRET_VARIABLE = 'DARTA_RADIUS_SECRET'
+
+export interface RadiusServerOptions {
+  readonly intake: Pick<AccountingIntake, 'take'>
+  readonly account: StageLedger
+  readonly bufferOctets: number
+  allows(address: Uint8Array): boolean
+}
+
+export interface AnsweringServer {
+  /** Where it listens, with the port that was taken. */
+  readonly name: string
+  /** Takes nothing new; what was taken is answered. */
+  stop(): Promise<void>
+  close(): void
+}
+
+/** @throws DartaError DARTA_USAGE, DARTA_FILE_READ, DARTA_PERMISSION */
+export function secretsOf({endpoint, options}: AnsweringEndpoint): RadiusSecrets {
+  const file = options.get('secret-file')
+  if (file !== undefined) {
+    try {
+      return readSecrets(readFileSync(file, 'utf8'), file)
+    } catch (error) {
+      throw error instanceof DartaError ? error : readError(file, error)
+    }
+  }
+  const secret = process.env[SECRET_VARIABLE]
+  if (secret === undefined || secret === '') {
+    throw new DartaError(
+      'DARTA_USAGE',
+      `${endpoint.name}: name a file of secrets, ?secret-file=FILE, or set ${SECRET_VARIABLE}`,
+    )
+  }
+  const octets = new TextEncoder().encode(secret)
+  return {of: () => octets}
+}
+
+/**
+ * Takes accounting of RADIUS clients (RFC 2866) and answers Status-Server (RFC 5997). What is not from somebody who knows the
+ * secret is not answered, as the protocol wants it, but counted.
+ *
+ * @throws DartaError DARTA_LISTEN, DARTA_PERMISSION
+ */
+export async function serveRadius(
+  at: AnsweringEndpoint,
+  secrets: RadiusSecrets,
+  options: RadiusServerOptions,
+): Promise<AnsweringServer> {
+  const {account, intake} = options
+  const {endpoint} = at
+  if (endpoint.transport === 'unix') throw new TypeError('RADIUS is spoken over UDP')
+  const socket = await bind(endpoint.host, endpoint.port, endpoint.name, options.bufferOctets)
+  let seen = 0
+
+  function take(datagram: Uint8Array, sender: RemoteInfo): void {
+    const offset = seen
+    seen += datagram.length
+    account.in++
+    const address = addressOctets(sender.address)
+    if (!options.allows(address)) {
+      account.skip('not-allowed')
+      return
+    }
+    const packet = readPacket(datagram)
+    if ('fault' in packet) {
+      account.lose(packet.fault, 1, offset + packet.offset)
+      return
+    }
+    if (packet.code !== CODE.accountingRequest && packet.code !== CODE.statusServer) {
+      account.skip('not-accounting')
+      return
+    }
+    const secret = secrets.of(address)
+    if (secret === undefined) {
+      account.lose('unknown-client', 1, offset)
+      return
+    }
+    if (!isAuthentic(packet, secret, md5Of)) {
+      account.lose('authenticator', 1, offset)
+      return
+    }
+    const answer = (): void => {
+      socket.send(
+        accountingResponse(packet, secret, md5Of),
+        sender.port,
+        sender.address,
+        (error) => {
+          if (error !== null) account.note('answer-not-sent')
+        },
+      )
+    }
+    if (packet.code === CODE.statusServer) {
+      account.skip('status')
+      answer()
+      return
+    }
+    const receivedMs = Date.now()
+    const fields = accountingFields(packet, receivedMs)
+    if ('fault' in fields) {
+      account.lose(fields.fault, 1, offset + fields.offset)
+      return
+    }
+    const who = addressText(address)
+    intake.take(
+      {
+        protocol: 'radius',
+        identity: identityOf(packet, who, receivedMs, md5Of),
+        sender: {
+          name: hostAndPort(who, sender.port),
+          address: hexText(address),
+          port: sender.port,
+        },
+        receivedMs,
+        octets: new Uint8Array(packet.octets),
+      },
+      fields,
+      answer,
+    )
+  }
+
+  socket.on('message', take)
+  socket.on('error', () => account.note('socket-error'))
+  const {address, port} = socket.address()
+  let open = true
+  return {
+    name: `radius://${address === '::' || address === '0.0.0.0' ? `*:${port}` : hostAndPort(address, port)}`,
+    async stop() {
+      // What the kernel has is taken first: who gets no answer has to wait and come again.
+      await new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)))
+      socket.off('message', take)
+    },
+    close() {
+      if (open) socket.close()
+      open = false
+    },
+  }
+}
+
+/** The record of a request that stands in a journal. */
+export function radiusFields({octets, receivedMs}: JournalEntry): RecordValue | undefined {
+  const packet = readPacket(octets)
+  if ('fault' in packet) return undefined
+  const fields = accountingFields(packet, receivedMs)
+  return 'fault' in fields ? undefined : fields
+}
+
+async function bind(
+  host: string,
+  port: number,
+  name: string,
+  bufferOctets: number,
+): Promise<Socket> {
+  const every = host === '' || host === '*'
+  let address = host
+  if (!every) {
+    try {
+      address = (await lookup(host)).address
+    } catch (error) {
+      throw new DartaError('DARTA_LISTEN', `${name}: no such host`, undefined, error)
+    }
+  }
+  try {
+    return await bound(every ? '::' : address, port, bufferOctets)
+  } catch (error) {
+    const {code = 'error', syscall = 'bind'} = error as NodeJS.ErrnoException
+    // A machine without IPv6.
+    if (every && code === 'EAFNOSUPPORT') return bound('0.0.0.0', port, bufferOctets)
+    throw listenError(name, code, syscall)
+  }
+}
+
+async function bound(address: string, port: number, bufferOctets: number): Promise<Socket> {
+  const socket = createSocket({type: address.includes(':') ? 'udp6' : 'udp4'})
+  await new Promise<void>((resolve, reject) => {
+    socket.once('error', reject)
+    socket.bind({address, port, exclusive: true}, () => {
+      socket.off('error', reject)
+      resolve()
+    })
+  })
+  try {
+    socket.setRecvBufferSize(bufferOctets)
+  } catch {
+    // The kernel's own limit is what it is.
+  }
+  return socket
+}

@@ -1,0 +1,68 @@
+import type {MessageContext, RecordBatch} from '../record/batch.js'
+import {fullLength, type InformationElement} from '../record/element.js'
+import {createRecordBuilder, type RecordBuilder} from '../record/record-writer.js'
+import {createTemplate, type FieldSpecifier} from '../record/template.js'
+import type {RecordValue} from '../record/value.js'
+
+/** Forms of records that are kept at once: which fields are there is up to who sends. */
+const MAX_FORMS = 1024
+
+/** Until `take` says which Message they are of. */
+const unknown = {exportTime: 0, sequenceNumber: 0, observationDomainId: 0, offset: 0}
+
+/** Makes batches of records of which each has its own fields. */
+export interface FieldRecords {
+  /**
+   * Adds a record with exactly these fields, each in the full length of its type.
+   *
+   * @throws DartaError DARTA_VALUE, DARTA_RANGE; then nothing was added
+   */
+  add(fields: RecordValue): void
+  /** The records since the last `take`, in runs of one form, in their order. */
+  take(message: MessageContext): RecordBatch[]
+}
+
+/** Records of protocols in which each record says itself which fields it has. */
+export function createFieldRecords(): FieldRecords {
+  const builders = new Map<string, RecordBuilder>()
+  /** The one that holds the newest records. */
+  let last: RecordBuilder | undefined
+  const done: RecordBatch[] = []
+
+  function builderOf(fields: RecordValue): RecordBuilder {
+    let key = ''
+    for (const [{enterpriseNumber, elementId}] of fields) key += `${enterpriseNumber}/${elementId},`
+    const known = builders.get(key)
+    if (known !== undefined) return known
+    if (builders.size >= MAX_FORMS) builders.delete(builders.keys().next().value as string)
+    const specifiers = fields.map(([element]): FieldSpecifier => specifierOf(element))
+    const made = createRecordBuilder(createTemplate(256, specifiers))
+    builders.set(key, made)
+    return made
+  }
+
+  /** What the last builder holds becomes a run of its own. */
+  function close(): void {
+    const batch = last?.take(unknown)
+    if (batch !== undefined) done.push(batch)
+    last = undefined
+  }
+
+  return {
+    add(fields) {
+      const builder = builderOf(fields)
+      if (last !== builder) close()
+      last = builder
+      builder.add(fields.map(([, value]) => value))
+    },
+    take(message) {
+      close()
+      return done.splice(0).map((batch) => ({...batch, message}))
+    },
+  }
+}
+
+/** A field of an element in its full length. */
+export function specifierOf(element: InformationElement): FieldSpecifier {
+  return {element, length: fullLength(element.type)}
+}
