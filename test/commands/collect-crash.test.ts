@@ -1,4 +1,4 @@
-/* What becomes of a collector's files when it is killed, and what a session may do to its Templates. */
+/* What a collector promises of its files and sockets, whatever happens; and what a session may do to its Templates. */
 import ava, {type ExecutionContext} from 'ava'
 import {appendFileSync, readFileSync, readdirSync, statSync, writeFileSync} from 'node:fs'
 import {createSocket} from 'node:dgram'
@@ -150,4 +150,52 @@ test('over TCP a withdrawn Template decodes nothing more, and its number may mea
   t.is(having('"destinationIPv4Address"'), 4)
   t.regex(stderr, /ipfix: 9 records in, 7 out, lost 2 \(no-template 2/)
   t.notRegex(stderr, /template-redefined/)
+})
+
+test('whoever looks at the files of a rotation, hundreds of them, sees whole ones only', async (t) => {
+  const place = folder(t)
+  const input = join(place, 'input')
+  const files = 500
+  writeFileSync(
+    input,
+    Buffer.concat([
+      ipfixTemplate({sequence: 0}),
+      ...Array.from({length: files}, (_, i) => ipfix({sequence: i, time: 1_700_000_000 + 60 * i})),
+    ]),
+  )
+  const running = start(t, bin, [
+    ...['collect', '-r', input, '--no-losses', '-w', join(place, 'x-%s.ipfix'), '-G', '1m'],
+  ])
+  const seen = new Set<string>()
+  const look = (): void => {
+    for (const name of readdirSync(place).filter((one) => /^x-\d+\.ipfix$/.test(one))) {
+      if (seen.has(name)) continue
+      seen.add(name)
+      const octets = readFileSync(join(place, name))
+      // Messages that fill the file, the last one with the record.
+      let at = 0
+      while (octets.length - at >= 16) at += octets.readUInt16BE(at + 2)
+      t.true(at === octets.length && at > 0, `${name}: ${octets.length} octets`)
+    }
+  }
+  let over = false
+  void running.ended.then(() => (over = true))
+  while (!over) {
+    look()
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  const {code, stderr} = await running.ended
+  t.is(code, 0, stderr)
+  look()
+  t.is(seen.size, files)
+})
+
+test('a Unix socket is its owner’s alone, and without an address TCP listens to this machine only', async (t) => {
+  const path = join(folder(t), 'socket')
+  const collector = start(t, bin, ['collect', `unix:${path}`, 'tcp://:0', '-o', 'null'])
+  await collector.says(/listening on tcp:[^\n]*\n/)
+  t.is(statSync(path).mode & 0o777, 0o600)
+  t.regex(collector.words(), /listening on tcp:\/\/127\.0\.0\.1:\d+/)
+  collector.child.kill('SIGTERM')
+  t.is((await collector.ended).code, 0)
 })
