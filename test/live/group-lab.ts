@@ -133,8 +133,17 @@ export async function status(
   return stdout.toString()
 }
 
-/** A capture of `count` frames between random hosts, each with its number, from `first` on, in its last four octets. */
-export function numbered(folder: string, count: number, seed: number, first = 0): string {
+/**
+ * A capture of `count` frames between random hosts, each with its number, from `first` on, in its last four octets; every
+ * `sixth`th is of IPv6.
+ */
+export function numbered(
+  folder: string,
+  count: number,
+  seed: number,
+  first = 0,
+  sixth = Infinity,
+): string {
   const path = join(folder, `numbered-${seed}-${first}.pcap`)
   const octets = Buffer.alloc(24 + count * (16 + FRAME_OCTETS))
   octets.writeUInt32LE(0xa1b2c3d4, 0)
@@ -150,6 +159,11 @@ export function numbered(folder: string, count: number, seed: number, first = 0)
     octets.writeUInt32LE(FRAME_OCTETS, at + 12)
     const frame = octets.subarray(at + 16, at + 16 + FRAME_OCTETS)
     frame.fill(0xff, 0, 6)
+    if ((first + i) % sixth === 0) {
+      datagram6(frame, next)
+      frame.writeUInt32BE(first + i, FRAME_OCTETS - 4)
+      continue
+    }
     frame.set([2, 0, 0, 0, 0, 1, 8, 0, 0x45], 6)
     frame.writeUInt16BE(FRAME_OCTETS - 14, 16)
     frame[22] = 64
@@ -170,6 +184,19 @@ export function numbered(folder: string, count: number, seed: number, first = 0)
   return path
 }
 
+/** UDP over IPv6 between two of a few hundred hosts. */
+function datagram6(frame: Buffer, next: () => number): void {
+  frame.set([2, 0, 0, 0, 0, 1, 0x86, 0xdd, 0x60], 6)
+  frame.writeUInt16BE(FRAME_OCTETS - 54, 18)
+  frame.set([17, 64, 0x20, 0x01, 0x0d, 0xb8], 20)
+  frame.set([0x20, 0x01, 0x0d, 0xb8], 38)
+  frame.writeUInt16BE(next() & 0xff, 36)
+  frame.writeUInt16BE(next() & 0xff, 52)
+  frame.writeUInt16BE(1000 + (next() & 63), 54)
+  frame.writeUInt16BE(53, 56)
+  frame.writeUInt16BE(FRAME_OCTETS - 54, 58)
+}
+
 /** Sends a capture at so many packets a second; resolves when all are sent. */
 export function sending(
   t: ExecutionContext,
@@ -186,8 +213,13 @@ export async function interrupt(node: Node): Promise<Ended> {
   return node.running.ended
 }
 
+/** Interrupts all at once, and waits until each has left its group. */
+export async function interruptAll(t: ExecutionContext, nodes: readonly Node[]): Promise<void> {
+  for (const {code, stderr} of await Promise.all(nodes.map(interrupt))) t.is(code, 0, stderr)
+}
+
 /** Numbers and marks of the Packet Reports that a node wrote as NDJSON; a cut line at the end is none. */
-function reportsIn(path: string): {number: number; mark: number}[] {
+export function reportsIn(path: string): {number: number; mark: number}[] {
   const list: {number: number; mark: number}[] = []
   const lines = readFileSync(path, 'utf8').split('\n')
   lines.pop()

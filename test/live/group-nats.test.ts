@@ -11,6 +11,7 @@ import {
   coordinator,
   hasWritten,
   interrupt,
+  interruptAll,
   inTurn,
   lab,
   nodesOfPlan,
@@ -116,7 +117,7 @@ needing(
     t.is((await interrupt(third)).code, 0)
     over = true
     await traffic
-    for (const node of [fourth, second]) t.is((await interrupt(node)).code, 0)
+    await interruptAll(t, [fourth, second])
     for (const node of [...nodes, fourth]) t.log(`${node.id}: ${node.running.words()}`)
     const {lost} = tally(t, [...nodes, fourth], sent)
     t.deepEqual(lost, [])

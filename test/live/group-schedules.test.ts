@@ -7,6 +7,7 @@ import {
   coordinator,
   hasWritten,
   interrupt,
+  interruptAll,
   inTurn,
   lab,
   nodesOfPlan,
@@ -80,7 +81,7 @@ for (let i = 0; i < schedules; i++) {
       }
       over = true
       await traffic
-      for (const node of alive) t.is((await interrupt(node)).code, 0)
+      await interruptAll(t, alive)
       t.log(`seed ${seed}: ${done.join(', ')}`)
       t.log(control.words())
       const {lost} = tally(t, all, sent)

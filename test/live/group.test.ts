@@ -8,6 +8,7 @@ import {
   coordinator,
   hasWritten,
   interrupt,
+  interruptAll,
   inTurn,
   lab,
   nodesOfPlan,
@@ -72,7 +73,7 @@ needing(noNamespaces, noSender)(
     )
     t.true(lines.every(({packets}) => packets > 0))
     t.regex(await status(t, here), /node +state +share[^]*\nb +in +3\d\.\d %/)
-    for (const node of [nodes[1], nodes[2], fourth]) t.is((await interrupt(node)).code, 0)
+    await interruptAll(t, [nodes[1], nodes[2], fourth])
     t.log(control.words())
     const {lost} = tally(t, [...nodes, fourth], COUNT)
     t.deepEqual(lost, [])
@@ -95,7 +96,7 @@ needing(noNamespaces, noSender)(
     t.log(`taken over ${Date.parse(`${day}${at}Z`) - killed} ms after the kill`)
     t.is((await sender.ended).code, 0)
     await control.says(nodesOfPlan('a', 'c'))
-    for (const node of [nodes[0], nodes[2]]) t.is((await interrupt(node)).code, 0)
+    await interruptAll(t, [nodes[0], nodes[2]])
     t.log(control.words())
     const {lost} = tally(t, nodes, COUNT)
     t.deepEqual(lost, [])
@@ -115,7 +116,7 @@ needing(noNamespaces, noSender)(
     nodes[1].running.child.kill('SIGKILL')
     await control.says(nodesOfPlan('a', 'c'))
     t.is((await sender.ended).code, 0)
-    for (const node of [nodes[0], nodes[2]]) t.is((await interrupt(node)).code, 0)
+    await interruptAll(t, [nodes[0], nodes[2]])
     t.log(control.words())
     const {lost} = tally(t, nodes, COUNT)
     t.true(lost.length > 0)
@@ -150,7 +151,7 @@ needing(noNamespaces, noSender)(
     const back = await coordinator(t, here, ...patient)
     await stood.running.says(/the coordinator is back/)
     await back.says(nodesOfPlan(...[stood.id, third.id].sort()))
-    for (const node of [stood, third]) t.is((await interrupt(node)).code, 0)
+    await interruptAll(t, [stood, third])
     t.log(control.words())
     const {lost} = tally(t, nodes, COUNT)
     t.deepEqual(lost, [])

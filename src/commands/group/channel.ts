@@ -70,6 +70,8 @@ function openChannel(socket: Socket, group: string, events: ChannelEvents): Chan
   socket.on('error', (error) => (why ||= error.message))
   socket.on('close', () => {
     clearTimeout(timer)
+    // So ends a TLS 1.3 connection whose certificate the other side refuses.
+    if (!isOpen) why ||= 'the peer ended it before it said hello'
     events.closed(why, channel)
   })
   socket.on('data', (chunk: string) => {

@@ -141,7 +141,8 @@ export function connectPeers(meeting: DirectMeeting, options: PeersOptions): Pee
   }
 
   function receive(message: Message, from: string, channel: Channel): void {
-    if (group === undefined) return
+    // What comes while connections end is for nobody.
+    if (group === undefined || closed) return
     const out = group.receive(message, from, now())
     // Answers to a node that this one coordinates go back the way it came.
     for (const one of out) {

@@ -298,12 +298,11 @@ export function createGroupNode(options: GroupNodeOptions): GroupNode {
 
   function leaveHolds(now: Instant): LeaveHolds {
     const last = newest()
-    // With nobody else there is nobody to wait for.
-    if (last === undefined || (last.nodes.length === 1 && last.nodes[0].id === self)) {
-      return {plan: false, unexported: []}
-    }
-    const isIn = indexOf(last, self) >= 0
-    return {plan: isIn || now.wall <= (views.at(-1)?.bandEnd ?? 0), unexported: unexported()}
+    if (last === undefined) return {plan: false, unexported: []}
+    // With nobody else in it no other plan is waited for.
+    const isIn = indexOf(last, self) >= 0 && last.nodes.length > 1
+    const hasBegun = now.wall > (views.at(-1)?.bandEnd ?? 0)
+    return {plan: isIn || !hasBegun, unexported: unexported()}
   }
 
   /** Until the end of each plan in which this node was a standby its owners may die and leave something behind. */

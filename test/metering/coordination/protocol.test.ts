@@ -179,6 +179,18 @@ for (const after of [0, 500, 900]) {
   })
 }
 
+test('nodes that leave all at once, or one after the other, are not thought dead', (t) => {
+  for (const apart of [0, 50, 300]) {
+    const leaves = ['a', 'b', 'c'].map((node, i): Event => {
+      return {at: 4000 + i * apart, do: 'leave', node}
+    })
+    const run = simulate({seed: 16, events: [...three, ...leaves], untilMs: 10_000, faults: calm})
+    t.is(run.left.length, 3)
+    t.true(run.plans.every((plan) => plan.lost.length === 0))
+    t.is(run.plans.at(-1)!.nodes.length, 0)
+  }
+})
+
 test('who has left in order is not thought dead, whoever coordinates', (t) => {
   for (const [seed, lost] of [
     [14, calm],
