@@ -86,8 +86,8 @@ const recipes = {
   'small.pcap': ['pcap', '--packets', 200e3, '--flows', 20e3, '--truth', 'small.json'],
   'big.pcap': ['pcap', '--packets', 10e6, '--flows', 1e6, '--truth', 'big.json'],
   '1m.ipfix': ['ipfix', '--records', 1e6, '--truth', '1m.ipfix.json'],
-  '1m.v9': ['v9', '--records', 1e6, '--truth', '1m.v9.json'],
-  '1m.v5': ['v5', '--records', 1e6, '--truth', '1m.v5.json'],
+  '10m.v9': ['v9', '--records', 10e6, '--truth', '10m.v9.json'],
+  '10m.v5': ['v5', '--records', 10e6, '--truth', '10m.v5.json'],
   '10m.ipfix': ['ipfix', '--records', 10e6, '--truth', '10m.ipfix.json'],
 }
 
@@ -392,8 +392,8 @@ function allRows() {
   // Collectors take what replay sends over loopback; its own time does not count. Records a second: below what either loses.
   for (const [feed, input, rate] of [
     ['ipfix', '10m.ipfix', 400e3],
-    ['v9', '1m.v9', 400e3],
-    ['v5', '1m.v5', 1e6],
+    ['v9', '10m.v9', 400e3],
+    ['v5', '10m.v5', 1e6],
     ['tcp', '10m.ipfix', 0],
   ]) {
     const group = `collect-${feed}`

@@ -16,6 +16,7 @@ NAPI_MODULE_INIT() {
   darta::register_capacity(env, exports);
   darta::register_send(env, exports);
   darta::register_receive(env, exports);
+  darta::register_relay(env, exports);
   darta::register_kernel(env, exports);
   return exports;
 }

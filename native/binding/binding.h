@@ -17,5 +17,6 @@ void register_turns(napi_env env, napi_value exports);
 void register_capacity(napi_env env, napi_value exports);
 void register_send(napi_env env, napi_value exports);
 void register_receive(napi_env env, napi_value exports);
+void register_relay(napi_env env, napi_value exports);
 void register_kernel(napi_env env, napi_value exports);
 }  // namespace darta

@@ -3,13 +3,9 @@
 #include <cstdlib>
 
 #include "binding/binding.h"
-#include "binding/handles.h"
-#include "receive/datagrams.h"
+#include "binding/receiver.h"
 
 namespace darta {
-
-template <>
-constexpr napi_type_tag tag_of<DatagramReceiver> = {0x7265636569766572, 0x64617274612d7564};
 
 namespace {
 
@@ -75,6 +71,19 @@ napi_value receiver_take(napi_env env, napi_callback_info info) {
   return list.value();
 }
 
+/// receiverNext(receiver): whether there will be no more than what is there, and of the oldest block, if there is one, when its
+/// first datagram came and when its last
+napi_value receiver_next(napi_env env, napi_callback_info info) {
+  DatagramReceiver* const receiver = thing_of<DatagramReceiver>(env, info);
+  if (receiver == nullptr) return fail(env, "receiverNext(receiver)");
+  List list(env);
+  list.add(receiver->ended());
+  receiver->advance();
+  const DatagramBlock* const block = receiver->front();
+  if (block != nullptr) list.add(block->base_ms, block->base_ms + block->datagrams.back().after_ms);
+  return list.value();
+}
+
 napi_value receiver_stop(napi_env env, napi_callback_info info) {
   if (DatagramReceiver* const receiver = thing_of<DatagramReceiver>(env, info)) receiver->stop();
   return nullptr;
@@ -134,6 +143,7 @@ void register_receive(napi_env env, napi_value exports) {
                        {"receiverOpen", receiver_open},
                        {"receiverStart", receiver_start},
                        {"receiverTake", receiver_take},
+                       {"receiverNext", receiver_next},
                        {"receiverStop", receiver_stop},
                        {"receiverStatistics", receiver_statistics},
                        {"receiverClose", close_handle<DatagramReceiver>},

@@ -25,11 +25,17 @@ constexpr size_t longest_octets = 65535;
 constexpr size_t batch = 64;
 /// A block with fewer is copied, so that a few octets do not keep a large block alive.
 constexpr size_t copied_below = 32;
-/// From so many at once on it pays to wait for more.
-constexpr size_t busy_from = 16;
 constexpr int idle_ms = 200;
-constexpr auto pause = std::chrono::microseconds(3000);
-constexpr double longest_wait_ms = 15;
+/// Whoever takes the blocks is not called more often, unless they are full: each call costs as much as some thousand records.
+constexpr double between_blocks_ms = 20;
+/// While datagrams come, they are looked for after a pause, since being woken for each costs more than the datagram. The kernel's
+/// buffer has to have room for what comes meanwhile.
+constexpr int64_t longest_pause_us = 4000;
+constexpr int64_t shortest_pause_us = 50;
+/// Octets that the kernel books for a datagram of usual size.
+constexpr size_t kernel_octets = 2304;
+/// Part of a kernel buffer that may fill up in a pause.
+constexpr size_t filled_part = 16;
 
 double now_ms() noexcept {
   timespec t{};
@@ -132,7 +138,6 @@ struct DatagramReceiver::Filling {
   DatagramBlock block;
   /// Octets of slots that are used.
   size_t slots = 0;
-  double first_ms = 0;
   std::vector<uint8_t> beside = std::vector<uint8_t>(batch * longest_octets);
   mmsghdr messages[batch];
   iovec vectors[batch][2];
@@ -157,6 +162,9 @@ std::unique_ptr<DatagramReceiver> DatagramReceiver::open(const std::vector<Socke
       setsockopt(one->descriptor, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
     one->dropped_before = kernel_drops(one->descriptor);
     receiver->sockets_.push_back(std::move(one));
+    // The kernel gives twice what it says.
+    receiver->sockets_.back()->most_in_pause =
+        2 * receiver->buffer_octets(i) / kernel_octets / filled_part;
   }
   receiver->wake_descriptor_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (receiver->wake_descriptor_ < 0) {
@@ -178,6 +186,7 @@ DatagramReceiver::~DatagramReceiver() {
   room_.notify_all();
   if (thread_.joinable()) thread_.join();
   for (const DatagramBlock& block : queue_) std::free(block.octets);
+  for (const DatagramBlock& block : fetched_) std::free(block.octets);
   for (const auto& socket : sockets_) close(socket->descriptor);
   if (wake_descriptor_ >= 0) close(wake_descriptor_);
 }
@@ -218,7 +227,21 @@ std::vector<DatagramBlock> DatagramReceiver::take() {
     queued_octets_ = 0;
   }
   room_.notify_all();
+  if (!fetched_.empty() && first_ == 0) {
+    blocks.insert(blocks.begin(), fetched_.begin(), fetched_.end());
+    fetched_.clear();
+  }
   return blocks;
+}
+
+void DatagramReceiver::advance() {
+  if (!fetched_.empty() && first_ >= fetched_.front().datagrams.size()) {
+    give_back_block(fetched_.front().octets, fetched_.front().size);
+    fetched_.pop_front();
+    first_ = 0;
+  }
+  if (!fetched_.empty()) return;
+  for (DatagramBlock& block : take()) fetched_.push_back(std::move(block));
 }
 
 SocketStatistics DatagramReceiver::statistics(size_t index) const noexcept {
@@ -256,10 +279,7 @@ size_t DatagramReceiver::drain(size_t index, Filling& filling) {
   } while (taken < 0 && errno == EINTR);
   if (taken <= 0) return 0;
   const double time = now_ms();
-  if (block.datagrams.empty()) {
-    block.base_ms = time;
-    filling.first_ms = time;
-  }
+  if (block.datagrams.empty()) block.base_ms = time;
   const double after = time > block.base_ms ? time - block.base_ms : 0;
   for (int i = 0; i < taken; ++i) {
     DatagramInfo info{};
@@ -334,28 +354,39 @@ void DatagramReceiver::run() {
   for (const auto& socket : sockets_) polled.push_back({socket->descriptor, POLLIN, 0});
   polled.push_back({wake_descriptor_, POLLIN, 0});
   bool waited = false;
+  double handed_ms = 0;
+  int64_t pause_us = longest_pause_us;
+  const auto hand_over_all = [&] {
+    hand_over(*filling);
+    handed_ms = now_ms();
+  };
   for (;;) {
     const bool last = stopping_.load();
     if (!waited && !last) poll(polled.data(), polled.size(), idle_ms);
-    waited = false;
-    size_t most = 0;
+    bool long_pause = false;
     for (bool more = true; more;) {
       more = false;
       for (size_t i = 0; i < sockets_.size(); ++i) {
         const size_t taken = drain(i, *filling);
-        most = std::max(most, taken);
         if (taken == batch) more = true;
-        if (filling->slots == block_slots) hand_over(*filling);
+        sockets_[i]->since_pause += taken;
+        if (filling->slots == block_slots) hand_over_all();
       }
     }
-    if (last) break;
-    if (filling->block.datagrams.empty()) continue;
-    if (most >= busy_from && now_ms() - filling->first_ms < longest_wait_ms) {
-      std::this_thread::sleep_for(pause);
-      waited = true;
-      continue;
+    for (const auto& socket : sockets_) {
+      if (std::exchange(socket->since_pause, 0) > socket->most_in_pause) long_pause = true;
     }
-    hand_over(*filling);
+    if (last) break;
+    pause_us = long_pause ? std::max(pause_us / 2, shortest_pause_us)
+                          : std::min(pause_us + pause_us / 8 + 1, longest_pause_us);
+    const bool empty = filling->block.datagrams.empty();
+    const double now = now_ms();
+    // A clock that was put back does not hold anything back.
+    const bool early = now >= handed_ms && now - handed_ms < between_blocks_ms;
+    if (!empty && !early) hand_over_all();
+    // After a time without any the next one wakes us.
+    waited = early;
+    if (waited) std::this_thread::sleep_for(std::chrono::microseconds(pause_us));
   }
   hand_over(*filling);
   std::free(filling->block.octets);

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -86,6 +87,15 @@ class DatagramReceiver {
   /// Asks the thread to take what the kernel holds and end.
   void stop() noexcept;
   [[nodiscard]] std::vector<DatagramBlock> take();
+  /// Drops the block at the front if all of it is done, and fetches others if none is left. Only the thread that takes may call
+  /// this and the next two.
+  void advance();
+  /// The oldest block, which stays until it is done; nullptr if there is none.
+  [[nodiscard]] const DatagramBlock* front() const {
+    return fetched_.empty() ? nullptr : &fetched_.front();
+  }
+  /// The first datagram of `front` that is not done.
+  [[nodiscard]] size_t& first() { return first_; }
   [[nodiscard]] bool ended() const noexcept { return ended_.load(); }
   [[nodiscard]] SocketStatistics statistics(size_t socket) const noexcept;
 
@@ -95,6 +105,9 @@ class DatagramReceiver {
     std::atomic<uint64_t> received{0};
     /// Drops that the kernel had counted before this process had the socket.
     uint32_t dropped_before = 0;
+    /// Datagrams that may come while the thread sleeps, and those that did since.
+    size_t most_in_pause = 0;
+    size_t since_pause = 0;
   };
   struct Filling;
 
@@ -113,6 +126,9 @@ class DatagramReceiver {
   std::mutex mutex_;
   std::condition_variable room_;
   std::vector<DatagramBlock> queue_;
+  /// Blocks that were fetched from the queue, and the first datagram of the first one that is not done.
+  std::deque<DatagramBlock> fetched_;
+  size_t first_ = 0;
   size_t queued_octets_ = 0;
 };
 

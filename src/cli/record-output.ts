@@ -1,4 +1,5 @@
 import type {OctetSink} from '../io/octet-sink.js'
+import type {IpfixEncoder} from '../ipfix/encoder.js'
 import {standardOutput} from '../io/stdio.js'
 import {writeFile} from '../io/write-file.js'
 import type {RecordBatch} from '../record/batch.js'
@@ -6,6 +7,7 @@ import {DartaError} from '../record/errors.js'
 import type {EncodeContext, Encoder} from '../record/format.js'
 import type {Ledger} from '../record/ledger.js'
 import type {DartaCommand} from './base-command.js'
+import {createBlockPool, type BlockPool} from './block-pool.js'
 import {formatByName} from './find-format.js'
 import {isTerminal} from './terminal.js'
 import type {Compression} from './values.js'
@@ -33,6 +35,12 @@ export interface RecordOutputOptions {
 export interface RecordSink {
   /** Name of the format that is written. */
   readonly format: string
+  /**
+   * The encoder that records which come now go to, for those who write Messages with it themselves: what they write goes out
+   * with the next `write`. Undefined if it is no encoder for that, or what came between these times (milliseconds since 1970)
+   * does not all go to it.
+   */
+  relayEncoder?(fromMs: number, toMs: number): IpfixEncoder | undefined
   /** Resolves when there is room for more. */
   write(batches: readonly RecordBatch[]): Promise<void>
   /** Writes all that is held (SIGUSR2). */
@@ -55,9 +63,10 @@ export async function openRecordSink(
   options: RecordOutputOptions,
 ): Promise<RecordSink> {
   const {name, binary, newEncoder} = await chooseFormat(options)
-  const encoder = newEncoder(command.ledger, options.options)
+  const pool = createBlockPool()
+  const encoder = newEncoder(command.ledger, {...options.options, ...pool.options})
   const octets = await openOctetSink(command, options, `-o ${name}`, binary)
-  return new EncodingSink(command, name, encoder, octets, options.lineBuffered ?? false)
+  return new EncodingSink(command, name, encoder, octets, options.lineBuffered ?? false, pool)
 }
 
 /**
@@ -130,6 +139,12 @@ export async function compressSink(
   return compressTo(sink, compress.codec, compress.level)
 }
 
+/** The encoder if kernels may write with it. */
+export function forRelays(encoder: Encoder): IpfixEncoder | undefined {
+  const {relay} = encoder as Partial<IpfixEncoder>
+  return relay && (encoder as IpfixEncoder)
+}
+
 function isOnTerminal({write}: Pick<RecordOutputOptions, 'write'>): boolean {
   return (write === undefined || write === '-') && isTerminal(1)
 }
@@ -148,6 +163,7 @@ class EncodingSink implements RecordSink {
   readonly #encoder: Encoder
   readonly #octets: OctetSink
   readonly #lineBuffered: boolean
+  readonly #pool: BlockPool
   #timer: NodeJS.Timeout | undefined
   /** Writes happen one after another, also when the timer comes between. */
   #last: Promise<void> = Promise.resolve()
@@ -158,12 +174,18 @@ class EncodingSink implements RecordSink {
     encoder: Encoder,
     octets: OctetSink,
     lineBuffered: boolean,
+    pool: BlockPool,
   ) {
     this.#command = command
     this.format = format
     this.#encoder = encoder
     this.#octets = octets
     this.#lineBuffered = lineBuffered
+    this.#pool = pool
+  }
+
+  relayEncoder(): IpfixEncoder | undefined {
+    return forRelays(this.#encoder)
   }
 
   async write(batches: readonly RecordBatch[]): Promise<void> {
@@ -183,8 +205,9 @@ class EncodingSink implements RecordSink {
     clearTimeout(this.#timer)
     this.#timer = undefined
     const chunks = this.#encoder.flush()
+    const left = this.#pool.takeLeft()
     await this.#next(async () => {
-      await this.#octets.write(chunks)
+      await this.#write(chunks, left)
       await this.#octets.flush?.()
     })
   }
@@ -206,8 +229,17 @@ class EncodingSink implements RecordSink {
   }
 
   async #put(chunks: readonly Uint8Array[]): Promise<void> {
-    if (chunks.length > 0) await this.#next(() => this.#octets.write(chunks))
+    const left = this.#pool.takeLeft()
+    if (chunks.length > 0) await this.#next(() => this.#write(chunks, left))
     else await this.#last
+  }
+
+  async #write(
+    chunks: readonly Uint8Array[],
+    left: ReturnType<BlockPool['takeLeft']>,
+  ): Promise<void> {
+    await this.#octets.write(chunks)
+    if (chunks.length > 0) this.#pool.taken(this.#octets, left)
   }
 
   #next(work: () => Promise<void>): Promise<void> {

@@ -19,6 +19,7 @@ import {createCollector, type Collector} from '../mediation/collector.js'
 import {lossRecords, socketRecords, type Losses} from '../mediation/loss-records.js'
 import {createFileWindow} from '../mediation/file-window.js'
 import {createOrigin, type AppendTails} from '../mediation/origin.js'
+import {createRelay, type Relay} from '../mediation/relay.js'
 import {createSessionDetails, type SessionFacts} from '../mediation/session-details.js'
 import {createSampling, type Sampling} from '../mediation/sampling.js'
 import type {RecordBatch, RecordStage, RecordStream} from '../record/batch.js'
@@ -252,6 +253,7 @@ export default class Collect extends DartaCommand {
       maxSessions: flags['max-sessions'],
       maxNewPerSecond: live ? flags['max-new'] : undefined,
       allows,
+      forgetting: (source) => relay?.forget(source),
       opened: (key, _, protocol, session) => cache?.restore(key, protocol, session),
       closing: (_, exporter, protocol, session) => {
         const losses = [...session.losses()]
@@ -264,6 +266,18 @@ export default class Collect extends DartaCommand {
     if (flags.journal !== undefined && answering.length === 0) {
       throw new DartaError('DARTA_USAGE', '--journal is for radius:// and diameter://')
     }
+    const clock = {exportTime: 0}
+    const origin = flags['no-origin'] ? undefined : createOrigin(appendTails())
+    const sampling = createSampling(flags.sampling)
+    const relay =
+      receives &&
+      answering.length === 0 &&
+      !flags['time-window'] &&
+      !flags['session-details'] &&
+      flags.count === undefined
+        ? openRelay(origin, sampling, clock)
+        : undefined
+    let sink: RecordSink | undefined
     const listeners = receives
       ? await listen(this, {
           endpoints,
@@ -278,9 +292,10 @@ export default class Collect extends DartaCommand {
           gone,
           maxConnections: flags['max-sessions'],
           allows,
+          relay,
+          relayEncoder: (from, to) => sink?.relayEncoder?.(from, to),
         })
       : undefined
-    let sink: RecordSink | undefined
     const accounting = await this.#openAccounting(answering, {
       journal: flags.journal,
       isSafeWhenWritten: flags.write === undefined || flags.write === '-',
@@ -293,9 +308,12 @@ export default class Collect extends DartaCommand {
     })
     // Whatever ends the process, what was known a minute before is not lost.
     const saving = cache && setInterval(() => void save().catch(() => {}), SAVE_MS)
-    const save = async (): Promise<void> => cache?.save(collector.reports())
+    const save = async (): Promise<void> => {
+      // What a relay knows of Templates comes back.
+      relay?.use(undefined)
+      await cache?.save(collector.reports())
+    }
     try {
-      const clock = {exportTime: 0}
       const window = flags['time-window'] ? createFileWindow() : undefined
       const details = flags['session-details'] ? createSessionDetails() : undefined
       const last = (): RecordBatch[] => [
@@ -309,8 +327,8 @@ export default class Collect extends DartaCommand {
       }
       sink = await this.#openSink(flags, seen, last, async () => accounting?.published())
       const stages: RecordStage[] = [noteTime(clock)]
-      if (!flags['no-origin']) stages.push(addOrigin)
-      if (flags.sampling !== 'none') stages.push(makeUpForSampling(flags.sampling))
+      if (origin !== undefined) stages.push(eachArray((batches) => origin.add(batches)))
+      if (flags.sampling !== 'none') stages.push(eachArray((batches) => sampling.apply(batches)))
       if (flags.count !== undefined) stages.push(limitRecords(flags.count))
       this.onHangUp(() => {
         this.#reload(allowed, collector)
@@ -322,7 +340,7 @@ export default class Collect extends DartaCommand {
           : (listeners?.records ??
             readFiles(this, files, {collector, streams, ledger, decodeAs, ignorePorts, gone}))
       await runPipeline(this, source, stages, sink)
-      await cache?.save(collector.reports())
+      await save()
     } finally {
       clearInterval(saving)
       listeners?.close()
@@ -368,6 +386,7 @@ export default class Collect extends DartaCommand {
       const sink = await openRecordSink(this, {...flags, lineBuffered, options})
       return {
         format: sink.format,
+        relayEncoder: (from, to) => sink.relayEncoder?.(from, to),
         write: (batches) => {
           seen(batches)
           return sink.write(batches)
@@ -483,20 +502,29 @@ function parseSampling(input: string): Sampling {
   throw new DartaError('DARTA_USAGE', `expected auto, none or a count, not '${input}'`)
 }
 
-function makeUpForSampling(how: Sampling): RecordStage {
+function eachArray(
+  change: (batches: readonly RecordBatch[]) => readonly RecordBatch[],
+): RecordStage {
   return async function* (source: RecordStream) {
-    const sampling = createSampling(how)
-    for await (const batches of source) yield sampling.apply(batches)
+    for await (const batches of source) yield change(batches)
   }
+}
+
+/** Undefined where there is no addon. */
+function openRelay(
+  origin: ReturnType<typeof createOrigin> | undefined,
+  sampling: ReturnType<typeof createSampling>,
+  clock: {exportTime: number},
+): Relay | undefined {
+  const kernel = loadNative()?.createRelay()
+  const latest = (exportTime: number): void => {
+    if (exportTime > clock.exportTime) clock.exportTime = exportTime
+  }
+  return kernel && createRelay({kernel, origin, sampling, latest})
 }
 
 /** By the addon where there is one. */
 function appendTails(): AppendTails | undefined {
   const addon = loadNative()
   return addon && ((...args) => addon.appendTails(...args))
-}
-
-async function* addOrigin(source: RecordStream): RecordStream {
-  const origin = createOrigin(appendTails())
-  for await (const batches of source) yield origin.add(batches)
 }

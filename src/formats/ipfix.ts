@@ -28,6 +28,7 @@ export default {
       maxMessageOctets: md5 === undefined ? most : MAX_DIGESTED_OCTETS,
       templateRefresh: numberOption(options.templateRefresh),
       newBlock: options.newBlock as EncoderOptions['newBlock'],
+      leaveBlock: options.leaveBlock as EncoderOptions['leaveBlock'],
     })
     if (md5 === undefined) return encoder
     return withMessageDigests(encoder, md5, () => {

@@ -4,6 +4,7 @@ import {dirname, join} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import type {CreateCryptoPanKernel} from '../record/crypto-pan-kernel.js'
 import type {CreateFilter} from '../record/filter-kernel.js'
+import type {CreateRelay} from '../record/relay-kernel.js'
 import type {DealRecords} from '../record/deal-kernel.js'
 import type {CreateGroups} from '../record/group-kernel.js'
 import type {RenderText} from '../record/text-kernel.js'
@@ -23,6 +24,7 @@ export interface NativeAddon {
   readonly createGroups: CreateGroups
   readonly dealRecords: DealRecords
   readonly renderText: RenderText
+  readonly createRelay: CreateRelay
   readonly createFilter: CreateFilter
   readonly createCryptoPan: CreateCryptoPanKernel
   /** @throws an error with code DARTA_USAGE: a field that the meter cannot fill, a system without memory */
@@ -48,6 +50,8 @@ export interface NativeAddon {
   receiverStart(receiver: ReceiverHandle, wake: () => void): void
   /** [ended 0 or 1, octets, datagrams, baseMs, octets, …]; see `DatagramBlock`. */
   receiverTake(receiver: ReceiverHandle): unknown[]
+  /** [ended 0 or 1, when the first datagram of the oldest block came, and its last one], or only the first where there is no block. */
+  receiverNext(receiver: ReceiverHandle): [ended: number, fromMs?: number, toMs?: number]
   receiverStop(receiver: ReceiverHandle): void
   /** Port, octets of the buffer, received and dropped datagrams of each socket, one after another. */
   receiverStatistics(receiver: ReceiverHandle): number[]

@@ -3,7 +3,7 @@ import {isIPv6} from 'node:net'
 import {getSystemErrorName} from 'node:util'
 import {ipv4Octets, ipv6Octets} from '../record/address.js'
 import {DartaError} from '../record/errors.js'
-import type {NativeAddon} from './native.js'
+import type {NativeAddon, ReceiverHandle} from './native.js'
 
 /** Numbers of a datagram in `DatagramBlock.datagrams`. */
 export const DATAGRAM_NUMBERS = 11
@@ -42,6 +42,13 @@ export interface SocketCounters {
 export interface UdpReceiver {
   /** Datagrams that have come, oldest first; `ended` when there will be no more. */
   take(): {readonly blocks: readonly DatagramBlock[]; readonly ended: boolean}
+  /**
+   * What there is, without taking it: `fromMs` and `toMs` are when the first and last datagram of the oldest block came,
+   * undefined if there is none. Only where there is a `handle`.
+   */
+  next(): {readonly ended: boolean; readonly fromMs?: number; readonly toMs?: number}
+  /** For a kernel that looks at datagrams where they are. */
+  readonly handle: ReceiverHandle | undefined
   counters(): SocketCounters[]
   /** Takes what the kernel holds, and ends. */
   stop(): void
@@ -97,6 +104,11 @@ function openNative(
       }
       return {blocks, ended: taken[0] === 1}
     },
+    next() {
+      const [ended, fromMs, toMs] = addon.receiverNext(handle)
+      return {ended: ended === 1, fromMs, toMs}
+    },
+    handle,
     counters() {
       const numbers = addon.receiverStatistics(handle)
       return addresses.map((_, i) => ({
@@ -168,6 +180,8 @@ async function openDgram(
       blocks = []
       return taken
     },
+    next: () => ({ended}),
+    handle: undefined,
     counters: () =>
       sockets.map((socket, i) => ({
         port: ended ? 0 : socket.address().port,

@@ -18,6 +18,8 @@ import {typeRecordReader, typeRecordValues, typeTemplate} from './type-records.j
 import type {InformationElement} from '../record/element.js'
 import type {Encoder} from '../record/format.js'
 import type {Ledger} from '../record/ledger.js'
+import type {RelayRoom} from '../record/relay-kernel.js'
+import {RELAY_WORD, RELAY_WORDS} from '../record/relay-kernel.js'
 import type {Template} from '../record/template.js'
 
 export interface EncoderOptions {
@@ -32,6 +34,8 @@ export interface EncoderOptions {
   readonly newBlock?: (octets: number) => Uint8Array<ArrayBuffer>
   /** Told of each record, `from` to before `to` of a batch, that no Message takes in. */
   readonly lost?: (batch: RecordBatch, from: number, to: number) => void
+  /** Takes back such a buffer, whose last octets are in what `push` or `flush` gives out next. */
+  readonly leaveBlock?: (block: Uint8Array<ArrayBuffer>) => void
   /** Templates that the stream which goes on here announced before: they keep their IDs and are not announced again. */
   readonly announced?: readonly {
     readonly observationDomainId: number
@@ -40,7 +44,26 @@ export interface EncoderOptions {
   }[]
 }
 
+/** A Template whose records a kernel may copy: nothing in them is looked at but the octets at `masked`. */
+export interface PlainTemplate {
+  /** In our Messages. */
+  readonly id: number
+  /** Number of its Observation Domain in `domains` of a relay kernel. */
+  readonly domain: number
+  /** Octets of a record of which the upper four bits are cleared. */
+  readonly masked: readonly number[]
+}
+
 export interface IpfixEncoder extends Encoder {
+  /** Takes batches as `push` does; what becomes of them is given out by the next `push` or `flush`. */
+  add(batches: readonly RecordBatch[]): void
+  /** What a kernel needs to write records of this Template, once they have been announced; undefined if it cannot. */
+  plain(template: Template, observationDomainId: number): PlainTemplate | undefined
+  /**
+   * Lets a kernel go on with the Messages: see src/record/relay-kernel.ts. What `run` returns is returned. Undefined if blocks
+   * are too small for one.
+   */
+  relay: (<T>(run: (room: RelayRoom) => T) => T) | undefined
   /**
    * Sends all Templates of every domain again, in Messages of this export time (seconds since 1970). RFC 7011 section 8.4.
    */
@@ -66,12 +89,15 @@ interface Outgoing {
 
 interface OutgoingDomain {
   readonly id: number
-  /** Data Records in Messages closed so far, modulo 2^32. */
-  sequence: number
+  /** Its number: `domainWords` has the Data Records in its Messages closed so far, modulo 2^32, and its ID. */
+  readonly number: number
   /** By ID, in the order of first use. */
   readonly announced: Map<number, Template>
   refreshedAt: number
 }
+
+/** Less is no room for what a kernel may write at once. */
+const MIN_RELAY_OCTETS = 1 << 19
 
 /**
  * Encodes batches as IPFIX Messages. RFC 7011 sections 3, 8 and 10.
@@ -92,6 +118,8 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
   const outgoing = new WeakMap<Template, Outgoing>()
   const ids = new Map<string, number>()
   const domains = new Map<number, OutgoingDomain>()
+  const byNumber: OutgoingDomain[] = []
+  let domainWords = new Uint32Array(2 * 16)
   const describedAlready = new Set<string>()
   /** IDs given to Templates that were named, by domain and original ID, but have not come yet. */
   const reserved = new Map<string, number>()
@@ -101,6 +129,9 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
     outgoingDomain(observationDomainId).announced.set(id, template)
     nextId = Math.max(nextId, id + 1)
   }
+
+  const newBlock = (): Uint8Array<ArrayBuffer> =>
+    options.newBlock?.(blockOctets) ?? new Uint8Array(blockOctets)
 
   let out: Uint8Array[] = []
   /** Octets in which Messages are built one behind the other; those behind `at` are free. */
@@ -121,8 +152,15 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
   function outgoingDomain(id: number): OutgoingDomain {
     let of = domains.get(id)
     if (of === undefined) {
-      of = {id, sequence: 0, announced: new Map(), refreshedAt: 0}
+      of = {id, number: byNumber.length, announced: new Map(), refreshedAt: 0}
       domains.set(id, of)
+      byNumber.push(of)
+      if (domainWords.length < 2 * byNumber.length) {
+        const larger = new Uint32Array(2 * domainWords.length)
+        larger.set(domainWords)
+        domainWords = larger
+      }
+      domainWords[2 * of.number + 1] = id
     }
     return of
   }
@@ -181,10 +219,10 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
     writeMessageHeader(view, start, {
       length: at - start,
       exportTime,
-      sequenceNumber: domain.sequence,
+      sequenceNumber: domainWords[2 * domain.number],
       observationDomainId: domain.id,
     })
-    domain.sequence = (domain.sequence + count) >>> 0
+    domainWords[2 * domain.number] += count
     domain = undefined
     count = 0
     if (options.messagePerArray) handOver()
@@ -200,7 +238,8 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
   function openMessage(of: OutgoingDomain, time: number): void {
     if (block.length - at < maxOctets) {
       handOver()
-      block = options.newBlock?.(blockOctets) ?? new Uint8Array(blockOctets)
+      if (block.length > 0) options.leaveBlock?.(block)
+      block = newBlock()
       view = new DataView(block.buffer)
       at = 0
       doneFrom = 0
@@ -462,7 +501,60 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
     return octets
   }
 
+  const words = new Uint32Array(RELAY_WORDS)
+  let spare: Uint8Array<ArrayBuffer> | undefined
+
+  function relay<T>(run: (room: RelayRoom) => T): T {
+    const spareBlock = (spare ??= newBlock())
+    words[RELAY_WORD.at] = at
+    words[RELAY_WORD.start] = start
+    words[RELAY_WORD.open] = domain === undefined ? 0 : 1
+    words[RELAY_WORD.time] = exportTime
+    words[RELAY_WORD.domain] = domain?.number ?? 0
+    words[RELAY_WORD.count] = count
+    words[RELAY_WORD.set] = Math.max(setStart, 0)
+    words[RELAY_WORD.setId] = setId
+    words[RELAY_WORD.most] = maxOctets
+    const result = run({words, domains: domainWords, block, spare: spareBlock})
+    if (words[RELAY_WORD.switched] === 1) {
+      const end = words[RELAY_WORD.end]
+      if (end > doneFrom) out.push(block.subarray(doneFrom, end))
+      if (block.length > 0) options.leaveBlock?.(block)
+      block = spareBlock
+      view = new DataView(block.buffer)
+      spare = undefined
+      doneFrom = 0
+    }
+    at = words[RELAY_WORD.at]
+    start = words[RELAY_WORD.start]
+    domain = words[RELAY_WORD.open] === 1 ? byNumber[words[RELAY_WORD.domain]] : undefined
+    exportTime = words[RELAY_WORD.time]
+    count = words[RELAY_WORD.count]
+    setStart = words[RELAY_WORD.set] === 0 ? -1 : words[RELAY_WORD.set]
+    setId = words[RELAY_WORD.setId]
+    ledger.in += words[RELAY_WORD.records]
+    ledger.out += words[RELAY_WORD.records]
+    return result
+  }
+
   return {
+    add(batches) {
+      for (const batch of batches) add(batch)
+    },
+    plain(template, observationDomainId) {
+      const known = outgoing.get(template)
+      const of = domains.get(observationDomainId)
+      if (known === undefined || of?.announced.has(known.id) !== true) return undefined
+      const {fields} = template
+      const masked = known.controlBits.map((field) => fields[field].offset)
+      const looked = known.lists || known.directionless || known.types !== undefined
+      if (looked || known.recordOctets === 0 || known.strings.length > 0) return undefined
+      return {id: known.id, domain: of.number, masked}
+    },
+    relay:
+      blockOctets >= MIN_RELAY_OCTETS && !options.messagePerArray && refresh === 0
+        ? relay
+        : undefined,
     push(batches) {
       for (const batch of batches) add(batch)
       return take()

@@ -1,7 +1,7 @@
 import {createTemplate, type Template} from '../record/template.js'
 import {createSessionElements} from '../registry/lookup.js'
 import type {SessionState} from './session-state.js'
-import type {StoredTemplate} from './template-store.js'
+import {templatesChanged, type StoredTemplate} from './template-store.js'
 import type {TypeRecordReader} from './type-records.js'
 import type {RecordBatch} from '../record/batch.js'
 
@@ -46,5 +46,5 @@ function describe(s: SessionState, stored: StoredTemplate): void {
 function replaceTemplate(stored: StoredTemplate, template: Template): void {
   stored.template = template
   stored.unknowns = template.fields.some(({element}) => element.status === 'unknown')
-  stored.domain.snapshot = undefined
+  templatesChanged(stored.domain)
 }

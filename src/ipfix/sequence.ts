@@ -1,7 +1,7 @@
 import type {StageLedger} from '../record/ledger.js'
 
 /** Messages whose sequence numbers are remembered, to tell a repeated Message from a restart. */
-const RECENT = 64
+export const RECENT = 64
 /** Room for them at first: most domains of a flood never send a second one. */
 const FIRST_RECENT = 4
 /**
@@ -104,6 +104,33 @@ export function createDomainSequence(): DomainSequence {
     oldInRow: 0,
     oldExpected: -1,
   }
+}
+
+/** Whether the next Message, if it is the one that is expected, changes nothing but what is expected. */
+export function isSettled(s: DomainSequence): boolean {
+  return s.expected >= 0 && !s.unsettled && s.unread === undefined && s.damagedOctets === 0
+}
+
+/** Room for what `saveSequence` writes. */
+export const SEQUENCE_WORDS = 4 + 3 * RECENT
+
+/** What Messages in order change: number expected, last export time, place in the ring, Messages in it, the ring. */
+export function saveSequence(s: DomainSequence, words: Uint32Array): void {
+  words[0] = s.expected
+  words[1] = s.lastExportTime
+  words[2] = s.recentAt
+  words[3] = s.recentCount
+  words.set(s.recent, 4)
+}
+
+/** Takes over what Messages that others have followed have changed. */
+export function restoreSequence(s: DomainSequence, words: Uint32Array): void {
+  s.expected = words[0]
+  s.lastExportTime = words[1]
+  s.recentAt = words[2]
+  s.recentCount = words[3]
+  if (s.recent.length < 3 * RECENT) s.recent = new Uint32Array(3 * RECENT)
+  s.recent.set(words.subarray(4, SEQUENCE_WORDS))
 }
 
 function remember(s: DomainSequence, sequence: number, exportTime: number, count: number): void {

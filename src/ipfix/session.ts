@@ -17,7 +17,8 @@ import {
   SET_HEADER_OCTETS,
   TEMPLATE_SET_ID,
 } from './message.js'
-import {observeSequence, settleUnread, type SequenceCounts} from './sequence.js'
+import {isSettled, observeSequence, settleUnread} from './sequence.js'
+import type {DomainSequence, SequenceCounts} from './sequence.js'
 import {readTemplateSet, restoreTemplate} from './template-set.js'
 import {
   clearSession,
@@ -28,6 +29,7 @@ import {
   type EvictionListener,
   type StoredTemplate,
   type TemplatePool,
+  type TemplateWatcher,
 } from './template-store.js'
 import {createUseQueue} from './use-queue.js'
 import type {Damage} from './message-stream.js'
@@ -35,6 +37,7 @@ import type {Process, SessionObserver, SessionState} from './session-state.js'
 import type {HeaderColumns, MessageContext, RecordBatch} from '../record/batch.js'
 import type {ErrorCode} from '../record/errors.js'
 import type {Ledger, StageLedger} from '../record/ledger.js'
+import type {Template} from '../record/template.js'
 
 export type {SessionObserver, TemplateEvent} from './session-state.js'
 
@@ -98,10 +101,30 @@ export interface Session {
   restore(template: KnownTemplate): boolean
   /** All Templates that are known. */
   templates(): Iterable<KnownTemplate>
+  /** What its next Messages need to be passed on as they are; undefined if something about them has to be decided. */
+  plainDomain(observationDomainId: number): PlainDomain | undefined
   /** Counts a stretch of octets that is no Message. */
   damage(damage: Damage): void
   /** Nothing more will come: gives up what is held and books what is open. */
   end(): void
+}
+
+/** An Observation Domain whose next Message needs no decision, if it is the one that is expected and has plain records only. */
+export interface PlainDomain {
+  readonly id: number
+  readonly sequence: DomainSequence
+  /** The Template of this ID if its records have one size and name no other Template. */
+  template(id: number): Template | undefined
+  /** Whether that is still so: a Message that was read otherwise may have changed it. */
+  settled(): boolean
+  /** Is told of what becomes of Templates. */
+  watch(watcher: TemplateWatcher | undefined): void
+  /** A number that changes whenever anything about the protocol's Messages and records is noted, lost or missed. */
+  events(): number
+  /** The Template of this ID was used. */
+  use(id: number): void
+  /** Counts Messages that were passed on, with so many records. */
+  count(messages: number, records: number): void
 }
 
 /** What its sessions share: limits, accounts, and how their Templates are managed. */
@@ -225,12 +248,71 @@ class TransportSession implements Session, SessionState {
     readDatagram(this, octets, offset, out)
   }
 
+  plainDomain(id: number): PlainDomain | undefined {
+    const domain = this.domains.get(id)
+    const {templateLifetime, observer} = this.process
+    if (domain === undefined || templateLifetime > 0 || observer !== undefined) return undefined
+    const plain = new Plain(this, domain)
+    return plain.settled() ? plain : undefined
+  }
+
   damage(damage: Damage): void {
     countDamage(this, damage)
   }
 
   end(): void {
     endSession(this)
+  }
+}
+
+class Plain implements PlainDomain {
+  readonly id: number
+  readonly sequence: DomainSequence
+  readonly #session: SessionState
+  readonly #domain: Domain
+
+  constructor(session: SessionState, domain: Domain) {
+    this.id = domain.id
+    this.sequence = domain.sequence
+    this.#session = session
+    this.#domain = domain
+  }
+
+  template(id: number): Template | undefined {
+    const stored = this.#domain.templates.get(id)
+    if (stored === undefined || stored.plan !== undefined || stored.lists) return undefined
+    if (stored.directionless || stored.types !== undefined) return undefined
+    return stored.template
+  }
+
+  settled(): boolean {
+    const {held, domains} = this.#session
+    return held.length === 0 && domains.get(this.id) === this.#domain && isSettled(this.sequence)
+  }
+
+  watch(watcher: TemplateWatcher | undefined): void {
+    this.#domain.watcher = watcher
+  }
+
+  events(): number {
+    const {messages, records} = this.#session.process
+    return messages.events + records.events
+  }
+
+  use(id: number): void {
+    const stored = this.#domain.templates.get(id)
+    if (stored !== undefined) stored.used = true
+  }
+
+  count(messages: number, records: number): void {
+    const {process} = this.#session
+    process.messages.in += messages
+    process.messages.out += messages
+    process.records.in += records
+    process.records.out += records
+    this.sequence.counts.messages += messages
+    this.sequence.counts.records += records
+    this.#domain.used = true
   }
 }
 

@@ -125,6 +125,7 @@ function define(
     if (old.template.scopeCount > 0 === isOptions && sameOctets(old.record, octets)) {
       old.exportTime = message.exportTime
       old.used = true
+      domain.watcher?.refreshed(old)
       observer?.template?.('refreshed', old.template, message)
       return
     }

@@ -33,6 +33,13 @@ export interface StoredTemplate {
   places: readonly [Place<StoredTemplate>, Place<StoredTemplate>] | undefined
 }
 
+export interface TemplateWatcher {
+  /** A Template changed or went, or the domain itself did. */
+  changed(): void
+  /** A Template was announced again as it is. */
+  refreshed(stored: StoredTemplate): void
+}
+
 /** One Observation Domain of one Transport Session. Templates of different ones never meet. RFC 7011 section 8. */
 export interface Domain {
   readonly id: number
@@ -41,6 +48,8 @@ export interface Domain {
   readonly owner: SessionTemplates
   /** Made when first asked for, dropped when a Template changes; who was given one may keep it. */
   snapshot: TemplateLookup | undefined
+  /** Told of what becomes of its Templates. */
+  watcher: TemplateWatcher | undefined
   /** Since it was at the head of the queue. */
   used: boolean
   place: Place<Domain> | undefined
@@ -133,6 +142,7 @@ function createDomain(pool: TemplatePool, session: SessionTemplates, id: number)
     sequence: createDomainSequence(),
     owner: session,
     snapshot: undefined,
+    watcher: undefined,
     used: false,
     place: undefined,
   }
@@ -148,6 +158,13 @@ function removeDomain(pool: TemplatePool, domain: Domain): void {
   if (owner.last === domain) owner.last = undefined
   if (domain.place !== undefined) dequeue(pool.domains, domain.place)
   domain.place = undefined
+  templatesChanged(domain)
+}
+
+/** What was made of the Templates of a domain holds no longer. */
+export function templatesChanged(domain: Domain): void {
+  domain.snapshot = undefined
+  domain.watcher?.changed()
 }
 
 export function storeTemplate(
@@ -186,7 +203,7 @@ export function putTemplate(pool: TemplatePool, stored: StoredTemplate): void {
   makeRoom(pool, queue, pool.maxPerSession - 1, Infinity)
   makeRoom(pool, pool.templates, pool.maxTemplates - 1, pool.maxOctets - octets)
   domain.templates.set(template.id, stored)
-  domain.snapshot = undefined
+  templatesChanged(domain)
   stored.places = [enqueue(queue, stored), enqueue(pool.templates, stored)]
   pool.octets += octets
 }
@@ -200,7 +217,7 @@ export function removeTemplate(
   const stored = domain.templates.get(id)
   if (stored?.places === undefined) return undefined
   domain.templates.delete(id)
-  domain.snapshot = undefined
+  templatesChanged(domain)
   dequeue(domain.owner.queue, stored.places[0])
   dequeue(pool.templates, stored.places[1])
   stored.places = undefined

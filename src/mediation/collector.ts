@@ -29,6 +29,8 @@ export interface CollectorOptions {
   allows?(address: Uint8Array): boolean
   /** An Exporter was seen for the first time, or again after it was forgotten. */
   opened?(key: string, exporter: Exporter, protocol: string, session: ProtocolSession): void
+  /** It is forgotten, with all its sessions. */
+  forgetting?(source: Source): void
   /** What becomes of its Templates is up to others. */
   closing?(key: string, exporter: Exporter, protocol: string, session: ProtocolSession): void
 }
@@ -46,6 +48,9 @@ export interface SessionReport {
 export interface Source {
   /** It was forgotten; ask the collector for it again. */
   readonly gone: boolean
+  readonly exporter: Exporter
+  /** Of the last datagram that was of some protocol. */
+  readonly session: ProtocolSession | undefined
   /**
    * @param forced the protocol, where the user names it
    * @param offset octet of the datagram in its input
@@ -68,6 +73,8 @@ export interface Collector {
   source(key: string, exporter: () => Exporter): Source
   /** Whether these octets begin as a datagram of some protocol does. */
   detect(octets: Uint8Array): NamedProtocol | undefined
+  /** Counts datagrams that were passed on as they are. */
+  passed(datagrams: number): void
   reports(): Iterable<SessionReport>
   /** The allow list changed: who is refused is asked about again. */
   reconsider(): void
@@ -169,6 +176,7 @@ export function createCollector(options: CollectorOptions): Collector {
     }
 
     close(): void {
+      options.forgetting?.(this)
       for (const [protocol, session] of this.sessions) {
         options.closing?.(this.key, this.exporter, protocol, session)
         session.end()
@@ -183,6 +191,11 @@ export function createCollector(options: CollectorOptions): Collector {
     // What sends nothing that is known, or may not, takes no room from those who do.
     source: (key, exporter) => open.get(key) ?? new Open(key, exporter()),
     detect,
+    passed(datagrams) {
+      account ??= options.account()
+      account.in += datagrams
+      account.out += datagrams
+    },
     *reports() {
       for (const {key, exporter, sessions} of open.values()) {
         for (const [protocol, session] of sessions) {

@@ -1,9 +1,14 @@
 import type {HeaderColumns, MessageContext, RecordBatch} from '../record/batch.js'
 import {createTemplate, type FieldSpecifier} from '../record/template.js'
 import {ie} from '../registry/lookup.js'
-import {createDomainSequence, observeSequence, type DomainSequence} from '../ipfix/sequence.js'
+import {
+  createDomainSequence,
+  isSettled,
+  observeSequence,
+  type DomainSequence,
+} from '../ipfix/sequence.js'
 import {systemInitSpecifier, writeMilliseconds} from './system-init.js'
-import type {ExportProtocol} from './protocol.js'
+import type {ExportProtocol, PlainSource} from './protocol.js'
 
 /** Engines of one Exporter whose sequence numbers are followed; the one that is quiet for longest goes for a new one. */
 const MAX_ENGINES = 256
@@ -18,6 +23,8 @@ export interface FixedProtocol {
   readonly fields: readonly FieldSpecifier[]
   /** Of the header. Time of the system's start is not among them: it comes in front of what `columns` writes. */
   readonly columns: readonly FieldSpecifier[]
+  /** Datagrams may be passed on as they are: NetFlow 5, whose header a relay kernel knows. */
+  readonly relays?: boolean
   /** Whether there is a sequence number of records at octet 16. */
   readonly sequenced: boolean
   /** What stands for an Observation Domain. */
@@ -88,6 +95,35 @@ export function fixedProtocol(protocol: FixedProtocol): ExportProtocol {
             }
             return engine
           }
+          function plain(octets: Uint8Array): PlainSource | undefined {
+            if (protocol.relays !== true || octets.length < headerOctets) return undefined
+            const view = new DataView(octets.buffer, octets.byteOffset, octets.byteLength)
+            const id = protocol.domainOf(view)
+            const sequence = engines.get(id)
+            if (sequence === undefined || !isSettled(sequence)) return undefined
+            return {
+              protocol: 5,
+              id,
+              word: view.getUint32(20),
+              setsAt: undefined,
+              columns: specifiers,
+              samplingInterval: view.getUint16(22) & 0x3fff,
+              sequence,
+              template: () => template,
+              settled: () => engines.get(id) === sequence && isSettled(sequence),
+              watch() {},
+              events: () => messages.events + records.events,
+              use() {},
+              count(datagrams, count) {
+                messages.in += datagrams
+                messages.out += datagrams
+                records.in += count
+                records.out += count
+                sequence.counts.messages += datagrams
+                sequence.counts.records += count
+              },
+            }
+          }
           return {
             datagram(octets, receivedMs, offset, out) {
               messages.in++
@@ -153,6 +189,7 @@ export function fixedProtocol(protocol: FixedProtocol): ExportProtocol {
               }
             },
             *templates() {},
+            plain: (octets) => plain(octets),
             restore: () => false,
             end() {},
           }

@@ -1,5 +1,6 @@
 import {recordEnd, recordStart, type RecordBatch, type TemplateLookup} from '../record/batch.js'
 import type {MessageContext} from '../record/batch.js'
+import {TAIL} from '../record/relay-kernel.js'
 import {createTemplate, fieldIndex, type FieldSpecifier, type Template} from '../record/template.js'
 import {ie} from '../registry/lookup.js'
 
@@ -40,12 +41,9 @@ interface Extension {
   readonly parts: number
 }
 
-const RECEIVED = 1
+const {received: RECEIVED, columns: COLUMNS, exporter: EXPORTER, domain: DOMAIN} = TAIL
 const V4 = 2
 const V6 = 4
-const COLUMNS = 8
-const EXPORTER = 16
-const DOMAIN = 32
 
 /**
  * Puts into each record what is known of its origin: what the header of its Message said, when it came, the Exporter's
@@ -55,6 +53,12 @@ const DOMAIN = 32
  */
 export function createOrigin(appendTails: AppendTails = appendTailsSlowly): {
   add(batches: readonly RecordBatch[]): RecordBatch[]
+  /** The Template that records get whose Messages are known so far, and the parts of the tail behind them. */
+  extension(
+    template: Template,
+    message: Pick<MessageContext, 'receivedMs' | 'exporterAddress'>,
+    columns: readonly FieldSpecifier[] | undefined,
+  ): Pick<Extension, 'template' | 'parts'>
 } {
   const extensions = new WeakMap<Template, Extension[]>()
   const lookups = new WeakMap<TemplateLookup, Map<number, TemplateLookup>>()
@@ -238,6 +242,7 @@ export function createOrigin(appendTails: AppendTails = appendTailsSlowly): {
   }
 
   return {
+    extension: (template, message, columns) => extend(template, kindOf(message), columns),
     add(batches) {
       const added = batches.map(addTo)
       run()
@@ -248,7 +253,10 @@ export function createOrigin(appendTails: AppendTails = appendTailsSlowly): {
   }
 }
 
-function kindOf({receivedMs, exporterAddress}: MessageContext): number {
+function kindOf({
+  receivedMs,
+  exporterAddress,
+}: Pick<MessageContext, 'receivedMs' | 'exporterAddress'>): number {
   const address = exporterAddress === undefined ? 0 : exporterAddress.length === 4 ? V4 : V6
   return (receivedMs === undefined ? 0 : RECEIVED) | address
 }

@@ -1,8 +1,17 @@
+import {MESSAGE_HEADER_OCTETS} from '../ipfix/message.js'
+import {readUnsigned} from '../record/readers.js'
 import type {RecordBatch} from '../record/batch.js'
 import type {Ledger} from '../record/ledger.js'
-import type {CollectingProcess, KnownTemplate, SessionObserver} from '../ipfix/session.js'
+import type {
+  CollectingProcess,
+  KnownTemplate,
+  PlainDomain,
+  Session,
+  SessionObserver,
+} from '../ipfix/session.js'
 import type {SequenceCounts} from '../ipfix/sequence.js'
 import type {TemplatePool} from '../ipfix/template-store.js'
+import type {FieldSpecifier} from '../record/template.js'
 
 /** What all protocols of one Collecting Process share. */
 export interface ProtocolContext {
@@ -52,8 +61,24 @@ export interface ProtocolSession {
   /** Templates that are known, for those protocols that have any. */
   templates(): Iterable<KnownTemplate>
   restore(template: KnownTemplate): boolean
+  /** What further datagrams like this one, which was just read, need to be passed on as they are; undefined if they cannot. */
+  plain?(octets: Uint8Array): PlainSource | undefined
   /** Nothing more will come: gives up what is held and books what is open. */
   end(): void
+}
+
+/** Datagrams of one Observation Domain or engine, in order and with plain records only. */
+export interface PlainSource extends PlainDomain {
+  /** Version number. */
+  readonly protocol: 5 | 9 | 10
+  /** What all of them have in the 4 octets where their header names the domain. */
+  readonly word: number
+  /** Where Sets begin; undefined: all records are of Template 0. */
+  readonly setsAt: number | undefined
+  /** What their header says, in each record. */
+  readonly columns: readonly FieldSpecifier[] | undefined
+  /** Sampling interval of all records, where their header says it; 0: unknown. */
+  readonly samplingInterval: number
 }
 
 /** A protocol by which flow records come: default export of each file of `protocols`, whose name is the protocol's. */
@@ -79,9 +104,11 @@ export function ipfixSession(
     session: ReturnType<CollectingProcess['session']>,
     ...rest: Parameters<ProtocolSession['datagram']>
   ) => void,
+  header: PlainHeader,
 ): ProtocolSession {
   const session = process.session(exporter.name, exporter.address)
   return {
+    plain: (octets) => plainSource(session, header, octets),
     datagram: (octets, receivedMs, offset, out) => {
       datagram(session, octets, receivedMs, offset, out)
     },
@@ -94,6 +121,32 @@ export function ipfixSession(
     restore: (template) => session.restore(template),
     end: () => session.end(),
   }
+}
+
+/** What a header has to say of datagrams that can be passed on: see `PlainSource`. */
+export type PlainHeader = Pick<PlainSource, 'protocol' | 'columns'> & {
+  readonly domainAt: number
+  readonly setsAt: number
+}
+
+/** Of IPFIX. */
+export const messageHeader: PlainHeader = {
+  protocol: 10,
+  columns: undefined,
+  domainAt: 12,
+  setsAt: MESSAGE_HEADER_OCTETS,
+}
+
+/** @param octets of a datagram or Message that the session has just read */
+export function plainSource(
+  session: Session,
+  {protocol, columns, domainAt, setsAt}: PlainHeader,
+  octets: Uint8Array,
+): PlainSource | undefined {
+  if (octets.length < setsAt) return undefined
+  const word = readUnsigned(octets, domainAt, 4)
+  const domain = session.plainDomain(word)
+  return domain && Object.assign(domain, {protocol, word, setsAt, columns, samplingInterval: 0})
 }
 
 /** The IP packet that a sampled header begins with; positions are octets of what was read. */

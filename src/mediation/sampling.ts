@@ -1,4 +1,5 @@
-import {recordStart, recordEnd, type RecordBatch} from '../record/batch.js'
+import {recordStart, recordEnd} from '../record/batch.js'
+import type {MessageContext, RecordBatch} from '../record/batch.js'
 import {VARIABLE, type InformationElement} from '../record/element.js'
 import {numberReader, readBigUnsigned, type Reader} from '../record/readers.js'
 import {createTemplate, fieldIndex, type Template} from '../record/template.js'
@@ -49,9 +50,24 @@ interface Rule {
  */
 export function createSampling(sampling: Sampling): {
   apply(batches: readonly RecordBatch[]): RecordBatch[]
+  /**
+   * Whether records of this Template and Exporter pass as they are, until `changes` does.
+   *
+   * @param interval what samplingInterval is in all of them, if it is the same and known
+   */
+  leavesAlone(
+    template: Template,
+    message: Pick<MessageContext, 'exporterAddress' | 'observationDomainId'>,
+    interval: number | undefined,
+  ): boolean
+  /** How often an Exporter has told of sampling that had not before. */
+  readonly changes: number
 } {
   const rules = new WeakMap<Template, Rule>()
   const rates = new Map<string, number>()
+  /** Exporters that have told of some rate above 1. */
+  const sampled = new Set<string>()
+  let changes = 0
 
   function ruleOf(template: Template): Rule {
     let rule = rules.get(template)
@@ -59,10 +75,12 @@ export function createSampling(sampling: Sampling): {
     return rule
   }
 
-  function exporterKey({message}: RecordBatch): string {
+  function exporterKey({
+    exporterAddress,
+    observationDomainId,
+  }: Pick<MessageContext, 'exporterAddress' | 'observationDomainId'>): string {
     // Ports are left out: routers tell of their samplers from other ones than their flows.
-    const address = message.exporterAddress?.join('.') ?? ''
-    return `${address}/${message.observationDomainId}`
+    return `${exporterAddress?.join('.') ?? ''}/${observationDomainId}`
   }
 
   function learn(batch: RecordBatch, {rate, sampler}: Rule): void {
@@ -70,8 +88,16 @@ export function createSampling(sampling: Sampling): {
       const n = rate!(batch, i)
       if (!(n >= 1)) continue
       const which = sampler === undefined ? '' : String(sampler(batch, i))
-      if (rates.size >= MAX_RATES) rates.clear()
-      rates.set(`${exporterKey(batch)}/${which}`, n)
+      if (rates.size >= MAX_RATES) {
+        rates.clear()
+        sampled.clear()
+      }
+      const key = exporterKey(batch.message)
+      rates.set(`${key}/${which}`, n)
+      if (n > 1 && !sampled.has(key)) {
+        sampled.add(key)
+        changes++
+      }
     }
   }
 
@@ -88,7 +114,7 @@ export function createSampling(sampling: Sampling): {
   }
 
   function scale(batch: RecordBatch, rule: Rule): RecordBatch {
-    const key = rates.size > 0 ? exporterKey(batch) : ''
+    const key = rates.size > 0 ? exporterKey(batch.message) : ''
     // Most Exporters do not sample at all.
     let first = 0
     while (first < batch.count && rateOf(batch, first, rule, key) <= 1) first++
@@ -98,6 +124,18 @@ export function createSampling(sampling: Sampling): {
   }
 
   return {
+    get changes() {
+      return changes
+    },
+    leavesAlone(template, message, interval) {
+      if (sampling === 'none') return true
+      const rule = ruleOf(template)
+      if (rule.teaches) return false
+      if (rule.fields.length === 0 || rule.done) return true
+      if (typeof sampling === 'number') return sampling <= 1
+      if (rule.own !== undefined && interval !== 0) return interval === 1
+      return !sampled.has(exporterKey(message))
+    },
     apply(batches) {
       if (sampling === 'none') return [...batches]
       return batches.map((batch) => {

@@ -4,7 +4,7 @@ import {ie} from '../registry/lookup.js'
 /** When the Exporter's system was started, in front of what else its header says. */
 export const systemInitSpecifier = {element: ie.systemInitTimeMilliseconds, length: 8} as const
 
-const specifiers = [systemInitSpecifier]
+export const systemInitColumns = [systemInitSpecifier] as const
 
 /** Writes milliseconds since 1970, which may lie before. */
 export function writeMilliseconds(view: DataView, at: number, ms: number): void {
@@ -18,14 +18,14 @@ export function writeMilliseconds(view: DataView, at: number, ms: number): void 
  */
 export function createSystemInit(): {columns(ms: number): HeaderColumns} {
   let last = NaN
-  let columns: HeaderColumns = {specifiers, octets: new Uint8Array(8)}
+  let columns: HeaderColumns = {specifiers: systemInitColumns, octets: new Uint8Array(8)}
   return {
     columns(ms) {
       if (ms !== last) {
         last = ms
         const octets = new Uint8Array(8)
         writeMilliseconds(new DataView(octets.buffer), 0, Math.max(ms, 0))
-        columns = {specifiers, octets}
+        columns = {specifiers: systemInitColumns, octets}
       }
       return columns
     },

@@ -25,6 +25,8 @@ export class StageLedger {
   readonly firstOffset = new Map<string, number>()
   /** Line of the first fault of each reason, from 1, where the input has lines. */
   readonly firstLine = new Map<string, number>()
+  /** How often something was skipped, lost, missed or noted. */
+  events = 0
   /** Called before the account is read, where another keeps the counters. */
   update: (() => void) | undefined
 
@@ -34,16 +36,19 @@ export class StageLedger {
   }
 
   skip(reason: string, n = 1): void {
+    this.events++
     this.skipped.set(reason, (this.skipped.get(reason) ?? 0) + n)
   }
 
   lose(reason: string, n = 1, offset?: number, line?: number): void {
+    this.events++
     this.lost.set(reason, (this.lost.get(reason) ?? 0) + n)
     this.#place(reason, offset, line)
   }
 
   /** `n` below zero takes back what was thought missing and came late. */
   miss(reason: string, n = 1, offset?: number): void {
+    this.events++
     const sum = (this.missing.get(reason) ?? 0) + n
     if (sum === 0) this.missing.delete(reason)
     else this.missing.set(reason, sum)
@@ -51,6 +56,7 @@ export class StageLedger {
   }
 
   note(reason: string, n = 1, offset?: number): void {
+    this.events++
     this.noted.set(reason, (this.noted.get(reason) ?? 0) + n)
     this.#place(reason, offset)
   }

@@ -12,22 +12,17 @@ import {
   type StreamListener,
 } from '../../io/stream-listener.js'
 import type {TlsCredentials} from '../../io/tls-credentials.js'
-import {
-  DATAGRAM_NUMBERS,
-  openUdpReceiver,
-  type DatagramBlock,
-  type UdpAddress,
-  type UdpReceiver,
-} from '../../io/udp-receiver.js'
+import {openUdpReceiver, type UdpAddress, type UdpReceiver} from '../../io/udp-receiver.js'
+import type {IpfixEncoder} from '../../ipfix/encoder.js'
 import type {CollectingProcess} from '../../ipfix/session.js'
-import type {Collector, NamedProtocol, Source} from '../../mediation/collector.js'
+import type {Collector, NamedProtocol} from '../../mediation/collector.js'
 import {createIpfixStream, type IpfixStream} from '../../mediation/ipfix-stream.js'
 import type {Losses} from '../../mediation/loss-records.js'
+import type {Relay} from '../../mediation/relay.js'
 import type {RecordBatch, RecordStream} from '../../record/batch.js'
 import {DartaError} from '../../record/errors.js'
 import {Ledger} from '../../record/ledger.js'
-import {addressText} from '../../record/value.js'
-import {endpointText} from './read-files.js'
+import {createDatagramIntake} from './datagram-intake.js'
 
 /** A socket that was bound for us, as an endpoint. */
 export interface HandedEndpoint {
@@ -62,6 +57,10 @@ export interface Listening {
   /** Connections at once. */
   readonly maxConnections: number
   allows(address: Uint8Array): boolean
+  /** Passes on what needs no look, where that can be. */
+  readonly relay: Relay | undefined
+  /** The encoder that all that came between these times (milliseconds since 1970) goes to, if it is one for `relay`. */
+  relayEncoder(fromMs: number, toMs: number): IpfixEncoder | undefined
 }
 
 /** What listens, and what has come. */
@@ -75,6 +74,8 @@ export interface Listeners {
   close(): void
 }
 
+/** Blocks of datagrams that are looked at in one turn. */
+const MAX_BLOCKS = 16
 /** Octets of one connection that wait here before its peer has to. */
 const MAX_WAITING_OCTETS = 1 << 20
 /** A peer that sends so many damaged Messages in a row is not listened to any longer. RFC 7011 section 9.1. */
@@ -204,49 +205,41 @@ export async function listen(command: DartaCommand, options: Listening): Promise
     return listenForStreams(endpoint, options.credentials, handlers, descriptorOf(endpoint))
   }
 
-  /** Sources by the hash of sender and socket, each with its address, so that no text is made of it every time. */
-  const sources = new Map<number, Known[]>()
+  const intake = createDatagramIntake({
+    collector,
+    relay: options.relay,
+    ignorePorts,
+    decodeAs,
+    ports: udpPorts,
+  })
 
-  function takeDatagrams({octets, datagrams, baseMs}: DatagramBlock, out: RecordBatch[]): void {
-    const addresses = new Uint8Array(datagrams.buffer, datagrams.byteOffset, datagrams.byteLength)
-    for (let at = 0; at < datagrams.length; at += DATAGRAM_NUMBERS) {
-      const offset = datagrams[at]
-      const one = knownSource(datagrams, addresses, at)
-      const from = octets.byteOffset + offset
-      const datagram = new Uint8Array(octets.buffer, from, datagrams[at + 1])
-      one.source.datagram(datagram, baseMs + datagrams[at + 6], seen, out, one.forced)
-      seen += datagrams[at + 1]
+  /**
+   * Takes what sockets have received, so much of it at once that others have their turn. Records that went the long way come to
+   * `out`, or, where all that is known passes, to where that goes.
+   */
+  function takeReceived(from: UdpReceiver, out: RecordBatch[]): boolean {
+    const {relay} = options
+    const {handle} = from
+    for (let blocks = 0; handle !== undefined && relay !== undefined; blocks++) {
+      const {ended, fromMs, toMs} = from.next()
+      if (fromMs === undefined || toMs === undefined) return ended
+      if (blocks === MAX_BLOCKS) {
+        wake()
+        return false
+      }
+      const encoder = options.relayEncoder(fromMs, toMs)
+      relay.use(encoder)
+      if (encoder === undefined) break
+      for (;;) {
+        const {count, octets, left} = relay.received(handle)
+        intake.passed(count, octets)
+        if (left === undefined) break
+        intake.take(left, out, true)
+      }
     }
-  }
-
-  /** Octets of datagrams so far: the place of a fault is told by them. */
-  let seen = 0
-  let last: Known | undefined
-
-  function knownSource(datagrams: Uint32Array, addresses: Uint8Array, at: number): Known {
-    const socket = datagrams[at + 2]
-    const hash = datagrams[at + 3]
-    if (last?.hash === hash && !last.source.gone && isKnown(last, datagrams, addresses, at)) {
-      return last
-    }
-    const list = sources.get(hash)
-    const found = list?.find((one) => !one.source.gone && isKnown(one, datagrams, addresses, at))
-    if (found !== undefined) {
-      last = found
-      return found
-    }
-    const port = datagrams[at + 4]
-    const begin = 4 * (at + 7)
-    const address = addresses.slice(begin, begin + datagrams[at + 5])
-    const name = endpointText(address, port)
-    const key = ignorePorts ? addressText(address) : `${name}>${udpPorts[socket]}`
-    const source = collector.source(key, () => ({name, address, port}))
-    const forced = decodeAs.get(udpPorts[socket]) ?? decodeAs.get(port)
-    const made = {hash, socket, port, address, source, forced}
-    if (sources.size > 65536) sources.clear()
-    sources.set(hash, [...(list ?? []).filter((one) => !one.source.gone).slice(-7), made])
-    last = made
-    return made
+    const taken = from.take()
+    for (const block of taken.blocks) intake.take(block, out, false)
+    return taken.ended
   }
 
   function finish(exporter: Connection, stream: IpfixStream, out: RecordBatch[]): void {
@@ -327,15 +320,15 @@ export async function listen(command: DartaCommand, options: Listening): Promise
       }
       woken = false
       const out: RecordBatch[] = []
+      const before = intake.octets
       if (receiver !== undefined) {
-        const taken = receiver.take()
-        for (const block of taken.blocks) takeDatagrams(block, out)
-        udpEnded = taken.ended
+        udpEnded = takeReceived(receiver, out)
       }
       for (const {octets} of waiting) streamOctets += octets?.length ?? 0
       takeOctets(out)
       if (listeners.length === 0 && command.stopping.aborted) drained = true
-      if (out.length > 0) yield out
+      // Also for what was passed on: whoever writes has to look.
+      if (out.length > 0 || intake.octets > before) yield out
       if (command.signal.aborted) return
     }
     const out: RecordBatch[] = []
@@ -381,29 +374,6 @@ export async function listen(command: DartaCommand, options: Listening): Promise
 /** Calls `fn` when all that the kernel has at this moment was looked at. */
 function afterTurn(fn: () => void): void {
   setImmediate(() => setImmediate(fn))
-}
-
-/** A sender of datagrams as one socket sees it. */
-interface Known {
-  readonly hash: number
-  readonly socket: number
-  readonly port: number
-  readonly address: Uint8Array
-  readonly source: Source
-  readonly forced: NamedProtocol | undefined
-}
-
-function isKnown(
-  {socket, port, address}: Known,
-  datagrams: Uint32Array,
-  addresses: Uint8Array,
-  at: number,
-): boolean {
-  if (datagrams[at + 2] !== socket || datagrams[at + 4] !== port) return false
-  if (datagrams[at + 5] !== address.length) return false
-  const begin = 4 * (at + 7)
-  for (let i = 0; i < address.length; i++) if (addresses[begin + i] !== address[i]) return false
-  return true
 }
 
 /** The addresses that an endpoint stands for; without a host it is every address. */

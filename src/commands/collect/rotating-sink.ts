@@ -1,8 +1,10 @@
 import {existsSync, mkdirSync} from 'node:fs'
 import {basename, dirname, join} from 'node:path'
 import type {DartaCommand} from '../../cli/base-command.js'
+import {createBlockPool} from '../../cli/block-pool.js'
 import {
   compressSink,
+  forRelays,
   IDLE_FLUSH_MS,
   writableFormat,
   type RecordSink,
@@ -98,6 +100,7 @@ export async function openRotatingSink(
   const {periodMs} = rotation
   checkPattern(pattern, 0, rotation)
   const {name, newEncoder} = await writableFormat(output ?? process.env.DARTA_FORMAT ?? 'ipfix')
+  const pool = createBlockPool()
   let file = 0
   let octets = 0
   let current: Open | undefined
@@ -108,15 +111,20 @@ export async function openRotatingSink(
   /** Work is done one after another, also when timers and signals come between. */
   let work: Promise<void> = Promise.resolve()
   let failed: unknown
+  /** Steps that are not done. */
+  let busy = 0
 
   function inTurn(step: () => Promise<void>): Promise<void> {
+    busy++
     work = work.then(async () => {
-      if (failed !== undefined) throw failed as Error
       try {
+        if (failed !== undefined) throw failed as Error
         await step()
       } catch (error) {
         failed = error
         throw error
+      } finally {
+        busy--
       }
     })
     // Who writes next gets the error.
@@ -141,13 +149,17 @@ export async function openRotatingSink(
     }
     const uncompressed = await writeFile(path, {force: force || own, stopping: command.stopping})
     const sink = await compressSink(uncompressed, compress)
-    current = {name: path, startMs, sink, encoder: newEncoder(ledger, options.encoding)}
+    const encoder = newEncoder(ledger, {...options.encoding, ...pool.options})
+    current = {name: path, startMs, sink, encoder}
   }
 
   async function put(chunks: readonly Uint8Array[]): Promise<void> {
     if (chunks.length === 0 || current === undefined) return
     for (const chunk of chunks) octets += chunk.length
-    await current.sink.write(chunks)
+    const {sink} = current
+    const left = pool.takeLeft()
+    await sink.write(chunks)
+    pool.taken(sink, left)
   }
 
   async function finish(): Promise<void> {
@@ -213,6 +225,10 @@ export async function openRotatingSink(
   }
 
   async function write(batches: readonly RecordBatch[]): Promise<void> {
+    if (batches.length === 0 && current !== undefined) {
+      await put(current.encoder.push([]))
+      await turnBySize()
+    }
     for (let i = 0; i < batches.length;) {
       const ms = timeOf(batches[i])
       await advance(ms)
@@ -224,15 +240,18 @@ export async function openRotatingSink(
       options.seen(part)
       await put(current!.encoder.push(part))
       i = to
-      if (rotation.octets !== undefined && octets >= rotation.octets) {
-        await finish()
-        await begin(period)
-      }
+      await turnBySize()
     }
     if (options.lineBuffered) await flush()
     else if (command.live) {
       timer ??= setTimeout(() => void inTurn(flush).catch(() => {}), IDLE_FLUSH_MS)
     }
+  }
+
+  async function turnBySize(): Promise<void> {
+    if (rotation.octets === undefined || octets < rotation.octets) return
+    await finish()
+    await begin(period)
   }
 
   function timeOf({message}: RecordBatch): number {
@@ -249,6 +268,12 @@ export async function openRotatingSink(
   }
   return {
     format: name,
+    relayEncoder(fromMs, toMs) {
+      if (current === undefined || busy > 0) return undefined
+      if (periodMs !== undefined && (fromMs < period! || toMs >= period! + periodMs))
+        return undefined
+      return forRelays(current.encoder)
+    },
     write: (batches) => inTurn(() => write(batches)),
     flush: () =>
       inTurn(async () => {

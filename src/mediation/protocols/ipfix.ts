@@ -1,6 +1,6 @@
 import {findBrokenSet, MESSAGE_HEADER_OCTETS} from '../../ipfix/message.js'
 import {createCollectingProcess} from '../../ipfix/session.js'
-import {ipfixSession, type ExportProtocol} from '../protocol.js'
+import {ipfixSession, messageHeader, type ExportProtocol} from '../protocol.js'
 
 export default {
   summary: 'IPFIX (RFC 7011), PSAMP (RFC 5476)',
@@ -16,10 +16,16 @@ export default {
     const process = createCollectingProcess({...context, reliable: false})
     return {
       session: (exporter) =>
-        ipfixSession(process, exporter, 'records', (session, octets, receivedMs, offset, out) => {
-          session.receive(receivedMs)
-          session.datagram(octets, offset, out)
-        }),
+        ipfixSession(
+          process,
+          exporter,
+          'records',
+          (session, octets, receivedMs, offset, out) => {
+            session.receive(receivedMs)
+            session.datagram(octets, offset, out)
+          },
+          messageHeader,
+        ),
     }
   },
 } satisfies ExportProtocol

@@ -12,6 +12,7 @@ export default fixedProtocol({
   version: 5,
   headerOctets: 24,
   sequenced: true,
+  relays: true,
   fields: [
     ...firstFields,
     {element: ie.paddingOctets, length: 1},

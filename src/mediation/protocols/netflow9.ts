@@ -1,5 +1,5 @@
 import {createCollectingProcess} from '../../ipfix/session.js'
-import {createSystemInit} from '../system-init.js'
+import {createSystemInit, systemInitColumns} from '../system-init.js'
 import {netflow9Elements} from '../netflow9-elements.js'
 import {
   endOfSets,
@@ -7,7 +7,14 @@ import {
   PACKET_HEADER_OCTETS,
   type PacketFaults,
 } from '../netflow9-message.js'
-import {ipfixSession, type ExportProtocol} from '../protocol.js'
+import {ipfixSession, type ExportProtocol, type PlainHeader} from '../protocol.js'
+
+const packetHeader: PlainHeader = {
+  protocol: 9,
+  columns: systemInitColumns,
+  domainAt: 16,
+  setsAt: PACKET_HEADER_OCTETS,
+}
 
 /**
  * NetFlow 9. An Export Packet becomes an IPFIX Message with the same Sets, so that Templates and data are managed by the
@@ -60,6 +67,7 @@ export default {
               session.datagram(message, offset, out)
             }
           },
+          packetHeader,
         )
       },
     }
