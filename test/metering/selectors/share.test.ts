@@ -12,7 +12,7 @@ import ports from '../../../src/metering/selectors/ports.js'
 import src from '../../../src/metering/selectors/src.js'
 import {shareProgram} from '../../../src/metering/share-bpf.js'
 import {shareExpression} from '../../../src/metering/share-expression.js'
-import {shareSlot, SLOTS} from '../../../src/metering/share-hash.js'
+import {locateIp, shareSlot, SLOTS} from '../../../src/metering/share-hash.js'
 import {ownedSlots, parseShare, partOf} from '../../../src/metering/share.js'
 import {needing, root, shared, tools} from '../../support/needing.js'
 import {
@@ -76,6 +76,48 @@ for (const linkType of [1, 113, 276, 104, 0, 9, 101, 127]) {
     },
   )
 }
+
+/** The frame as a packet socket sees it: without an outer tag of IEEE 802.1Q or 802.1ad, which the kernel takes off. */
+function withoutOuterTag(frame: Uint8Array): Uint8Array {
+  const type = frame.length < 18 ? 0 : (frame[12] << 8) | frame[13]
+  if (type !== 0x8100 && type !== 0x88a8) return frame
+  return Buffer.concat([frame.subarray(0, 12), frame.subarray(16)])
+}
+
+needing(noAddon)(
+  'a program in front of the socket rejects what the socket would reject, with or without the outer tag, and nothing without IP',
+  (t) => {
+    const random = randomNumbers(77)
+    const list = Array.from({length: 40_000}, () => randomFrame(1, random))
+    const owned = ownedSlots(parseShare('1/3'))
+    const frames = joinFrames(1, list)
+    let [rejected, untagged] = [0, 0]
+    for (const selector of [flow, ports]) {
+      const early = shareProgram(1, selector, 5, owned, 0x40000, 'accepted')
+      const accepted = kernelAccepts(frames, early)
+      list.forEach((frame, i) => {
+        const seen = withoutOuterTag(frame)
+        const mine = owns(owned, shareSlot(frame, 1, selector, 5))
+        if (locateIp(frame, 1) < 0) {
+          if (accepted[i] !== 1) t.fail(Buffer.from(frame).toString('hex'))
+          return
+        }
+        const socket = owns(owned, shareSlot(seen, 1, selector, 5))
+        if (accepted[i] !== mine || (accepted[i] === 0 && socket === 1)) {
+          t.fail(Buffer.from(frame).toString('hex'))
+        }
+        if (accepted[i] === 0) {
+          rejected++
+          if (seen !== frame) untagged++
+        }
+      })
+    }
+    t.true(
+      rejected > 1000 && untagged > 100,
+      `${rejected} rejected, ${untagged} of them with a tag`,
+    )
+  },
+)
 
 needing(noAddon, noCaptures)(
   'the share hash is one in TypeScript, C++ and the kernel’s BPF on every frame of every capture',
