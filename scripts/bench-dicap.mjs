@@ -98,7 +98,16 @@ function cpuOf(pid) {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
 }
 
-/** Runs what captures while packets come. Gives packets sent and captured, and processor seconds of the process. */
+/** Packets that have come to the node's interface: a generator may be faster than the pair between them. */
+const received = () => {
+  const text = execFileSync('ip', ['netns', 'exec', node, 'cat', '/proc/net/dev'], {
+    encoding: 'utf8',
+  })
+  const line = text.split('\n').find((one) => /^\s*in:/.test(one))
+  return Number(line.split(':')[1].trim().split(/\s+/)[1])
+}
+
+/** Runs what captures while packets come. Gives packets that came and were captured, and processor seconds of the process. */
 async function capture(load, {words, ready, captured, ask}) {
   const child = spawn('ip', ['netns', 'exec', node, ...words], {
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -115,11 +124,13 @@ async function capture(load, {words, ready, captured, ask}) {
   })
   if (child.exitCode !== null) throw new Error(`${words.join(' ')} ended: ${text}`)
   const before = cpuOf(child.pid)
+  const earlier = received()
   const {stdout, stderr, status} = spawnSync('ip', ['netns', 'exec', sender, ...load.words], {
     encoding: 'utf8',
   })
   if (status !== 0) throw new Error(`the generator failed: ${stderr}`)
   const {sent, rate} = load.read(stdout)
+  const came = received() - earlier
   // The last blocks are handed over when their time is up.
   await new Promise((done) => setTimeout(done, 1200))
   const cpu = cpuOf(child.pid) - before
@@ -131,7 +142,7 @@ async function capture(load, {words, ready, captured, ask}) {
   await ended
   const found = captured.exec(text)
   if (found === null) throw new Error(`${words.join(' ')} said: ${text}`)
-  return {sent, captured: Number(found[1]), cpu, rate}
+  return {came, captured: Number(found[1]), cpu, rate: (rate * came) / sent}
 }
 
 const share = (i, n, ...words) => ({
@@ -208,13 +219,13 @@ export async function run({dir, rates, seconds, json}) {
         const found = await one(applications[name])
         add(name, found)
         row.offered.push(found.rate)
-        row.applications.push(found.captured / found.sent)
+        row.applications.push(found.captured / found.came)
       }
       const nodes = async (n, ...words) => {
         let part = 0
         for (let i = 1; i <= n; i++) {
           const found = await one(share(i, n, ...words))
-          part += found.captured / found.sent
+          part += found.captured / found.came
           row.offered.push(found.rate)
           if (n === 1) add('darta', found)
         }
