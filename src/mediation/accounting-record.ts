@@ -22,7 +22,7 @@ type Pair = readonly [InformationElement, Value | undefined]
 
 /**
  * A session as a Biflow (RFC 5103) whose source is the user: what he sent is the forward direction, what he received the
- * reverse one, and both are totals of the session.
+ * reverse one, and both are totals of the session. dartaSourceSessionId says whose direction is forward (RFC 5103 section 4).
  */
 export function sessionFields(counts: SessionCounts): RecordValue {
   const {timeMs, seconds} = counts

@@ -746,7 +746,7 @@ export const ie = {
   dartaSharePreviousStandby: e(32473, 114, 'dartaSharePreviousStandby', 'string', 'identifier', '', 'current', 'Node that kept the packets before a plan; empty for none'),
   dartaShareGuardMilliseconds: e(32473, 115, 'dartaShareGuardMilliseconds', 'unsigned32', 'quantity', 'milliseconds', 'current', 'How far the clocks of nodes may differ'),
   dartaAccountingRecordType: e(32473, 520, 'dartaAccountingRecordType', 'string', 'identifier', '', 'current', 'What an accounting record tells of: start, interim, stop, event, on or off'),
-  dartaAccountingSessionId: e(32473, 521, 'dartaAccountingSessionId', 'string', 'identifier', '', 'current', 'Session that an accounting record is of'),
+  dartaSourceSessionId: e(32473, 521, 'dartaSourceSessionId', 'string', 'identifier', '', 'current', 'Session that an accounting record is of; its user is the source of the forward direction'),
   dartaAccountingMultiSessionId: e(32473, 522, 'dartaAccountingMultiSessionId', 'string', 'identifier', '', 'current', 'What several sessions that belong together have in common'),
   dartaAccountingRecordNumber: e(32473, 523, 'dartaAccountingRecordNumber', 'unsigned32', 'identifier', '', 'current', 'Number of an accounting record in its session'),
   dartaSessionSeconds: e(32473, 524, 'dartaSessionSeconds', 'unsigned32', 'totalCounter', 'seconds', 'current', 'Seconds that a session has lasted'),

@@ -5,6 +5,7 @@ import type {Ledger} from '../../record/ledger.js'
 import {createAccountingIntake} from './accounting-intake.js'
 import {openAccountingJournal} from './accounting-journal.js'
 import type {AnsweringEndpoint} from './answering.js'
+import {diameterFields, serveDiameter} from './diameter-server.js'
 import {radiusFields, secretsOf, serveRadius, type AnsweringServer} from './radius-server.js'
 
 export interface AccountingOptions {
@@ -54,7 +55,8 @@ export async function openAccounting(
   const intake = createAccountingIntake({
     journal,
     account: (protocol) => ledger.stage(protocol, 'records'),
-    fieldsOf: radiusFields,
+    fieldsOf: (entry) =>
+      entry.protocol === 'radius' ? radiusFields(entry) : diameterFields(entry),
     settle: () => options.settle(),
     isSafeWhenWritten: options.isSafeWhenWritten,
   })
@@ -66,12 +68,16 @@ export async function openAccounting(
   try {
     for (const endpoint of endpoints) {
       const account = ledger.stage(endpoint.protocol, 'records')
-      const server = await serveRadius(endpoint, secrets.get(endpoint)!, {
-        intake,
-        account,
-        bufferOctets,
-        allows: (address) => options.allows(address),
-      })
+      const common = {intake, account, allows: (address: Uint8Array) => options.allows(address)}
+      const server =
+        endpoint.protocol === 'radius'
+          ? await serveRadius(endpoint, secrets.get(endpoint)!, {...common, bufferOctets})
+          : await serveDiameter(endpoint, {
+              ...common,
+              credentials: options.credentials,
+              maxConnections: options.maxConnections,
+              note: (text) => command.detail(text),
+            })
       servers.push(server)
       command.note(`listening on ${server.name}`)
     }

@@ -64,7 +64,7 @@ export async function account(
 ): Promise<void> {
   const {identity} = options
   const realm = options.realm ?? identity.slice(identity.indexOf('.') + 1)
-  if (!isName(identity) || !identity.includes('.') || !isName(realm)) {
+  if (!isIdentity(identity, realm)) {
     throw new DartaError('DARTA_USAGE', `'${identity}' of '${realm}' is no name in Diameter`)
   }
   const credentials = await tlsCredentials(options, [endpoint])
@@ -143,6 +143,11 @@ export async function account(
   }
   delivery.skip('spooled', waiting)
   command.note(`${options.spool}: ${waiting} records wait for ${endpoint.name}`)
+}
+
+/** Whether these can be the name of a node, with its domain, and its realm. */
+export function isIdentity(identity: string, realm: string): boolean {
+  return isName(identity) && identity.includes('.') && isName(realm)
 }
 
 /** What may stand in a DiameterIdentity. RFC 6733 section 4.3.1. */

@@ -41,7 +41,7 @@ export interface PeerEvents {
   /** An answer to a request of ours. */
   answered(answer: DiameterMessage): void
   /** An Accounting-Request of the peer's; gives the Result-Code and what else its answer has. */
-  requested(request: DiameterMessage): {resultCode: number; avps: readonly AvpEntry[]}
+  requested(request: DiameterMessage): {resultCode: number; avps: readonly AvpEntry[]} | undefined
   /** The connection has to be closed now; nothing is sent any more. */
   closed(reason: string): void
 }
@@ -66,6 +66,8 @@ export interface Peer {
    * @returns that identifier; the answer has it too
    */
   request(octets: Uint8Array, retransmitted: boolean): number
+  /** Answers a request that was not answered at once; nothing is said if the connection has closed. */
+  answer(request: DiameterMessage, resultCode: number, avps: readonly AvpEntry[]): void
   /** Says goodbye; `closed` is called when the peer has answered, or does not in time. */
   disconnect(nowMs: number): void
 }
@@ -179,8 +181,8 @@ export function createPeer(
     if (request.command !== COMMAND.accounting) {
       return refuse(request, RESULT.commandUnsupported, `command ${request.command}`)
     }
-    const {resultCode, avps} = events.requested(request)
-    reply(request, resultCode, avps)
+    const answer = events.requested(request)
+    if (answer !== undefined) reply(request, answer.resultCode, answer.avps)
   }
   const takeAnswer = (answer: DiameterMessage): void => {
     if (answer.hopByHop === exchange) {
@@ -256,6 +258,9 @@ export function createPeer(
       events.send(readdressed(octets, identifier, retransmitted))
       return identifier
     },
+    answer(request, resultCode, avps) {
+      if (state !== 'closed') reply(request, resultCode, avps)
+    },
     disconnect(nowMs) {
       if (state === 'waiting') return close('stopped')
       if (state !== 'open') return
@@ -309,6 +314,10 @@ function offeredApplications({avps}: DiameterMessage): Set<number> {
   for (const {code, vendor, octets} of avps) {
     if (vendor !== 0) continue
     if (code === avp.acctApplicationId.code && octets.length === 4) offered.add(word(octets))
+    // Relays take part in all applications, and say so in either AVP. RFC 6733 section 2.4.
+    if (code === avp.authApplicationId.code && octets.length === 4) {
+      if (word(octets) === APPLICATION.relay) offered.add(APPLICATION.relay)
+    }
     if (code !== avp.vendorSpecificApplicationId.code) continue
     const inner = avpNumber(readAvps(octets, 0, octets.length), avp.acctApplicationId)
     if (inner !== undefined) offered.add(inner)

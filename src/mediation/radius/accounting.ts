@@ -34,7 +34,7 @@ type Kind = 'text' | 'octets' | 'number' | 'ipv4' | 'ipv6'
 
 /** Attributes whose value is that of an element. */
 const plain = new Map<number, readonly [InformationElement, Kind]>([
-  [ACCT.sessionId, [ie.dartaAccountingSessionId, 'text']],
+  [ACCT.sessionId, [ie.dartaSourceSessionId, 'text']],
   [50, [ie.dartaAccountingMultiSessionId, 'text']],
   [1, [ie.userName, 'text']],
   [8, [ie.sourceIPv4Address, 'ipv4']],
@@ -115,6 +115,16 @@ export function accountingFields(
     }),
     ...present([[ie.dartaRadiusAttributes, rest.length === 0 ? undefined : joined(rest)]]),
   ]
+}
+
+/**
+ * The fields of an attribute that RADIUS and Diameter number alike (RFC 7155 section 4); undefined if there is no element for
+ * it, or its value is not as it should be.
+ */
+export function attributeFields(type: number, octets: Uint8Array): RecordValue | undefined {
+  return structural.has(type) || type === ACCT.sessionId
+    ? undefined
+    : readAttribute({type, octets, offset: 0}, new Map())
 }
 
 /** The fields of one attribute; a structural one's value goes to `numbers`. Undefined: it is kept as octets. */
@@ -218,7 +228,8 @@ export function identityOf(
   }
 }
 
-function joined(parts: readonly Uint8Array[]): Uint8Array {
+/** Octets one behind the other. */
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
   const all = new Uint8Array(parts.reduce((sum, {length}) => sum + length, 0))
   let at = 0
   for (const part of parts) {

@@ -61,16 +61,19 @@ async function stopped({running}: Server): Promise<Ended> {
 
 function sessionsOf(octets: Uint8Array): unknown[] {
   return decoded(octets)
-    .records.filter((record) => 'dartaAccountingSessionId' in record)
-    .map(
-      (record) => `${record.dartaAccountingSessionId as string} ${String(record.octetTotalCount)}`,
-    )
+    .records.filter((record) => 'dartaSourceSessionId' in record)
+    .map((record) => `${record.dartaSourceSessionId as string} ${String(record.octetTotalCount)}`)
 }
 
 needing(radclient)('radclient is answered, and each session of its is a record', async (t) => {
   const out = join(folder(t), 'out.ipfix')
   const server = await serve(t, 's3cret\n', '-w', out)
-  const counted = ['Acct-Input-Octets = 7', 'Acct-Input-Gigawords = 1', 'Acct-Session-Time = 60']
+  const counted = [
+    'Acct-Input-Octets = 7',
+    'Acct-Output-Octets = 8',
+    'Acct-Input-Gigawords = 1',
+    'Acct-Session-Time = 60',
+  ]
   for (const one of [session('a', 'Start'), session('a', 'Stop', ...counted)]) {
     const {code, stdout} = await ask(t, server.port, one)
     t.is(code, 0)

@@ -50,7 +50,7 @@ test('an Accounting-Request becomes a Biflow of the user with the totals of his 
   t.deepEqual(named(accountingFields(packetOf(request), noon)), {
     dartaAccountingRecordType: 'interim',
     userName: 'alice',
-    dartaAccountingSessionId: 'S-1',
+    dartaSourceSessionId: 'S-1',
     dartaNasIPv4Address: '192.0.2.1',
     dartaNasIdentifier: 'nas1',
     sourceIPv4Address: '198.51.100.7',
@@ -105,7 +105,7 @@ test('an attribute of another length than its type has is kept as octets', (t) =
     `
   octets.set([0, octets.length], 2)
   const fields = named(accountingFields(packetOf(octets), noon))
-  t.is(fields.dartaAccountingSessionId, 'X')
+  t.is(fields.dartaSourceSessionId, 'X')
   t.is(fields.dartaRadiusAttributes, '0803010103ff2c0359')
   t.false('sourceIPv4Address' in fields)
   t.false('userName' in fields)
