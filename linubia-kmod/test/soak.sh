@@ -35,6 +35,7 @@ ping -f -q -s 500 10.9.0.2 >/dev/null 2>&1 & flood=$!
     ip netns exec soak$n cat /proc/net/linubia/users4 >/dev/null 2>&1 || :
     ip netns del soak$n
     n=$((n + 1))
+    echo "$n namespaces at $(date +%T)" >"$out/progress.namespaces"
   done
   echo $n >"$out/namespaces" ) & namespaces=$!
 loads=0 resets=0
@@ -47,6 +48,7 @@ while more; do
     echo $((i * 50)) >/sys/module/linubia/parameters/max_flows
     echo $((1 + i * 3)) >/sys/module/linubia/parameters/max_users
     resets=$((resets + 1))
+    echo "$loads loads, $resets resets at $(date +%T)" >"$out/progress"
     i=$((i + 1))
   done
   rmmod linubia

@@ -19,7 +19,7 @@ import {expectedSums, packetsOf, type Ownership} from './witness.js'
 /** How much of each kind of traffic. DARTA_KMOD_PACKETS and the like ask for more. */
 const amounts = (
   [
-    ['packets', {'6.1': '200000', '6.12': '50000', debug: '5000'}],
+    ['packets', {'6.1': '100000', '6.12': '50000', debug: '5000'}],
     ['processes', {'6.1': '1000', '6.12': '200', debug: '50'}],
     ['messages', {'6.1': '20000', '6.12': '20000', debug: '3000'}],
     ['rounds', {'6.1': '4', '6.12': '4', debug: '3'}],
