@@ -118,12 +118,46 @@ async function target(name) {
   const {createDecoder} = await built('ipfix/decoder.js')
   const {Ledger} = await built('record/ledger.js')
   const {readRecord} = await built('record/readers.js')
+  const {StageLedger} = await built('record/ledger.js')
+  const {netflow5Encoder} = await built('commands/ipfix-export/netflow5.js')
+  const {netflow9Encoder} = await built('commands/ipfix-export/netflow9.js')
+  const {sflowEncoder} = await built('commands/ipfix-export/sflow.js')
+  const others = {netflow5: netflow5Encoder, netflow9: netflow9Encoder, sflow: sflowEncoder}
   const protocols = await openProtocols()
   const readHeader = sampledHeaderReader()
   const all = await sessions()
   const seeds = all
     .filter((list) => list.some((octets) => protocol.detects(octets)))
     .map((list) => frame(list))
+  /** What goes on in another protocol balances, fits its datagrams, and is read back by the collector without a fault. */
+  function sendAs(as, makeEncoder, batches) {
+    const records = new StageLedger(as, 'records')
+    const encoder = makeEncoder({records, fields: new StageLedger('fields', 'fields')}, () => 1400)
+    for (const batch of batches) encoder.push(batch)
+    const {messages, counts} = encoder.flush()
+    promise(records.in === records.out + sum(records.skipped) + sum(records.lost), records.line())
+    promise(
+      counts.reduce((a, b) => a + b, 0) === records.out,
+      `${counts.join()}: ${records.line()}`,
+    )
+    const ledger = new Ledger()
+    const collector = createCollector({
+      protocols,
+      context: {ledger, pool: createTemplatePool(), templateLifetime: 0, readHeader},
+      account: () => ledger.stage('datagrams', 'packets'),
+      maxSessions: 4,
+    })
+    const named = protocols.find(({name}) => name === as)
+    for (const message of messages) {
+      promise(message.length <= 1464, `${as}: ${message.length} octets`)
+      collector
+        .source('again', () => ({name: 'again', address, port: 1}))
+        .datagram(message, 1.7e12, 0, [], named)
+    }
+    collector.end()
+    for (const stage of ledger.stages) promise(sum(stage.lost) === 0, `${as}: ${stage.line()}`)
+  }
+
   const address = Uint8Array.of(192, 0, 2, 1)
   const sum = (map) => [...map.values()].reduce((a, b) => a + b, 0)
   return {
@@ -175,6 +209,7 @@ async function target(name) {
       const [written] = encoding.stages
       const types = written.noted.get('type-record') ?? 0
       promise(written.in === written.out + sum(written.lost), written.line())
+      for (const [as, makeEncoder] of Object.entries(others)) sendAs(as, makeEncoder, batches)
       const reading = new Ledger()
       const decoder = createDecoder({ledger: reading, source: 'fuzz'})
       let again = 0

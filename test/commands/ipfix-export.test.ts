@@ -1,9 +1,13 @@
 import ava, {type ExecutionContext} from 'ava'
 import {existsSync, readdirSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
+import {createEncoder} from '../../src/ipfix/encoder.js'
+import {Ledger} from '../../src/record/ledger.js'
+import {ie} from '../../src/registry/elements.js'
 import {countRecords, decoded, tcpCollector, udpCollector} from '../support/collector.js'
 import {bin, darta, folder, start, type Running} from '../support/darta.js'
 import {numberedRecords} from '../support/numbered.js'
+import {address, batchOf, templateOf} from '../support/records.js'
 import {host, noNamespaces, startAt} from '../support/namespaces.js'
 import {native} from '../support/native-addon.js'
 import {needing, root} from '../support/needing.js'
@@ -312,6 +316,41 @@ needing(native)(
     t.is(account(stderr, to).in, 110)
   },
 )
+
+for (const [as, lost] of [
+  ['netflow5', {'counter-range': 2, 'time-range': 1}],
+  ['netflow9', {'time-range': 1}],
+  ['sflow', {'counter-range': 2}],
+] as const) {
+  test(`what numbers of ${as} have no room for is counted, and the rest is sent`, async (t) => {
+    const collector = await udpCollector(t)
+    const to = `udp://127.0.0.1:${collector.port}`
+    const flow = templateOf([
+      ...[ie.sourceIPv4Address, ie.destinationIPv4Address],
+      ...[ie.packetDeltaCount, ie.octetDeltaCount, ie.flowStartMilliseconds],
+    ])
+    const [from, til] = ['192.0.2.1', '192.0.2.2'].map(address)
+    const time = 1_700_000_000_000n
+    const rows = [
+      [from, til, 1n, 60n, time],
+      [from, til, 1n, 2n ** 64n - 1n, time],
+      [from, til, 1n, 2n ** 53n - 1n, time],
+      [from, til, 1n, 70n, 2n ** 64n - 1n],
+      [from, til, 1n, 80n, time],
+    ]
+    const encoder = createEncoder({ledger: new Ledger()})
+    const input = Buffer.concat([...encoder.push([batchOf(flow, rows)]), ...encoder.end()])
+    const {code, stderr} = await darta(t, ['ipfix-export', '--as', as, to], input)
+    t.is(code, 0, stderr)
+    const skipped = Object.entries(lost)
+      .map(([why, n]) => `${why} ${n}`)
+      .join(', ')
+    const n = Object.values(lost).reduce((a, b) => a + b, 0)
+    const words = `: ${as}: 5 records in, ${5 - n} out, skipped ${n} (${skipped})`
+    t.true(stderr.includes(words), stderr)
+    await collector.until(() => collector.datagrams.length > 0)
+  })
+}
 
 test('over UDP Templates come again at their interval', async (t) => {
   const collector = await udpCollector(t)

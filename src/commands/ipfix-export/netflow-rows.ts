@@ -1,4 +1,4 @@
-import type {RecordBatch} from '../../record/batch.js'
+import {fieldSpan, type RecordBatch} from '../../record/batch.js'
 import {REVERSE_PEN, type InformationElement} from '../../record/element.js'
 import {numberReader, valueReader} from '../../record/readers.js'
 import {fieldIndex, type Template} from '../../record/template.js'
@@ -37,7 +37,7 @@ export function flowTimes(template: Template): FlowTimes | undefined {
     for (const [element, perMs] of choices) {
       const field = fieldIndex(template, element)
       if (field < 0) continue
-      if (perMs === 1) return [numberReader(template, field), field]
+      if (perMs === 1) return [boundedNumber(template, field), field]
       const value = valueReader(template, field)
       return [
         (batch, index) => {
@@ -66,10 +66,36 @@ export function numberOf(
   for (const forward of elements) {
     const element = reverse ? reverseOf(forward) : forward
     const field = element === undefined ? -1 : fieldIndex(template, element)
-    if (field >= 0) return [numberReader(template, field), field]
+    if (field >= 0) return [boundedNumber(template, field), field]
   }
   return undefined
 }
+
+/** Reads an unsigned number; Infinity where 53 bits do not hold it, which no record of these protocols has room for. */
+export function boundedNumber(template: Template, field: number): NumberOf {
+  const {offset, length} = template.fields[field]
+  if (length <= 6) return numberReader(template, field)
+  const size = template.recordOctets
+  const bound = (octets: Uint8Array, at: number, n: number): number => {
+    let value = 0
+    for (let i = 0; i < n; i++) value = value * 256 + octets[at + i]
+    return value > Number.MAX_SAFE_INTEGER ? Infinity : value
+  }
+  if (length === 8 && offset >= 0 && size > 0) {
+    return ({view, start}, index) => {
+      const at = start + index * size + offset
+      const high = view.getUint32(at)
+      return high > 0x1fffff ? Infinity : high * 2 ** 32 + view.getUint32(at + 4)
+    }
+  }
+  return (batch, index) => {
+    const {start, length: octets} = fieldSpan(batch, index, field)
+    return bound(batch.octets, start, octets)
+  }
+}
+
+/** A counter that 32 bits do not hold is spread over several records or samples: no greater one, or that would be millions. */
+export const MOST_SPREAD = 2 ** 44
 
 /** Whether records of the Template are Biflows: each becomes two in protocols that know none. RFC 5103. */
 export function isBiflow(template: Template): boolean {

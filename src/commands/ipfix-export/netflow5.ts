@@ -3,7 +3,14 @@ import {octetsReader, type Reader} from '../../record/readers.js'
 import {fieldIndex, type Template} from '../../record/template.js'
 import {ie} from '../../registry/lookup.js'
 import {unfitFields, type DatagramEncoder, type LegacyAccounts} from './legacy-wire.js'
-import {createBoot, flowTimes, isBiflow, numberOf, type FlowTimes} from './netflow-rows.js'
+import {
+  createBoot,
+  flowTimes,
+  isBiflow,
+  MOST_SPREAD,
+  numberOf,
+  type FlowTimes,
+} from './netflow-rows.js'
 
 const HEADER_OCTETS = 24
 const RECORD_OCTETS = 48
@@ -187,6 +194,15 @@ export function netflow5Encoder({records, fields}: LegacyAccounts): DatagramEnco
     } while (octets > 0 || packets > 0)
   }
 
+  /** Why a direction of a record has no place; undefined if it has. */
+  function faultOf(batch: RecordBatch, index: number, direction: Direction): string | undefined {
+    const {octets, packets, times} = direction
+    const most = Math.max(octets?.(batch, index) ?? 0, packets?.(batch, index) ?? 0)
+    if (most > MOST_SPREAD) return 'counter-range'
+    const finite = Number.isFinite(times.start(batch, index) + times.end(batch, index))
+    return finite ? undefined : 'time-range'
+  }
+
   return {
     push(batch) {
       records.in += batch.count
@@ -199,6 +215,12 @@ export function netflow5Encoder({records, fields}: LegacyAccounts): DatagramEnco
       if (own !== domain) close()
       domain = own
       for (let i = 0; i < batch.count; i++) {
+        const {forward, reverse} = plan
+        const fault = faultOf(batch, i, forward) ?? (reverse && faultOf(batch, i, reverse))
+        if (fault !== undefined) {
+          records.skip(fault)
+          continue
+        }
         write(batch, i, plan.forward)
         sources++
         if (plan.reverse?.packets !== undefined && plan.reverse.packets(batch, i) > 0) {

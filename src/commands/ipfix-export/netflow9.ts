@@ -260,7 +260,12 @@ export function netflow9Encoder(
         state.known.add(layout.id)
         announced.set(`${of}/${layout.id}`, [of, layout])
       }
+      const {times} = layout
       for (let i = 0; i < batch.count; i++) {
+        if (times !== undefined && !Number.isFinite(times.start(batch, i) + times.end(batch, i))) {
+          records.skip('time-range')
+          continue
+        }
         write(batch, i, layout, layout.columns)
         if (layout.reverse !== undefined && (layout.reversePackets?.(batch, i) ?? 0) > 0) {
           write(batch, i, layout, layout.reverse)

@@ -17,6 +17,7 @@ import {numberOf, type NumberOf} from './netflow-rows.js'
 /** Of domain 0, which stands for the Exporting Process as a whole; as far from those of the records as can be. */
 const MOST_TEMPLATE_ID = 65535
 const RECORD_OCTETS = 4 + 5 * 8
+const MOST_TOTAL = 2n ** 64n - 1n
 
 /** RFC 7011 section 4.3: the times are those at which the first and the last Flow Record was given up. */
 function reliabilityTemplate(id: number): Template {
@@ -136,7 +137,7 @@ export function createNotSent(
       view.setUint32(at, processId)
       at += 4
       for (const value of [flows, packets, octets, firstMs, lastMs]) {
-        view.setBigUint64(at, BigInt(value))
+        view.setBigUint64(at, value < 2 ** 64 ? BigInt(value) : MOST_TOTAL)
         at += 8
       }
       return joinMessages([message], Uint32Array.of(1))

@@ -7,7 +7,7 @@ import {rateReader} from '../../mediation/sampling.js'
 import {ie} from '../../registry/lookup.js'
 import {flowHeader, type FlowHeader} from './flow-header.js'
 import {unfitFields, type DatagramEncoder, type LegacyAccounts} from './legacy-wire.js'
-import {isBiflow, numberOf, type NumberOf} from './netflow-rows.js'
+import {isBiflow, MOST_SPREAD, numberOf, type NumberOf} from './netflow-rows.js'
 import {
   agentField,
   closeSample,
@@ -455,6 +455,12 @@ export function sflowEncoder(
     if (plan.packet !== undefined) return writePacket(batch, index, plan.packet, key)
     const flow = plan.flow!
     const back = flow.reverse?.packets?.(batch, index) ?? 0
+    for (const {octets, packets} of flow.reverse ? [flow.forward, flow.reverse] : [flow.forward]) {
+      const most = Math.max(octets?.(batch, index) ?? 0, packets!(batch, index))
+      // Packets that stand for others count as many.
+      const rate = flow.scaled ? 1 : rateOf(batch, index, flow)
+      if (most * rate > MOST_SPREAD) return 'counter-range'
+    }
     if (flow.forward.packets!(batch, index) + back === 0) return 'without-packets'
     let n = flow.forward.packets!(batch, index) > 0 ? writeFlow(batch, index, flow, false, key) : 0
     if (back > 0) n += writeFlow(batch, index, flow, true, key)
