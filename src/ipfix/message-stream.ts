@@ -31,6 +31,8 @@ export interface MessageStreamEvents {
     offset: number,
   ): void
   damage(damage: Damage): void
+  /** Takes Messages that lie back to back from `at` by itself, where it wants to; returns where the first one is that it leaves. */
+  skip?(octets: Uint8Array, at: number): number
 }
 
 /** Cuts a stream of octets into Messages. */
@@ -87,6 +89,7 @@ export function createMessageStream(events: MessageStreamEvents): MessageStream 
         at = search(octets, view, at, final)
         if (damageAt >= 0) return at
       }
+      if (events.skip !== undefined) at = events.skip(octets, at)
       const rest = size - at
       if (rest < MESSAGE_HEADER_OCTETS) {
         wanted = MESSAGE_HEADER_OCTETS

@@ -8,9 +8,11 @@ import {createEncoder} from '../../src/ipfix/encoder.js'
 import {createCollectingProcess} from '../../src/ipfix/session.js'
 import {createTemplatePool} from '../../src/ipfix/template-store.js'
 import {createCollector} from '../../src/mediation/collector.js'
+import {createIpfixStream} from '../../src/mediation/ipfix-stream.js'
 import {createOrigin} from '../../src/mediation/origin.js'
 import {createRelay} from '../../src/mediation/relay.js'
 import {createSampling, type Sampling} from '../../src/mediation/sampling.js'
+import type {RecordBatch} from '../../src/record/batch.js'
 import {Ledger} from '../../src/record/ledger.js'
 import {fixtures} from '../ipfix/fixtures.js'
 import {addon, native} from '../support/native-addon.js'
@@ -458,6 +460,62 @@ class Orderly {
     return octets
   }
 }
+
+/** What becomes of a stream that comes in chunks. */
+function collectStream(octets: Uint8Array, chunk: Random, relayed: boolean): Omit<Result, 'long'> {
+  const ledger = new Ledger()
+  const origin = createOrigin()
+  const sampling = createSampling('auto')
+  const kernel = relayed ? addon!.createRelay() : undefined
+  const relay = kernel && createRelay({kernel, origin, sampling, latest: () => {}})
+  const process = createCollectingProcess({ledger, reliable: true})
+  const exporter = {name: '192.0.2.1:4739', address: Uint8Array.of(192, 0, 2, 1), port: 4739}
+  const stream = createIpfixStream(process, exporter)
+  const encoder = createEncoder({ledger})
+  relay?.use(encoder)
+  const chunks: Uint8Array[] = []
+  const push = (batches: readonly RecordBatch[]): void => {
+    chunks.push(...encoder.push(sampling.apply(origin.add(batches))))
+  }
+  let at = 0
+  let ms = 1_700_000_000_000
+  while (at < octets.length) {
+    const n = 1 + chunk(3000)
+    const out: RecordBatch[] = []
+    stream.push(octets.slice(at, at + n), ms++, out, relay)
+    push(out)
+    at += n
+  }
+  const out: RecordBatch[] = []
+  const losses = [...stream.losses()]
+  stream.end(out)
+  push(out)
+  chunks.push(...encoder.end())
+  kernel?.close()
+  return {
+    octets: Buffer.concat(chunks),
+    ledger: [...ledger.lines(), String(stream.damagedInRow)],
+    losses,
+    templates: [],
+  }
+}
+
+needing(native)('gives the same for a stream of Messages, damaged ones too', (t) => {
+  for (let seed = 1; seed <= 40; seed++) {
+    const random = createRandom(seed)
+    const exporters = [0, 1].map((domain) => new Exporter('', 10, domain, random))
+    const messages = Array.from({length: 200}, () => {
+      const message = exporters[random(2)].next()
+      const fate = random(seed % 2 === 0 ? 30 : 3000)
+      if (fate === 0) message[random(message.length)] = random(256)
+      if (fate === 1) return message.slice(0, random(message.length))
+      return fate === 2 ? new Uint8Array(0) : message
+    })
+    const octets = new Uint8Array(Buffer.concat(messages))
+    const long = collectStream(octets, createRandom(seed), false)
+    t.deepEqual(collectStream(octets, createRandom(seed), true), long, `seed ${seed}`)
+  }
+})
 
 /** The datagrams of an export of the fixtures, as they would come over sockets. */
 async function datagramsOf(files: readonly string[]): Promise<Arrival[]> {

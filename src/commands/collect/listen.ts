@@ -250,6 +250,11 @@ export async function listen(command: DartaCommand, options: Listening): Promise
   }
 
   function takeOctets(out: RecordBatch[]): void {
+    if (waiting.length === 0) return
+    const now = Date.now()
+    const encoder = options.relayEncoder(now, now)
+    options.relay?.use(encoder)
+    const relay = encoder && options.relay
     for (const {connection, octets} of waiting.splice(0)) {
       const stream = open.get(connection)
       if (stream === undefined) continue
@@ -262,7 +267,7 @@ export async function listen(command: DartaCommand, options: Listening): Promise
       const sum = waitingOctets.get(connection)! - octets.length
       waitingOctets.set(connection, sum)
       if (sum <= MAX_WAITING_OCTETS && sum + octets.length > MAX_WAITING_OCTETS) connection.resume()
-      stream.push(octets, Date.now(), out)
+      stream.push(octets, now, out, relay)
       if (stream.damagedInRow >= MAX_DAMAGED_IN_ROW) {
         connections.note('stopped-for-damage')
         log(`${connection.name} was sent away: ${stream.damagedInRow} damaged Messages in a row`)
@@ -320,7 +325,7 @@ export async function listen(command: DartaCommand, options: Listening): Promise
       }
       woken = false
       const out: RecordBatch[] = []
-      const before = intake.octets
+      const before = intake.octets + streamOctets
       if (receiver !== undefined) {
         udpEnded = takeReceived(receiver, out)
       }
@@ -328,7 +333,7 @@ export async function listen(command: DartaCommand, options: Listening): Promise
       takeOctets(out)
       if (listeners.length === 0 && command.stopping.aborted) drained = true
       // Also for what was passed on: whoever writes has to look.
-      if (out.length > 0 || intake.octets > before) yield out
+      if (out.length > 0 || intake.octets + streamOctets > before) yield out
       if (command.signal.aborted) return
     }
     const out: RecordBatch[] = []
