@@ -5,10 +5,10 @@ _darta_takes_value() {
     analyze) [[ ' -r --read --input-format -w --write -o --output -z --compress --window --slide --lateness --max-memory -f --filter -F --filter-file -t --time-range --engine --replicas --engine-size --engine-ca --units --metrics --min-contacts --jitter --min-interval --min-rate --factor --min-sources --bin --min-matched --by --deviations --side --share --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 -k --top --min-failed --min-clients -s --statistic --rating ' == *" $2 "* ]] ;;
     anonymize) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file --method --key-file --key-agent --bits --ports --time-shift --time-precision --policy --metrics ' == *" $2 "* ]] ;;
     capture) [[ ' -r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --share --by --share-seed --begin --stats-interval -u --user -g --user-group --group --node --weight --shadow --shadow-memory --leave-wait --report --tls-cert --tls-key --tls-ca --tls-peer -w --write -o --output -z --compress --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --record-filter -F --filter-file --meter --metrics ' == *" $2 "* ]] ;;
-    collect) [[ ' -r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --template-lifetime --template-cache --sampling --max-sessions --max-new --journal -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output -z --compress -c --count --metrics ' == *" $2 "* ]] ;;
+    collect) [[ ' -r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --input-format --template-lifetime --template-cache --sampling --max-sessions --max-new --journal -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output -z --compress -c --count --metrics ' == *" $2 "* ]] ;;
     doctor) [[ ' --offered --nodes --times --cores --application-cost -o --output --metrics ' == *" $2 "* ]] ;;
     filter) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range --fail -c --max-count --options --metrics ' == *" $2 "* ]] ;;
-    ie) [[ ' --type --range --status -o --output --metrics ' == *" $2 "* ]] ;;
+    ie) [[ ' --type --range --status --map -o --output --metrics ' == *" $2 "* ]] ;;
     info) [[ ' -r --read --input-format -f --filter -F --filter-file -o --output --metrics ' == *" $2 "* ]] ;;
     ipfix-export) [[ ' -r --read --input-format --rate --replay --as --max-message --template-refresh --reconnect --linger --stall --loss-report --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
     print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count -f --filter -F --filter-file -t --time-range --units --time --bigint --metrics ' == *" $2 "* ]] ;;
@@ -49,7 +49,7 @@ _darta() {
     aggregate)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json map ndjson' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
@@ -83,7 +83,7 @@ _darta() {
     analyze)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json map ndjson' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
@@ -133,7 +133,7 @@ _darta() {
     anonymize)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json map ndjson' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
@@ -227,6 +227,7 @@ _darta() {
         --tls-ca) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --tls-peer) :; return ;;
         --decode-as) :; return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json map ndjson' -- "$current"); return ;;
         --template-lifetime) :; return ;;
         --template-cache) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --sampling) :; return ;;
@@ -246,7 +247,7 @@ _darta() {
         --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --template-lifetime --template-cache --ignore-ports --sampling --max-sessions --max-new --no-origin --no-losses --time-window --session-details --message-digest --journal -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output --force -z --compress -l --line-buffered -c --count -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --input-format --template-lifetime --template-cache --ignore-ports --sampling --max-sessions --max-new --no-origin --no-losses --time-window --session-details --message-digest --journal -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output --force -z --compress -l --line-buffered -c --count -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -274,7 +275,7 @@ _darta() {
     filter)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json map ndjson' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
@@ -299,11 +300,12 @@ _darta() {
         --type) :; return ;;
         --range) :; return ;;
         --status) mapfile -t COMPREPLY < <(compgen -W 'current deprecated' -- "$current"); return ;;
+        --map) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'table ndjson json csv' -- "$current"); return ;;
         --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '--type --range --status --spec -o --output -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '--type --range --status --map --spec -o --output -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -313,7 +315,7 @@ _darta() {
     info)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json map ndjson' -- "$current"); return ;;
         -f|--filter) :; return ;;
         -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'text ndjson json' -- "$current"); return ;;
@@ -330,7 +332,7 @@ _darta() {
     ipfix-export)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json map ndjson' -- "$current"); return ;;
         --rate) :; return ;;
         --replay) :; return ;;
         --as) mapfile -t COMPREPLY < <(compgen -W 'ipfix netflow9 netflow5 sflow' -- "$current"); return ;;
@@ -360,7 +362,7 @@ _darta() {
     print)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json map ndjson' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
@@ -384,7 +386,7 @@ _darta() {
     route)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json map ndjson' -- "$current"); return ;;
         -f|--filter) :; return ;;
         -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --app) :; return ;;

@@ -1,4 +1,5 @@
-import {spokenName} from '../io/errors.js'
+import {readFileSync} from 'node:fs'
+import {readError, spokenName} from '../io/errors.js'
 import {inputFiles} from '../io/input-files.js'
 import {openInput, type OpenInput} from '../io/open-input.js'
 import type {Ending} from '../io/read-descriptor.js'
@@ -149,11 +150,20 @@ async function detected(input: OpenInput): Promise<Format> {
 }
 
 async function readableFormat(spec: string, flag: string): Promise<Format> {
-  const {name, format} = await formatByName(spec, flag)
+  const {name, format, argument} = await formatByName(spec, flag)
   if (format.decoder === undefined) {
     throw new DartaError('DARTA_USAGE', `${flag}: ${name} can be written but not read`)
   }
-  return format
+  if (format.argumentIsFile !== true || argument === undefined) return format
+  let text: string
+  try {
+    text = readFileSync(argument, 'utf8')
+  } catch (error) {
+    throw readError(argument, error)
+  }
+  // What is wrong with it is said before any input is opened.
+  format.decoder({ledger: new Ledger(), source: argument, argument: text})
+  return {...format, decoder: (context) => format.decoder!({...context, argument: text})}
 }
 
 /**

@@ -2,7 +2,7 @@ import * as Flags from '@oclif/core/flags'
 import {DartaCommand, InputMissing} from '../cli/base-command.js'
 import * as common from '../cli/flags.js'
 import {limitRecords} from '../cli/limit-records.js'
-import {inputNames, SharedLedger} from '../cli/record-input.js'
+import {inputNames, openRecords, SharedLedger} from '../cli/record-input.js'
 import {openRecordSink, type RecordSink} from '../cli/record-output.js'
 import type {Rotation} from '../cli/rotation.js'
 import {runPipeline} from '../cli/run-pipeline.js'
@@ -96,6 +96,11 @@ export default class Collect extends DartaCommand {
       helpValue: 'PORT=PROTOCOL',
       summary:
         'Take what is sent to or from this UDP port for netflow1, netflow5, netflow7, netflow9, ipfix, sflow or radius.',
+    }),
+    'input-format': Flags.string({
+      helpValue: 'FORMAT',
+      dependsOn: ['read'],
+      summary: 'Read -r as this format, like map:FILE for one that a mapping describes.',
     }),
     'template-lifetime': duration({
       helpValue: 'DURATION',
@@ -338,7 +343,9 @@ export default class Collect extends DartaCommand {
         accounting !== undefined
           ? joinStreams([accounting.records, ...(listeners ? [listeners.records] : [])])
           : (listeners?.records ??
-            readFiles(this, files, {collector, streams, ledger, decodeAs, ignorePorts, gone}))
+            (flags['input-format'] === undefined
+              ? readFiles(this, files, {collector, streams, ledger, decodeAs, ignorePorts, gone})
+              : await openRecords(this, {read: files, inputFormat: flags['input-format']})))
       await runPipeline(this, source, stages, sink)
       await save()
     } finally {

@@ -1,3 +1,4 @@
+import {readFileSync} from 'node:fs'
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {DartaCommand} from '../cli/base-command.js'
@@ -9,6 +10,8 @@ import {
 } from '../cli/element-query.js'
 import {csvLine, textTable} from '../cli/text-table.js'
 import type {InformationElement} from '../record/element.js'
+import {readMapping} from '../formats/map/mapping.js'
+import {readError} from '../io/errors.js'
 import {DartaError} from '../record/errors.js'
 import {allElements} from '../registry/lookup.js'
 
@@ -45,6 +48,11 @@ export default class Ie extends DartaCommand {
       helpValue: 'current|deprecated',
       summary: 'Only elements of this status.',
     }),
+    map: Flags.string({
+      helpValue: 'FILE',
+      exclusive: ['spec', 'type', 'range', 'status', 'output'],
+      summary: 'Show what becomes of the fields of the format that the mapping FILE describes.',
+    }),
     spec: Flags.boolean({
       summary: 'Write Information Element Specifiers, name(number)<type>[size] (RFC 7013).',
     }),
@@ -57,6 +65,10 @@ export default class Ie extends DartaCommand {
 
   protected async execute(): Promise<void> {
     const {args, flags} = await this.parse(Ie)
+    if (flags.map !== undefined) {
+      this.print(mappingTable(flags.map))
+      return
+    }
     const queries: string[] = args.query ?? []
     const type = flags.type === undefined ? undefined : abstractTypeByName(flags.type)
     const {range} = flags
@@ -87,6 +99,31 @@ export default class Ie extends DartaCommand {
     }
     return [...found]
   }
+}
+
+/** A line for each field that a mapping names, and for its columns. @throws DartaError DARTA_USAGE, DARTA_FILE_READ */
+function mappingTable(path: string): string {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw readError(path, error)
+  }
+  const mapping = readMapping(text, path)
+  const names = new Set([...mapping.named.keys(), ...(mapping.columns ?? [])])
+  const rows = [...names].map((name) => {
+    const mapped = mapping.of(name)
+    if (mapped === undefined) return [name, '-', '', '', 'left out']
+    const {element, factor, time, names: words, isNamed} = mapped
+    const how = [
+      ...(isNamed ? [] : ['no element of its own: described in the output']),
+      ...(factor === 1 ? [] : [`times ${factor}`]),
+      ...(element.type.startsWith('dateTime') ? [time] : []),
+      ...(words.size === 0 ? [] : [[...words].map(([word, n]) => `${word}=${n}`).join(' ')]),
+    ]
+    return [name, element.name, elementNumber(element), element.type, how.join(', ')]
+  })
+  return textTable(['FIELD', 'ELEMENT', 'NUMBER', 'TYPE', 'HOW'], rows)
 }
 
 interface NumberRange {

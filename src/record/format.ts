@@ -31,6 +31,8 @@ export interface DecodeContext {
   readonly ledger: Ledger
   /** Name of the input for people and for `MessageContext.exporter`; `-` is standard input. */
   readonly source: string
+  /** What the file holds that `map:FILE` names. */
+  readonly argument?: string
 }
 
 export interface EncodeContext {
@@ -48,6 +50,8 @@ export interface Format {
   readonly summary: string
   /** Never written on a terminal. */
   readonly binary: boolean
+  /** Whether what follows its name and a colon is a file, of which the decoder gets the text. */
+  readonly argumentIsFile?: boolean
   /** Whether input that begins with `head` (1 to 65536 octets) is of this format. */
   detects?(head: Uint8Array): boolean
   decoder?(context: DecodeContext): Decoder

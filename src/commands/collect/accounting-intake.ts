@@ -1,7 +1,7 @@
 import type {MessageContext, RecordBatch, RecordStream} from '../../record/batch.js'
 import type {StageLedger} from '../../record/ledger.js'
 import type {RecordValue} from '../../record/value.js'
-import {createFieldRecords} from '../../mediation/field-records.js'
+import {createFieldRecords} from '../../record/field-records.js'
 import {createRecentRequests} from '../../mediation/recent-requests.js'
 import {MOST_IDENTITIES, type AccountingJournal, type JournalEntry} from './accounting-journal.js'
 

@@ -1,5 +1,5 @@
 import type {MessageContext} from '../../record/batch.js'
-import {createFieldRecords} from '../field-records.js'
+import {createFieldRecords} from '../../record/field-records.js'
 import {accountingFields} from '../radius/accounting.js'
 import {CODE, readPacket} from '../radius/packet.js'
 import type {ExportProtocol} from '../protocol.js'

@@ -1,8 +1,8 @@
-import type {MessageContext, RecordBatch} from '../record/batch.js'
-import {fullLength, type InformationElement} from '../record/element.js'
-import {createRecordBuilder, type RecordBuilder} from '../record/record-writer.js'
-import {createTemplate, type FieldSpecifier} from '../record/template.js'
-import type {RecordValue} from '../record/value.js'
+import type {MessageContext, RecordBatch} from './batch.js'
+import {fullLength, type InformationElement} from './element.js'
+import {createRecordBuilder, type RecordBuilder} from './record-writer.js'
+import {createTemplate, type FieldSpecifier} from './template.js'
+import type {RecordValue} from './value.js'
 
 /** Forms of records that are kept at once: which fields are there is up to who sends. */
 const MAX_FORMS = 1024
