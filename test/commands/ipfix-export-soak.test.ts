@@ -1,6 +1,6 @@
 import test from 'ava'
 import {readFileSync, readdirSync} from 'node:fs'
-import {join} from 'node:path'
+import {basename, join} from 'node:path'
 import {setTimeout as delay} from 'node:timers/promises'
 import {createRandom} from '../support/random.js'
 import {decoded} from '../support/collector.js'
@@ -18,10 +18,13 @@ test('a soak with a Collector killed at random, and twice the exporter, loses no
   const spool = join(place, 'spool')
   const keeper = join(root, 'build/test/support/keep-stream.js')
   const random = createRandom(20261125)
-  const listen = async (port: number): Promise<{keeping: Running; port: number}> => {
-    const keeping = start(t, process.execPath, [keeper, String(port), kept])
+  let collectors = 0
+  const listen = async (port: number): Promise<{keeping: Running; port: number; name: string}> => {
+    // Not by its process alone: numbers of processes come again.
+    const name = `${kept}.${collectors++}`
+    const keeping = start(t, process.execPath, [keeper, String(port), name])
     await keeping.says(/ready \d+/)
-    return {keeping, port: Number(/ready (\d+)/.exec(keeping.words())![1])}
+    return {keeping, port: Number(/ready (\d+)/.exec(keeping.words())![1]), name: basename(name)}
   }
   let collector = await listen(0)
   const {port} = collector
@@ -51,6 +54,9 @@ test('a soak with a Collector killed at random, and twice the exporter, loses no
     }
   })()
   for (let session = 0; session < sessions; session++) {
+    const connections = (): number =>
+      readdirSync(place).filter((name) => name.startsWith('kept.')).length
+    const connectionsBefore = connections()
     const running = exporter()
     running.child.stdin.write(numberedRecords(share, session * share))
     if (session < sessions - 1) {
@@ -70,22 +76,23 @@ test('a soak with a Collector killed at random, and twice the exporter, loses no
       while (killingNow) await delay(20)
       // Connected to the one that lives now, it has accounted for the end of those before.
       const connected = (): boolean =>
-        readdirSync(place).some((name) =>
-          name.startsWith(`kept.${collector.keeping.child.pid ?? 0}.`),
-        )
+        readdirSync(place).some((name) => name.startsWith(`${collector.name}.`))
       while (!connected()) await delay(20)
-      const before = running.words().length
-      running.child.kill('SIGUSR1')
-      while (!running.words().slice(before).includes(`: to ${to}: `)) await delay(20)
+      // What is read of it may be older: an account that knows of that connection is not.
+      const told = (): number => lastOf(running.words(), 'connections')
+      while (told() < connections() - connectionsBefore) {
+        running.child.kill('SIGUSR1')
+        await delay(20)
+      }
       running.child.kill('SIGKILL')
       const {stderr} = await running.ended
       calm = false
-      doubtful += inDoubt(stderr)
+      doubtful += lastOf(stderr, 'in-doubt')
     } else {
       running.child.stdin.end()
       const {code, stderr} = await running.ended
       t.is(code, 0, stderr)
-      doubtful += inDoubt(stderr)
+      doubtful += lastOf(stderr, 'in-doubt')
     }
   }
   over = true
@@ -106,7 +113,9 @@ test('a soak with a Collector killed at random, and twice the exporter, loses no
   t.true(got - count <= doubtful, `${got - count} doubled, ${doubtful} in doubt`)
 })
 
-function inDoubt(words: string): number {
-  const lines = words.split('\n').filter((line) => line.includes(': to tcp:'))
-  return Number(/in-doubt (\d+)/.exec(lines.at(-1) ?? '')?.[1] ?? 0)
+/** What the last whole line of the account says of this. */
+function lastOf(words: string, reason: string): number {
+  const lines = words.split('\n').slice(0, -1)
+  const line = lines.findLast((one) => one.includes(': to tcp:')) ?? ''
+  return Number(new RegExp(`${reason} (\\d+)`).exec(line)?.[1] ?? 0)
 }
