@@ -49,7 +49,7 @@ _darta() {
     aggregate)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json map ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
@@ -83,7 +83,7 @@ _darta() {
     analyze)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json map ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
@@ -133,7 +133,7 @@ _darta() {
     anonymize)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json map ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
@@ -227,7 +227,7 @@ _darta() {
         --tls-ca) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --tls-peer) :; return ;;
         --decode-as) :; return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json map ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson' -- "$current"); return ;;
         --template-lifetime) :; return ;;
         --template-cache) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --sampling) :; return ;;
@@ -275,7 +275,7 @@ _darta() {
     filter)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json map ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
@@ -315,7 +315,7 @@ _darta() {
     info)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json map ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson' -- "$current"); return ;;
         -f|--filter) :; return ;;
         -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'text ndjson json' -- "$current"); return ;;
@@ -332,7 +332,7 @@ _darta() {
     ipfix-export)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json map ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson' -- "$current"); return ;;
         --rate) :; return ;;
         --replay) :; return ;;
         --as) mapfile -t COMPREPLY < <(compgen -W 'ipfix netflow9 netflow5 sflow' -- "$current"); return ;;
@@ -362,7 +362,7 @@ _darta() {
     print)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json map ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
@@ -386,7 +386,7 @@ _darta() {
     route)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipfix json map ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson' -- "$current"); return ;;
         -f|--filter) :; return ;;
         -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --app) :; return ;;

@@ -56,6 +56,10 @@ async function* readFile(
     yield* readCapture(command, input, reading)
     return 0
   }
+  if (kind === 'ipdr') {
+    yield* readDocument(command, input, reading)
+    return 0
+  }
   const begin = await readBegin(input)
   const {octets, whole} = begin
   if (whole && !isSeveralMessages(octets)) {
@@ -82,6 +86,27 @@ async function* readFile(
   stream.end(out)
   if (out.length > 0) yield out
   return 0
+}
+
+/** Records of an IPDR document. */
+async function* readDocument(
+  command: InputReader,
+  input: OpenInput,
+  {ledger}: FileReading,
+): RecordStream {
+  const {default: ipdr} = await import('../../formats/ipdr.js')
+  const decoder = ipdr.decoder({ledger, source: input.name})
+  try {
+    for (let chunk = await nextChunk(input); chunk !== undefined; chunk = await nextChunk(input)) {
+      const batches = decoder.push(chunk)
+      if (batches.length > 0) yield batches
+    }
+  } catch (error) {
+    // What was whole before is kept.
+    command.report(error)
+  }
+  const batches = decoder.end()
+  if (batches.length > 0) yield batches
 }
 
 /** The first octets of an input, and whether they are all; more of them by `next`. */

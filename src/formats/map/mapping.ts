@@ -239,7 +239,9 @@ function nameOf(field: string): string {
   const words = field.split(/[^A-Za-z0-9]+/).filter((word) => word !== '')
   const joined = words.map((word, i) => (i === 0 ? word : word[0].toUpperCase() + word.slice(1)))
   const name = joined.join('').slice(0, 64)
-  return /^[A-Za-z]/.test(name) ? name[0].toLowerCase() + name.slice(1) : `field${name}`
+  // Capitals at the beginning are one word: IPDRCreationTime becomes ipdrCreationTime.
+  const begun = name.replace(/^(?:[A-Z]+(?=[A-Z][a-z]|$)|[A-Z])/, (word) => word.toLowerCase())
+  return /^[a-z]/.test(begun) ? begun : `field${begun}`
 }
 
 /** FNV-1a of 32 bits. */
