@@ -3,6 +3,7 @@ import {existsSync, readFileSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import type {ExecutionContext} from 'ava'
 import {bin, darta, type Ended, type Running} from '../support/darta.js'
+import {MARKS} from '../../src/metering/coordination/division.js'
 import {cable, frameSender, host, startAt, type Host} from '../support/namespaces.js'
 
 /** Octets of the frames that are sent; the packet's number stands at the end. */
@@ -242,20 +243,30 @@ export function tally(
 ): {marked: number; lost: number[]} {
   const unmarked = new Map<number, number>()
   const seen = new Set<number>()
+  /** How often each packet was taken around switches. */
+  const around = new Map<number, number>()
+  const count = (to: Map<number, number>, number: number): unknown =>
+    to.set(number, (to.get(number) ?? 0) + 1)
   let marked = 0
   let all = 0
   for (const {output} of nodes) {
     for (const {number, mark} of reportsIn(output)) {
       all++
       seen.add(number)
-      if (mark === 0) unmarked.set(number, (unmarked.get(number) ?? 0) + 1)
+      if (mark === 0) count(unmarked, number)
       else marked++
+      if (mark === MARKS.giving || mark === MARKS.receiving) count(around, number)
     }
   }
   const doubled = [...unmarked].filter(([, n]) => n > 1).map(([number]) => number)
   t.deepEqual(doubled, [], 'no packet twice without a mark')
   const lost = Array.from({length: sent}, (_, i) => i).filter((number) => !seen.has(number))
   t.log(`${sent} sent, ${all} taken, ${marked} with marks, ${lost.length} lost`)
+  const twice = [...around.values()].reduce((sum, n) => sum + n - 1, 0)
+  const percent = (n: number): string => `${n} (${((n * 100) / sent).toFixed(2)} %)`
+  t.log(
+    `copies: ${percent(twice)} around switches, ${percent(all - seen.size - twice)} after deaths`,
+  )
   return {marked, lost}
 }
 

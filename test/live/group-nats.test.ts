@@ -105,6 +105,10 @@ needing(
     const fourth = await join('d')
     await fourth.running.says(/epoch \d+ from [^\n]*d \d+/)
     await hasWritten(fourth, 50_000)
+    const spare = await coordinator(t, here, '--ttl', '2s', '--guard', '500ms')
+    await spare.says(
+      new RegExp(`${second.id} coordinates the group; this one does when it is gone`),
+    )
     server.child.kill('SIGKILL')
     await server.ended
     const alive = [second, third, fourth]
@@ -118,6 +122,9 @@ needing(
     over = true
     await traffic
     await interruptAll(t, [fourth, second])
+    await spare.says(/this node coordinates now/)
+    spare.child.kill('SIGINT')
+    t.is((await spare.ended).code, 0)
     for (const node of [...nodes, fourth]) t.log(`${node.id}: ${node.running.words()}`)
     const {lost} = tally(t, [...nodes, fourth], sent)
     t.deepEqual(lost, [])

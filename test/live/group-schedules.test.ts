@@ -78,6 +78,9 @@ for (let i = 0; i < schedules; i++) {
           }
         }
         await settled()
+        // Before that the death of another one would be a second one at once.
+        const last = killed.at(-1)
+        if (last !== undefined) await control.says(new RegExp(`kept of ${last.id} is exported`))
       }
       over = true
       await traffic

@@ -78,6 +78,8 @@ export function meetAtEngine(options: AtEngineOptions): AtEngine {
 
   let lease: {revision: number; renewed: number} | undefined
   let observed = {revision: 0, since: now().mono}
+  /** Who has the lease, as last told. */
+  let ahead: string | undefined
   let coordinator: Coordinator | undefined
   const mail = new Map<string, Mail>()
   /** When a member's messages changed last. */
@@ -158,6 +160,11 @@ export function meetAtEngine(options: AtEngineOptions): AtEngine {
     const revision = stored?.revision ?? 0
     if (stored !== undefined && observed.revision !== revision) {
       observed = {revision, since: mono}
+      const [name] = typeof holder === 'string' ? holder.split(' ') : []
+      if (receive === undefined && name !== undefined && name !== ahead) {
+        ahead = name
+        note(`${name} coordinates the group; this one does when it is gone`)
+      }
       return
     }
     if (stored !== undefined && mono - observed.since <= options.ttlMs()) return

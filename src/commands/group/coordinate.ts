@@ -121,9 +121,15 @@ export async function coordinateByEngine(
 /** Says what each new plan is, and when it is in force: all nodes have it, and it has begun by everybody's clock. */
 function tellPlans(command: DartaCommand): (coordinator: Coordinator) => void {
   let told = {epoch: 0, inForce: false}
+  let restored = 0
   return (coordinator) => {
     const plan = coordinator.plan()
     if (plan === undefined) return
+    if (plan.lost.length > 0 && restored !== plan.epoch && coordinator.isRestored()) {
+      restored = plan.epoch
+      const lost = plan.lost.map(({id}) => id).join(', ')
+      command.note(`epoch ${plan.epoch}: what was kept of ${lost} is exported`)
+    }
     const inForce = plan.confirmed && now().wall >= plan.at + plan.guardMs
     if (told.epoch === plan.epoch && told.inForce === inForce) return
     told = {epoch: plan.epoch, inForce}

@@ -44,6 +44,8 @@ export interface Coordinator {
   broke(id: string, now: Instant): void
   tick(now: Instant): Outgoing[]
   plan(): Plan | undefined
+  /** Whether all nodes have exported what they took over from those that the plan lost: only they had it until then. */
+  isRestored(): boolean
   status(now: Instant): NodeStatus[]
 }
 
@@ -360,6 +362,11 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     },
     tick,
     plan: () => plan,
+    isRestored() {
+      if (plan?.confirmed !== true) return false
+      const {at, nodes} = plan
+      return nodes.every(({id}) => (thru.get(id) ?? 0) >= at)
+    },
     status(now) {
       // Who stood still itself has not heard what the others said meanwhile; the next tick allows for it.
       const stood = now.mono - lastTick > 2 * timing.beatMs

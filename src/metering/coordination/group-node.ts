@@ -101,6 +101,7 @@ export function createGroupNode(options: GroupNodeOptions): GroupNode {
   let lease = -Infinity
   let coordinator: Coordinator | undefined
   let lastBeat = -Infinity
+  let toldThru = 0
   let lastTick = options.start.mono
   let leaving = false
   /** How far others were when last heard of, for the case that this node becomes the coordinator. */
@@ -223,8 +224,11 @@ export function createGroupNode(options: GroupNodeOptions): GroupNode {
     if (stood > 2 * timing.beatMs) heard += stood
     if (following !== self && now.mono - heard > ttlMs()) next(now)
     const out: Outgoing[] = []
-    if (now.mono - lastBeat >= timing.beatMs) {
+    // What is known to be exported nobody exports again when this node dies.
+    const isFurther = report.thru > toldThru && now.mono - lastBeat >= timing.beatMs / 4
+    if (isFurther || now.mono - lastBeat >= timing.beatMs) {
       lastBeat = now.mono
+      toldThru = report.thru
       const plan = newest()
       const beat: Message = {
         type: 'beat',

@@ -1,6 +1,6 @@
 /** The times of a group's protocol, milliseconds. */
 export interface Timing {
-  /** A node and its coordinator say this often that they are there. */
+  /** A node and its coordinator say at least this often that they are there; a node also when it has exported more. */
   readonly beatMs: number
   /** Who is silent for so long, by the listener's own monotonic clock, is gone. */
   readonly ttlMs: number
