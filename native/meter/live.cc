@@ -264,7 +264,7 @@ void LiveCapture::run(Worker& worker) {
   };
   const int64_t period = grouped ? ShareSorter::span : tick_ns;
   int64_t next_tick = clock_ns(CLOCK_MONOTONIC) + period;
-  int64_t pending_since = 0;
+  int64_t last_flush = 0;
   unsigned flushes = 0;
   bool last_round = false;
   int64_t asked_to_end = 0;
@@ -303,19 +303,15 @@ void LiveCapture::run(Worker& worker) {
     // The frames decide the time; only where there are none does the clock of the host.
     const int64_t quiet = clock_ns(CLOCK_REALTIME) - clock_lag_ns - 2 * held_ns_;
     if (due && !any) worker.each_meter([&](Meter& one) { one.tick(quiet); });
+    bool pending = false;
     if (prompt_) {
-      bool pending = false;
       worker.each_meter([&](const Meter& one) { pending = pending || one.pending(); });
-      if (!pending)
-        pending_since = 0;
-      else if (pending_since == 0)
-        pending_since = time;
     }
-    const bool flushing = (pending_since != 0 && soon >= pending_since + flush_ns) ||
-                          asked != flushes || (grouped && due);
-    if (flushing) {
+    // What comes seldom need not wait for more.
+    if ((pending && time >= last_flush + flush_ns) || asked != flushes || (grouped && due)) {
       worker.each_meter([](Meter& one) { one.flush(); });
-      pending_since = 0;
+      last_flush = time;
+      pending = false;
     }
     if (due) {
       publish(worker);
@@ -341,7 +337,7 @@ void LiveCapture::run(Worker& worker) {
     }
     if (any) continue;
     int64_t until = last_round ? end_by : next_tick;
-    if (pending_since != 0) until = std::min(until, pending_since + flush_ns);
+    if (pending) until = std::min(until, last_flush + flush_ns);
     const int64_t wait = std::max<int64_t>((until - time + ms - 1) / ms, 1);
     if (poll(descriptors.data(), descriptors.size(), static_cast<int>(wait)) <= 0) continue;
     if (eventfd_t ignored; (descriptors.back().revents & POLLIN) != 0)
