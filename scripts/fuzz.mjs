@@ -24,6 +24,7 @@ import {fileURLToPath} from 'node:url'
 import {parseArgs} from 'node:util'
 import {Worker} from 'node:worker_threads'
 import {datagramNames} from './fuzz/datagrams.mjs'
+import {mappedNames} from './fuzz/mapped.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const work = join(root, 'fuzz-work')
@@ -31,6 +32,7 @@ const stateFile = join(work, 'state.json')
 const names = [
   ...['native', 'ipfix', 'ndjson', 'meter', 'equal', 'diameter'],
   ...datagramNames.map((name) => `collect-${name}`),
+  ...mappedNames,
 ]
 /** Milliseconds of wall time after which one run counts as hanging. */
 const HANG_MS = 20000

@@ -7,6 +7,7 @@ import {mutateCapture} from './capture.mjs'
 import {datagramTargets} from './datagrams.mjs'
 import {diameter} from './diameter.mjs'
 import {mutateIpfix, splitMessages} from './ipfix.mjs'
+import {mappedTargets} from './mapped.mjs'
 import {loadComparison} from './meters.mjs'
 import {mutateNdjson} from './ndjson.mjs'
 
@@ -130,6 +131,7 @@ export function captureSeeds(most = 1 << 15) {
 
 export const targets = {
   ...datagramTargets,
+  ...mappedTargets,
   diameter,
 
   async ipfix() {

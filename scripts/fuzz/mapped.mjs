@@ -1,0 +1,115 @@
+// Text and binary records of formats that a mapping describes, and IPDR documents: however the octets come, the same records
+// come of them, and every line and field is in the account.
+import {join} from 'node:path'
+import {fileURLToPath} from 'node:url'
+import {mutateOctets} from './random.mjs'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const built = (path) => import(join(root, 'build/src', path))
+const octetsOf = (text) => new TextEncoder().encode(text)
+
+const fields = {
+  src: 'sourceIPv4Address',
+  n: {element: 'octetDeltaCount', unit: 'Ki'},
+  proto: {element: 'protocolIdentifier', names: {tcp: 6}},
+  at: {element: 'flowStartMilliseconds', time: 'epoch'},
+  up: 'dataRecordsReliability',
+  mac: 'sourceMacAddress',
+  left: null,
+}
+const binary = {
+  src: {at: 0, octets: 4, as: 'address', element: 'sourceIPv4Address'},
+  n: {at: 4, octets: 8, as: 'signed', element: 'octetDeltaCount'},
+  f: {at: 12, octets: 8, as: 'float', element: 'samplingProbability'},
+  text: {at: 20, octets: 6, as: 'text', element: 'userName'},
+}
+
+/** By the name behind `mapped-`: the format, its mapping, seeds. */
+const cases = {
+  csv: [
+    'map',
+    {format: 'csv', comment: '#', absent: ['-'], fields},
+    [
+      'src,n,proto,at,up,mac,left,x\n192.0.2.1,1.5,tcp,1700000000.5,true,02:00:5e:10:00:01,q,"a ""b"",\nc"\n-,-,17,,no,,,\n# r\n',
+    ],
+  ],
+  kv: [
+    'map',
+    {format: 'kv', fields},
+    ['src=192.0.2.1 n=7 proto=tcp user="a \\"b\\"" at=1.25\r\nup=false x=ü\n\n'],
+  ],
+  jsonl: [
+    'map',
+    {format: 'jsonl', fields},
+    [
+      '{"src":-1062731277,"n":9223372036854775807,"a":{"b":[1,{}],"__proto__":2},"up":true,"mac":null}\n{}\n[]\n',
+    ],
+  ],
+  binary: [
+    'map',
+    {format: 'binary', recordOctets: 28, endian: 'little', fields: binary},
+    ['abcd01234567ABCDEFGHuser\0\0..', 'abcd01234567ABCDEFGHuser\0\0..zzzz'],
+  ],
+  ipdr: [
+    'ipdr',
+    undefined,
+    [
+      '<?xml version="1.0"?><i:IPDRDoc xmlns:i="u"><i:IPDR xsi:type="T&amp;U"><i:ipAddress>192.0.2.1</i:ipAddress><a><b>&#xeb;ü</b>' +
+        '<c/><![CDATA[<x>]]></a><!-- <IPDR> --></i:IPDR><i:IPDR/><IPDR><startTime>2023-11-14T22:13:20Z</startTime></IPDR>' +
+        '<IPDRDoc.End count="3"/></i:IPDRDoc>',
+    ],
+  ],
+}
+
+export const mappedNames = Object.keys(cases).map((name) => `mapped-${name}`)
+
+async function target([name, mapping, texts]) {
+  const {default: format} = await built(`formats/${name}.js`)
+  const {Ledger} = await built('record/ledger.js')
+  const {readRecord} = await built('record/readers.js')
+  const decode = (parts) => {
+    const ledger = new Ledger()
+    const argument = mapping === undefined ? undefined : JSON.stringify(mapping)
+    const decoder = format.decoder({ledger, source: 'fuzz', argument})
+    const records = []
+    const take = (batches) => {
+      for (const batch of batches) {
+        for (let i = 0; i < batch.count; i++) {
+          records.push(readRecord(batch, i).map(([element, value]) => `${element.name}=${value}`))
+        }
+      }
+    }
+    for (const part of parts) take(decoder.push(part))
+    take(decoder.end())
+    const sum = (map) => [...map.values()].reduce((a, b) => a + b, 0)
+    for (const one of ledger.stages) {
+      if (one.in !== one.out + sum(one.skipped) + sum(one.lost)) {
+        throw new Error(`broken promise: ${one.line()}`)
+      }
+    }
+    if (ledger.stages[0].out !== records.length) {
+      throw new Error(`broken promise: ${records.length} records, ${ledger.stages[0].line()}`)
+    }
+    return JSON.stringify([records, ledger.lines()])
+  }
+  return {
+    seeds: texts.map(octetsOf),
+    mutate(random, seed, others) {
+      let octets = seed
+      for (let n = 1 + random.below(4); n > 0; n--) octets = mutateOctets(random, octets, others)
+      return octets
+    },
+    units: (octets) => Math.max(1, octets.length / 64),
+    run(random, octets) {
+      const step = random.of([1, 7, 64, 1400])
+      const parts = []
+      for (let at = 0; at < octets.length; at += step) parts.push(octets.slice(at, at + step))
+      const [whole, cut] = [decode([octets.slice()]), decode(parts)]
+      if (whole !== cut) throw new Error(`broken promise: cut otherwise:\n${whole}\n${cut}`)
+    },
+  }
+}
+
+export const mappedTargets = Object.fromEntries(
+  Object.entries(cases).map(([name, one]) => [`mapped-${name}`, () => target(one)]),
+)
