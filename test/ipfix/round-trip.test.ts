@@ -75,8 +75,8 @@ test('what is encoded breaks no rule that a checker of its own knows', (t) => {
       const {batches} = decode(join(...generate(seed, 30).messages))
       const faults: string[] = []
       const checker = createChecker((violation) => {
-        // Values are as they came; the generator writes any octets.
-        if (!/^7011 6\.|^7012|^RFC 7012/.test(violation.rule))
+        // Values are as they came; the generator writes any octets, also where a file would say something of itself.
+        if (!/^7011 6\.|^7012|^RFC 7012|^5655/.test(violation.rule))
           faults.push(JSON.stringify(violation))
       })
       checker.push(encode(batches, {maxMessageOctets}).octets)
