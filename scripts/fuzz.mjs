@@ -1,4 +1,4 @@
-// Feeds damaged input to everything that reads: the C++ meter under sanitizers (libFuzzer), the TypeScript meter, both
+// Feeds damaged input to everything that reads: the C++ meter and relay under sanitizers (libFuzzer), the TypeScript meter, both
 // against each other (`equal`), the IPFIX decoder, the NDJSON reader and what collect takes (`collect-…`). A campaign goes on where it stopped; each run can be repeated alone.
 //
 //   npm run fuzz -- [--seconds 300] [--runs N] [--target NAME]… [--seed S] [--ci]
@@ -30,7 +30,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const work = join(root, 'fuzz-work')
 const stateFile = join(work, 'state.json')
 const names = [
-  ...['native', 'ipfix', 'ndjson', 'meter', 'equal', 'diameter'],
+  ...['native', 'relay', 'ipfix', 'ndjson', 'meter', 'equal', 'diameter'],
   ...datagramNames.map((name) => `collect-${name}`),
   ...mappedNames,
 ]
@@ -137,17 +137,27 @@ function campaign(name, from, runs, deadline) {
   })
 }
 
-/** Builds the C++ meter under ASan and UBSan; undefined where it cannot be built. */
-function nativeProgram() {
-  const program = join(root, 'native/build/fuzz-meter')
+/** What runs under libFuzzer: its program, and what it is given to begin with. */
+const libFuzzers = {
+  native: {
+    program: 'fuzz-meter',
+    inputs: async () => [await nativeSeeds()],
+    words: [`-dict=${join(root, 'scripts/fuzz/capture.dict')}`],
+  },
+  relay: {program: 'fuzz-relay', inputs: async () => [], words: []},
+}
+
+/** Builds a program under ASan and UBSan; undefined where it cannot be built. */
+function builtFuzzer(name) {
+  const program = join(root, 'native/build', libFuzzers[name].program)
   const made = spawnSync('make', ['-s', '-C', join(root, 'native'), '-j2', 'fuzz'], {
     encoding: 'utf8',
   })
   if (made.status === 0 && existsSync(program)) return program
   if (spawnSync('sh', ['-c', 'command -v clang++-14']).status === 0) {
-    keep('native', undefined, `make -C native fuzz failed\n${made.stderr}`)
+    keep(name, undefined, `make -C native fuzz failed\n${made.stderr}`)
   } else {
-    console.log('fuzz: native left out: no clang++-14')
+    console.log(`fuzz: ${name} left out: no clang++-14`)
   }
   return undefined
 }
@@ -177,19 +187,19 @@ async function nativeSeeds() {
 }
 
 /** libFuzzer keeps a corpus of its own, which is what a campaign goes on with. */
-async function fuzzNative(runs, seconds) {
-  const program = nativeProgram()
+async function fuzzCompiled(name, runs, seconds) {
+  const program = builtFuzzer(name)
   if (program === undefined) return
-  const corpus = join(work, options.ci ? 'corpus-ci' : 'corpus')
-  const artifacts = join(work, 'artifacts')
+  const corpus = join(work, options.ci ? 'corpus-ci' : 'corpus', name)
+  const artifacts = join(work, 'artifacts', name)
   mkdirSync(corpus, {recursive: true})
   mkdirSync(artifacts, {recursive: true})
-  const seeds = await nativeSeeds()
-  const crashes = join(root, 'test/fixtures/crashes/native')
+  const {inputs, words} = libFuzzers[name]
+  const crashes = join(root, 'test/fixtures/crashes', name)
   const before = new Set(readdirSync(artifacts))
-  const account = accountOf('native')
+  const account = accountOf(name)
   const start = options.ci ? seed : seed + account.runs
-  console.log(`fuzz: native: libFuzzer seed ${start}`)
+  console.log(`fuzz: ${name}: libFuzzer seed ${start}`)
   const child = spawn(
     program,
     [
@@ -203,9 +213,9 @@ async function fuzzNative(runs, seconds) {
       '-verbosity=0',
       '-print_funcs=0',
       `-artifact_prefix=${artifacts}/`,
-      `-dict=${join(root, 'scripts/fuzz/capture.dict')}`,
+      ...words,
       corpus,
-      seeds,
+      ...(await inputs()),
       ...(existsSync(crashes) ? [crashes] : []),
     ],
     {stdio: ['ignore', 'ignore', 'pipe']},
@@ -218,15 +228,15 @@ async function fuzzNative(runs, seconds) {
   const news = readdirSync(artifacts).filter((file) => !before.has(file))
   for (const file of news) {
     account.failures++
-    keep('native', readFileSync(join(artifacts, file)), `native: ${said.slice(-4000)}`)
-    mkdirSync(join(work, 'failures/native'), {recursive: true})
-    copyFileSync(join(artifacts, file), join(work, 'failures/native', file))
+    keep(name, readFileSync(join(artifacts, file)), `${name}: ${said.slice(-4000)}`)
+    mkdirSync(join(work, 'failures', name), {recursive: true})
+    copyFileSync(join(artifacts, file), join(work, 'failures', name, file))
   }
   // Somebody ended it: what it did until then counts.
   const interrupted = said.includes('run interrupted')
   if (status !== 0 && news.length === 0 && !interrupted)
-    keep('native', undefined, `native: exit ${status}\n${said}`)
-  console.log(`fuzz: native: ${executed} runs`)
+    keep(name, undefined, `${name}: exit ${status}\n${said}`)
+  console.log(`fuzz: ${name}: ${executed} runs`)
 }
 
 /** Reads again, several times each, what once broke a promise; throws if it still does. */
@@ -240,8 +250,8 @@ async function replay() {
     const files = existsSync(folder) ? readdirSync(folder).map((file) => join(folder, file)) : []
     inputs += files.length
     if (files.length === 0) continue
-    if (name === 'native') {
-      const program = nativeProgram()
+    if (name in libFuzzers) {
+      const program = builtFuzzer(name)
       if (program === undefined) continue
       const {status, stderr} = spawnSync(program, files, {encoding: 'utf8'})
       if (status !== 0) keep(name, undefined, stderr)
@@ -270,7 +280,7 @@ if (options.replay) {
   for (const [i, name] of chosen.entries()) {
     // What one target leaves of its time is the others'.
     const share = Number.isFinite(seconds) ? Math.max(1, Math.floor(seconds / chosen.length)) : 1e6
-    if (name === 'native') await fuzzNative(runs, share)
+    if (name in libFuzzers) await fuzzCompiled(name, runs, share)
     else if (name === 'equal' && !existsSync(join(root, 'native/build/darta.node'))) {
       console.log('fuzz: equal left out: the addon is not built')
     } else {
