@@ -54,8 +54,10 @@ const MAX_ROWS = 262_144
 /** Flows that are known at once; of more, those that were silent longest are forgotten. */
 const MAX_FLOWS = 65_536
 const FLOWS_AT_ONCE = 4096
+const LOAD_ATTEMPTS = 20
 const EPERM = 1
 const ENOENT = 2
+const EAGAIN = 11
 const ENOSPC = 28
 
 const protocols: readonly ProtocolClass[] = ['tcp', 'udp', 'icmp', 'other']
@@ -195,7 +197,12 @@ function attach(
     const load = attributes(type, instructions.length / 8)
     new DataView(load.buffer).setUint32(68, to, littleEndian)
     const license = new TextEncoder().encode('GPL\0')
-    const program = opened(what, calls.bpfCall(BPF.load, load, 8, instructions, 16, license))
+    // A signal that comes while the kernel looks a program through makes it stop; it has been taken when the call is back.
+    let loaded = calls.bpfCall(BPF.load, load, 8, instructions, 16, license)
+    for (let n = 1; n < LOAD_ATTEMPTS && loaded[1] === EAGAIN; n++) {
+      loaded = calls.bpfCall(BPF.load, load, 8, instructions, 16, license)
+    }
+    const program = opened(what, loaded)
     opened(`the cgroup ${path}`, calls.bpfCall(BPF.linkCreate, attributes(program, cgroup, to, 0)))
   }
   // First: what is counted has a process then.
