@@ -2,12 +2,19 @@ import {recordEnd, recordStart, type RecordBatch, type RecordStage} from '../rec
 import {VARIABLE} from '../record/element.js'
 import {makeColumnReader} from '../record/group-reader.js'
 import type {StageLedger} from '../record/ledger.js'
-import {createOctetWriter, append, extend} from '../record/octet-writer.js'
+import {createOctetWriter, append, extend, type OctetWriter} from '../record/octet-writer.js'
 import {numberReader, readerOf, valueReader} from '../record/readers.js'
 import {createTemplate, type Template} from '../record/template.js'
 import {ie} from '../registry/elements.js'
 import {endColumn, startColumn} from '../registry/flow-columns.js'
 import {endsReader, type Ends, type EndsReader, type NatMappings} from './nat-mappings.js'
+
+interface Process {
+  readonly id: number
+  readonly name: string
+  /** How it is known: `used` or `open`. */
+  readonly attribution: string
+}
 
 /** A flow of which the user is known. Times are milliseconds since 1970. */
 interface KnownFlow {
@@ -15,6 +22,8 @@ interface KnownFlow {
   endMs: number
   readonly userId: number
   readonly userName: string
+  /** Where one is known. */
+  process?: Process
 }
 
 /** Users of flows by addresses, ports, protocol and time. */
@@ -45,6 +54,20 @@ export function createUserFlows(slackMs: number): UserFlows {
     const ends = endsReader(template)
     const userId = readerOf(template, ie.dartaUserId, numberReader)
     const userName = readerOf(template, ie.userName, valueReader)
+    const processId = readerOf(template, ie.dartaProcessId, numberReader)
+    const processName = readerOf(template, ie.dartaProcessName, valueReader)
+    const attribution = readerOf(template, ie.dartaProcessAttribution, valueReader)
+    const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
+    const processOf = (batch: RecordBatch, i: number): Process | undefined => {
+      const id = processId?.(batch, i) ?? 0
+      if (id === 0) return undefined
+      // Records without an attribution are of a time when none was told.
+      return {
+        id,
+        name: textOf(processName?.(batch, i)),
+        attribution: textOf(attribution?.(batch, i)),
+      }
+    }
     const start = makeColumnReader(startColumn, template)
     const end = makeColumnReader(endColumn, template)
     const taker = {
@@ -59,13 +82,17 @@ export function createUserFlows(slackMs: number): UserFlows {
           endMs: end?.(batch, i) ?? Infinity,
           userId: id,
           userName: typeof name === 'string' ? name : String(id),
+          process: processOf(batch, i),
         }
         const ports = key(of)
         const list = flows.get(ports)
         // A long flow is reported again and again.
         const same = list?.find((f) => f.userId === id && f.startMs === flow.startMs)
-        if (same !== undefined) same.endMs = Math.max(same.endMs, flow.endMs)
-        else {
+        if (same !== undefined) {
+          same.endMs = Math.max(same.endMs, flow.endMs)
+          // What the kernel notes later is better than a guess; a process that is gone was it all the same.
+          same.process = flow.process ?? same.process
+        } else {
           size++
           if (list === undefined) flows.set(ports, [flow])
           else list.push(flow)
@@ -103,30 +130,48 @@ export function createUserFlows(slackMs: number): UserFlows {
   }
 }
 
-/** Elements that a record gets: of the user at the one local end, or of both. */
-const addedFields = [
-  {element: ie.userName, length: VARIABLE},
-  {element: ie.dartaUserId, length: 4},
+/** Elements that a record gets: of the user at the one local end, or of both, and of a process where one is known. */
+const addedForUser = [
+  [
+    {element: ie.userName, length: VARIABLE},
+    {element: ie.dartaUserId, length: 4},
+  ],
+  [
+    {element: ie.dartaPeerUserName, length: VARIABLE},
+    {element: ie.dartaPeerUserId, length: 4},
+  ],
 ]
-const addedForPeer = [
-  {element: ie.dartaPeerUserName, length: VARIABLE},
-  {element: ie.dartaPeerUserId, length: 4},
+const addedForProcess = [
+  [
+    {element: ie.dartaProcessId, length: 4},
+    {element: ie.dartaProcessName, length: VARIABLE},
+    {element: ie.dartaProcessAttribution, length: VARIABLE},
+  ],
+  [
+    {element: ie.dartaPeerProcessId, length: 4},
+    {element: ie.dartaPeerProcessName, length: VARIABLE},
+    {element: ie.dartaPeerProcessAttribution, length: VARIABLE},
+  ],
 ]
+
+/** What records get: a letter for each end, `p` with a process, `u` without; nothing if there is no user. */
+const kindOf = (found: readonly KnownFlow[]): string =>
+  found.map(({process}) => (process === undefined ? 'u' : 'p')).join('')
 
 interface Tagger {
   readonly ends: EndsReader
   readonly start: ReturnType<typeof makeColumnReader>
   readonly end: ReturnType<typeof makeColumnReader>
-  /** By how many users a record got. */
-  readonly templates: readonly Template[]
+  /** By what a record gets (`kindOf`). */
+  readonly templateOf: (kind: string) => Template
 }
 
 const utf8 = new TextEncoder()
 
 /**
  * Puts the user behind records of flows: `userName` and `dartaUserId` of the end that is this host's, or of the source
- * where both are, and then those of the destination as `dartaPeerUserName` and `dartaPeerUserId`. Records without a user
- * pass as they are, and are noted by reason.
+ * where both are, and then those of the destination as `dartaPeerUserName` and `dartaPeerUserId`; where the process is
+ * known, that and how it is known. Records without a user pass as they are, and are noted by reason.
  *
  * @param nat what a translator between this host and whoever made the records did to addresses; records keep theirs
  */
@@ -140,15 +185,23 @@ export function mapUsers(
     let tagger = taggers.get(template)
     if (tagger === undefined) {
       const {id, fields} = template
+      const templates = new Map([['', template]])
       tagger = {
         ends: endsReader(template),
         start: makeColumnReader(startColumn, template),
         end: makeColumnReader(endColumn, template),
-        templates: [
-          template,
-          createTemplate(id, [...fields, ...addedFields]),
-          createTemplate(id, [...fields, ...addedFields, ...addedForPeer]),
-        ],
+        templateOf(kind) {
+          let tagged = templates.get(kind)
+          if (tagged === undefined) {
+            const added = [...kind].flatMap((one, i) => [
+              ...addedForUser[i],
+              ...(one === 'p' ? addedForProcess[i] : []),
+            ])
+            tagged = createTemplate(id, [...fields, ...added])
+            templates.set(kind, tagged)
+          }
+          return tagged
+        },
       }
       taggers.set(template, tagger)
     }
@@ -167,21 +220,35 @@ export function mapUsers(
   }
 }
 
+/** Of variable length, in one octet. RFC 7011 section 7. */
+function appendText(writer: OctetWriter, text: string): void {
+  const octets = utf8.encode(text).subarray(0, 254)
+  // The buffer may be another one after it has grown.
+  const length = extend(writer, 1)
+  writer.octets[length] = octets.length
+  append(writer, octets)
+}
+
+function appendNumber(writer: OctetWriter, number: number): void {
+  const at = extend(writer, 4)
+  writer.view.setUint32(at, number)
+}
+
 function tagBatch(
   batch: RecordBatch,
-  {ends, start, end, templates}: Tagger,
+  {ends, start, end, templateOf}: Tagger,
   flows: UserFlows,
   account: StageLedger,
   nat: NatMappings | undefined,
 ): RecordBatch[] {
   const out: RecordBatch[] = []
-  let users = -1
+  let kind = ''
   let writer = createOctetWriter()
   let offsets: number[] = []
   const put = (): void => {
     if (offsets.length === 0) return
     const octets = writer.octets.slice(0, writer.length)
-    const template = templates[users]
+    const template = templateOf(kind)
     out.push({
       ...batch,
       template,
@@ -218,18 +285,18 @@ function tagBatch(
     }
     if (found.length === 0) account.note(why)
     // Order is kept: a batch goes on as long as its records get as much.
-    if (found.length !== users) put()
-    users = found.length
+    const gets = kindOf(found)
+    if (gets !== kind) put()
+    kind = gets
     offsets.push(writer.length)
     append(writer, batch.octets.subarray(recordStart(batch, i), recordEnd(batch, i)))
-    for (const {userName, userId} of found) {
-      const name = utf8.encode(userName).subarray(0, 254)
-      // The buffer may be another one after it has grown.
-      const length = extend(writer, 1)
-      writer.octets[length] = name.length
-      append(writer, name)
-      const id = extend(writer, 4)
-      writer.view.setUint32(id, userId)
+    for (const {userName, userId, process} of found) {
+      appendText(writer, userName)
+      appendNumber(writer, userId)
+      if (process === undefined) continue
+      appendNumber(writer, process.id)
+      appendText(writer, process.name)
+      appendText(writer, process.attribution)
     }
   }
   put()

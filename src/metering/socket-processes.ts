@@ -22,8 +22,8 @@ interface Process {
 /** Names the processes of flows that the kernel does not. */
 export interface ProcessFinder {
   /**
-   * The same flows; those without a process have that which has their socket open now, if one has. Of several it is the one
-   * with the lowest number.
+   * The same flows; those without a process have that which has their socket open now, if one has, and say that it is a
+   * guess. Of several it is the one with the lowest number.
    */
   name(flows: readonly UserFlow[]): UserFlow[]
 }
@@ -54,7 +54,7 @@ export function createProcessFinder(calls: NativeCalls): ProcessFinder {
       }
       return flows.map((flow) => {
         const found = flow.pid === 0 ? known.get(flow.cookie) : undefined
-        return found === undefined ? flow : {...flow, ...found}
+        return found === undefined ? flow : {...flow, ...found, isProcessGuessed: true}
       })
     },
   }

@@ -58,6 +58,8 @@ export interface UserFlow {
   readonly pid: number
   /** Empty: not known. */
   readonly command: string
+  /** The kernel noted no process; this one had the socket open when it was looked. */
+  readonly isProcessGuessed?: boolean
   /** Id of the cgroup, 0n: not known. */
   readonly cgroup: bigint
   /** Of the socket, 0n: not known. */
@@ -81,6 +83,10 @@ export interface InterfaceTotal {
   readonly outPackets: number
   readonly outOctets: number
 }
+
+/** How the process of a flow is known: noted by the kernel, a guess from who has its socket open, or not at all. */
+export const attributionOf = ({pid, isProcessGuessed}: UserFlow): 'used' | 'open' | 'none' =>
+  pid === 0 ? 'none' : isProcessGuessed === true ? 'open' : 'used'
 
 export interface UserReading {
   /** Milliseconds since 1970. */

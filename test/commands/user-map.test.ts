@@ -68,6 +68,11 @@ test('processes are summed over their flows', (t) => {
   }
   const text = processesTable([flow, {...flow, localPort: 3}], userNames(true), 'none')
   t.regex(text, /^1001 +1001 +77 +curl +- +2 +200 +20$/m)
+  const guessed = {...flow, localPort: 4, isProcessGuessed: true}
+  t.regex(
+    processesTable([flow, guessed], userNames(true), 'none'),
+    /^1001 +1001 +77 +curl\? +- +2 +200 +20$/m,
+  )
 })
 
 needing(tools('getent'))('names of users come from the name service', (t) => {
@@ -191,6 +196,10 @@ needing(native)(
       .map((line) => JSON.parse(line) as Record<string, unknown>)
     t.is(first.dartaUserId, process.getuid!())
     t.is(first.dartaPeerUserId, process.getuid!())
+    t.is(first.dartaProcessId, process.pid)
+    t.is(first.dartaProcessAttribution, 'open')
+    t.is(first.dartaPeerProcessId, process.pid)
+    t.is(first.dartaPeerProcessAttribution, 'open')
     t.is(first.octetDeltaCount, 123)
     t.is(second.dartaUserId, undefined)
     t.regex(tagged.stderr, /tag: 2 records in, 2 out.*no-user-flow/)

@@ -104,6 +104,51 @@ test('between two users of one host the source’s is the user and the other the
   t.is(record.dartaPeerUserId, 1002)
 })
 
+test('processes come along with how they are known, at either end, where there is one', async (t) => {
+  const template = templateOf([
+    ...[ie.flowStartMilliseconds, ie.flowEndMilliseconds],
+    ...[ie.sourceIPv4Address, ie.destinationIPv4Address],
+    ...[ie.sourceTransportPort, ie.destinationTransportPort, ie.protocolIdentifier],
+    ...[ie.dartaUserId, ie.dartaProcessId],
+    ...[ie.dartaProcessName, ie.dartaProcessAttribution].map((e) => [e, VARIABLE] as const),
+  ])
+  const own = address('10.0.0.1')
+  const row = (ports: [number, number], ...process: [number, string, string]) =>
+    [START, START + 1000, own, own, ...ports, 6, 1001, ...process] as const
+  const flows = createUserFlows(1000)
+  flows.learn(
+    batchOf(template, [
+      row([4000, 80], 0, '', 'none'),
+      row([80, 4000], 8, 'nginx', 'open'),
+      row([4001, 80], 9, 'wget', 'open'),
+      // A later look knows more, or no more.
+      row([4000, 80], 7, 'curl', 'used'),
+      row([4000, 80], 0, '', 'none'),
+      row([80, 4002], 0, '', 'none'),
+    ]),
+  )
+  const ends = {from: '10.0.0.1', to: '10.0.0.1'}
+  async function* source(): AsyncGenerator<RecordBatch[]> {
+    yield flowBatches([4000, 4001, 4002].map((port) => ({...ends, ports: [port, 80]})))
+  }
+  const account = new StageLedger('tag', 'records')
+  const out: RecordBatch[] = []
+  const {signal} = new AbortController()
+  for await (const some of mapUsers(() => flows, account)(source(), {signal})) out.push(...some)
+  t.deepEqual(
+    plainRecords(out).map((r) => [
+      ...[r.dartaProcessId, r.dartaProcessName, r.dartaProcessAttribution],
+      ...[r.dartaPeerProcessId, r.dartaPeerProcessName, r.dartaPeerProcessAttribution],
+      r.dartaUserId,
+    ]),
+    [
+      [7, 'curl', 'used', 8, 'nginx', 'open', 1001],
+      [9, 'wget', 'open', undefined, undefined, undefined, 1001],
+      [undefined, undefined, undefined, undefined, undefined, undefined, 1001],
+    ],
+  )
+})
+
 test('who had the ports at the time of the record is its user', async (t) => {
   const hour = 3_600_000
   const rows: UserFlowRow[] = [

@@ -7,7 +7,7 @@ import {loadNative} from '../../src/io/native.js'
 import ebpf, {cgroupRoot} from '../../src/metering/user-sources/ebpf.js'
 import {flowsOf, totalsOf} from '../../src/metering/user-sources/kmod.js'
 import sockets from '../../src/metering/user-sources/sockets.js'
-import type {UserTotal} from '../../src/metering/user-account.js'
+import {attributionOf, type UserTotal} from '../../src/metering/user-account.js'
 import {expectedSums, packetsOf, type Ownership} from '../kmod/witness.js'
 import {connection} from '../support/connection.js'
 import {folder, start} from '../support/darta.js'
@@ -216,7 +216,7 @@ needing(
   cgroups,
   superuser(),
 )(
-  'a process that only receives, with a socket from before, is found by what it has open',
+  'a process that only receives, with a socket from before, is found by what it has open, which is told to be a guess',
   async (t) => {
     const path = cgroup(t)
     const receiver = createSocket('udp4')
@@ -233,8 +233,13 @@ needing(
     ])
     await came
     await sent.ended
-    const flow = reader.read(false).flows.find(({localPort}) => localPort === port)
+    const {flows} = reader.read(false)
+    const flow = flows.find(({localPort}) => localPort === port)
     t.is(flow?.pid, process.pid)
+    t.is(attributionOf(flow!), 'open')
+    const sender = flows.find(({remotePort}) => remotePort === port)
+    t.is(sender?.command, 'bash')
+    t.is(attributionOf(sender!), 'used')
     t.is(flow?.command, readFileSync('/proc/self/comm', 'utf8').trimEnd())
     t.is(flow?.inOctets, 20 + 8 + 6)
     // And still when it is looked again.
@@ -246,7 +251,7 @@ needing(native)(
   'a source of sockets sees the connections that exist, with their users',
   async (t) => {
     const {port, localPort, close} = await connection(t, 50_000)
-    const reader = sockets.open({calls})
+    const reader = sockets.open({calls, flows: true})
     const mine = (): ReturnType<typeof reader.read>['flows'][number] | undefined =>
       reader
         .read(false)
@@ -254,6 +259,10 @@ needing(native)(
     while ((mine()?.outOctets ?? 0) < 50_000) await new Promise((resolve) => setImmediate(resolve))
     const flow = mine()!
     t.is(flow.uid, process.getuid!())
+    // Who has a socket open need not be who used it.
+    t.is(flow.pid, process.pid)
+    t.is(attributionOf(flow), 'open')
+    t.is(attributionOf({...flow, pid: 0}), 'none')
     t.is(flow.local, '127.0.0.1')
     t.true(flow.outOctets < 60_000, String(flow.outOctets))
     const before = reader.read(false).totals

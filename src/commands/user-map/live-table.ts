@@ -81,13 +81,17 @@ export function usersTable(
   )
 }
 
-/** Processes of users, from the flows that are held. */
+/** Processes of users, from the flows that are held; a mark is behind the name of one that was guessed for any of them. */
 export function processesTable(flows: readonly UserFlow[], names: UserNames, units: Units): string {
-  const lines = new Map<string, {flow: UserFlow; flows: number; in: number; out: number}>()
+  const lines = new Map<
+    string,
+    {flow: UserFlow; isGuessed: boolean; flows: number; in: number; out: number}
+  >()
   for (const flow of flows) {
     const key = `${flow.uid} ${flow.pid} ${flow.command}`
-    const line = lines.get(key) ?? {flow, flows: 0, in: 0, out: 0}
+    const line = lines.get(key) ?? {flow, isGuessed: false, flows: 0, in: 0, out: 0}
     lines.set(key, line)
+    line.isGuessed ||= flow.isProcessGuessed === true
     line.flows++
     line.in += flow.inOctets
     line.out += flow.outOctets
@@ -96,11 +100,11 @@ export function processesTable(flows: readonly UserFlow[], names: UserNames, uni
     ['user', 'uid', 'pid', 'process', 'cgroup', 'flows', 'in', 'out'],
     [...lines.values()]
       .sort((a, b) => b.in + b.out - a.in - a.out)
-      .map(({flow, flows: n, ...sum}) => [
+      .map(({flow, isGuessed, flows: n, ...sum}) => [
         names.of(flow.uid),
         idText(flow.uid, flow.nsUid),
         flow.pid === 0 ? '-' : String(flow.pid),
-        flow.command === '' ? '-' : flow.command,
+        `${flow.command === '' ? '-' : flow.command}${isGuessed ? '?' : ''}`,
         flow.cgroup === 0n ? '-' : String(flow.cgroup),
         String(n),
         scaledNumber(sum.in, units),

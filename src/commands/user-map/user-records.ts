@@ -1,4 +1,5 @@
 import {
+  attributionOf,
   totalKey,
   type UserFlow,
   type UserReading,
@@ -71,6 +72,7 @@ export function* flowRecords(
         [ie.dartaNamespaceUserId, flow.nsUid ?? flow.uid],
         [ie.dartaProcessId, flow.pid],
         [ie.dartaProcessName, flow.command],
+        [ie.dartaProcessAttribution, attributionOf(flow)],
         [ie.dartaCgroupId, flow.cgroup],
         [ie.dartaSocketCookie, flow.cookie],
         [ie.packetTotalCount, flow.outPackets],

@@ -1,6 +1,7 @@
 import {DartaError} from '../../record/errors.js'
 import {ipv4Text, ipv6Text} from '../../record/value.js'
 import {littleEndian} from '../byte-order.js'
+import {createProcessFinder} from '../socket-processes.js'
 import {
   totalKey,
   totalsSince,
@@ -35,8 +36,9 @@ interface SocketState extends UserFlow {
 const sockets: UserSource = {
   summary: 'the sockets that exist when it looks: TCP only, octets reckoned, needs no rights',
   absence: ({calls}) => (calls === undefined ? 'the native addon is not built' : undefined),
-  open({calls}): UserReader {
+  open({calls, flows = false}): UserReader {
     if (calls === undefined) throw new DartaError('DARTA_USER_SOURCE', 'needs the native addon')
+    const finder = flows ? createProcessFinder(calls) : undefined
     /** What sockets had when they were last seen; those that are gone keep it. */
     const gone = new Map<string, UserTotal>()
     let before = new Map<string, SocketState>()
@@ -60,7 +62,7 @@ const sockets: UserSource = {
         return {
           timeMs: Date.now(),
           totals,
-          flows: [...now.values()],
+          flows: finder?.name([...now.values()]) ?? [...now.values()],
           statistics: new Map([
             ['sockets', now.size],
             ['polls', polls],
