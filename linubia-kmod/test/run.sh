@@ -99,7 +99,9 @@ tables tunnel.before
 setpriv --reuid=2300 --clear-groups ping -c 10 -i 0.01 -s 500 -q 10.9.9.2 >/dev/null
 settle
 tables tunnel.after
+# Both ends: the other one would ask for its neighbour when packets are counted below.
 ip link del x0
+ip -n box link del x1
 
 say readers
 setpriv --reuid=2001 --clear-groups cat /proc/net/linubia/users4 >"$out/own.users4"
