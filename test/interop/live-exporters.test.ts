@@ -1,4 +1,5 @@
 /* fprobe meters live traffic and exports it over loopback to darta collect: the totals are those of what was sent. */
+import {readdirSync} from 'node:fs'
 import {join} from 'node:path'
 import {mirror} from '../live/capturing.js'
 import {bin} from '../support/darta.js'
@@ -50,14 +51,9 @@ for (const version of ['1', '5', '7']) {
       ],
       {env},
     )
-    // It captures when its packet socket is bound to the interface.
-    const bound = (): boolean =>
-      node
-        .run('cat', '/proc/net/packet')
-        .split('\n')
-        .slice(1)
-        .some((line) => Number(line.trim().split(/\s+/)[4]) > 0)
-    while (!bound()) await new Promise((resolve) => setTimeout(resolve, 50))
+    // Its threads begin when its packet socket has its filter: what came before is thrown away then.
+    const threads = (): number => readdirSync(`/proc/${exporter.child.pid}/task`).length
+    while (threads() < 2) await new Promise((resolve) => setTimeout(resolve, 50))
     // No faster than its queue of Flows takes them.
     sendFrames(sender, 'out', capture, 2000)
     await enough

@@ -73,6 +73,7 @@ needing(native, absent)(
     const rules = join(at, 'rules')
     writeFileSync(rules, masquerade)
     router.run('nft', '-f', rules)
+    router.run('sysctl', '-qw', 'net.netfilter.nf_conntrack_udp_timeout=3600')
     const began = Date.now()
 
     const path = join(cgroupRoot()!, `darta-nat-${process.pid}`)
@@ -100,11 +101,12 @@ needing(native, absent)(
     while (!readFileSync(capture).includes(`from ${USERS.at(-1)!}`)) {
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
+    // It forgets what was not answered.
+    const events = eventsOf(router.run('cat', '/proc/net/nf_conntrack'), began)
     tcpdump.child.kill('SIGINT')
     await tcpdump.ended
     watched.child.kill('SIGTERM')
     t.is((await watched.ended).code, 0)
-    const events = eventsOf(router.run('cat', '/proc/net/nf_conntrack'), began)
     writeFileSync(join(at, 'nat'), `${events}\n`)
 
     const tagged = async (flags: string): Promise<Record<string, unknown>[]> => {
