@@ -44,7 +44,8 @@ const duration = Flags.custom<number>({parse: async (input) => parseDuration(inp
 const count = Flags.custom<number>({parse: async (input) => parseCount(input)})
 
 export default class Collect extends DartaCommand {
-  static override summary = 'Collect flow records of NetFlow, IPFIX and sFlow; all become IPFIX.'
+  static override summary =
+    'Collect records of NetFlow, IPFIX, sFlow, RADIUS and Diameter; all become IPFIX.'
   static override description =
     'Listens on any number of endpoints, or reads captures, IPFIX files and files of one datagram each: NetFlow 1, 5, 7 and 9, IPFIX with PSAMP, and ' +
     'sFlow 5. No field is lost: what has no element of IANA gets one of its own, described in the output (RFC 5610). ' +

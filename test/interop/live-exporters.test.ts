@@ -52,7 +52,7 @@ for (const version of ['1', '5', '7']) {
       {env},
     )
     // Its threads begin when its packet socket has its filter: what came before is thrown away then.
-    const threads = (): number => readdirSync(`/proc/${exporter.child.pid}/task`).length
+    const threads = (): number => readdirSync(`/proc/${exporter.child.pid!}/task`).length
     while (threads() < 2) await new Promise((resolve) => setTimeout(resolve, 50))
     // No faster than its queue of Flows takes them.
     sendFrames(sender, 'out', capture, 2000)
