@@ -29,26 +29,24 @@ const absent =
   noTranslator()
 
 /** What the kernel's translator has, as records of NAT events. */
-function eventsOf(table: string, ms: number): string {
+function eventsOf(table: string, ms: number): string[] {
   return [
     ...table.matchAll(
       / udp .*? src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+) .*?src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+)/g,
     ),
-  ]
-    .map(([, source, dest, port, destPort, , outside, , outsidePort]) =>
-      JSON.stringify({
-        observationTimeMilliseconds: new Date(ms).toISOString(),
-        natEvent: 4,
-        protocolIdentifier: 17,
-        sourceIPv4Address: source,
-        sourceTransportPort: Number(port),
-        destinationIPv4Address: dest,
-        destinationTransportPort: Number(destPort),
-        postNATSourceIPv4Address: outside,
-        postNAPTSourceTransportPort: Number(outsidePort),
-      }),
-    )
-    .join('\n')
+  ].map(([, source, dest, port, destPort, , outside, , outsidePort]) =>
+    JSON.stringify({
+      observationTimeMilliseconds: new Date(ms).toISOString(),
+      natEvent: 4,
+      protocolIdentifier: 17,
+      sourceIPv4Address: source,
+      sourceTransportPort: Number(port),
+      destinationIPv4Address: dest,
+      destinationTransportPort: Number(destPort),
+      postNATSourceIPv4Address: outside,
+      postNAPTSourceTransportPort: Number(outsidePort),
+    }),
+  )
 }
 
 needing(native, absent)(
@@ -90,6 +88,8 @@ needing(native, absent)(
     ])
     await tcpdump.says(/listening on/)
     const USERS = [2001, 2002, 2003]
+    const events = new Set<string>()
+    const tables: string[] = []
     for (const uid of USERS) {
       const words = `exec 3<>/dev/udp/203.0.113.1/9000; for i in 1 2 3; do echo from ${uid} >&3 || :; done`
       const sent = start(t, 'sh', [
@@ -97,17 +97,20 @@ needing(native, absent)(
         `echo $$ >${path}/cgroup.procs && exec ${home.enter.join(' ')} setpriv --reuid=${uid} --clear-groups bash -c '${words}'`,
       ])
       await sent.ended
+      while (!readFileSync(capture).includes(`from ${uid}`)) {
+        await new Promise((resolve) => setTimeout(resolve, 10))
+      }
+      // Looked at each time: it forgets what was not answered.
+      const table = router.run('cat', '/proc/net/nf_conntrack')
+      tables.push(table)
+      for (const event of eventsOf(table, began)) events.add(event)
     }
-    while (!readFileSync(capture).includes(`from ${USERS.at(-1)!}`)) {
-      await new Promise((resolve) => setTimeout(resolve, 10))
-    }
-    // It forgets what was not answered.
-    const events = eventsOf(router.run('cat', '/proc/net/nf_conntrack'), began)
+    t.is(events.size, USERS.length, tables.join('\n'))
     tcpdump.child.kill('SIGINT')
     await tcpdump.ended
     watched.child.kill('SIGTERM')
     t.is((await watched.ended).code, 0)
-    writeFileSync(join(at, 'nat'), `${events}\n`)
+    writeFileSync(join(at, 'nat'), `${[...events].join('\n')}\n`)
 
     const tagged = async (flags: string): Promise<Record<string, unknown>[]> => {
       const {stdout, code, stderr} = await bash(
