@@ -53,7 +53,7 @@ nats-server nats-server
 modprobe kmod
 nfacctd pmacct
 nfdump nfdump
-nft nftables
+/usr/sbin/nft nftables
 sfcapd nfdump-sflow
 openssl openssl
 ping iputils-ping

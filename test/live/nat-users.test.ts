@@ -1,11 +1,14 @@
 import {spawnSync} from 'node:child_process'
-import {mkdirSync, readFileSync, rmdirSync, writeFileSync} from 'node:fs'
+import {existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {cgroupRoot} from '../../src/metering/user-sources/ebpf.js'
 import {bash, bin, folder, start} from '../support/darta.js'
 import {cable, host, noNamespaces, startAt, type Host} from '../support/namespaces.js'
 import {native} from '../support/native-addon.js'
 import {needing, tools} from '../support/needing.js'
+
+/** By its place: an npm package has a program of this name, which is first where npm runs the tests. */
+const nft = '/usr/sbin/nft'
 
 const masquerade = `table ip t {
   chain c {
@@ -16,7 +19,7 @@ const masquerade = `table ip t {
 `
 
 function noTranslator(): string | undefined {
-  const probe = `ip netns add darta-nat-${process.pid} && ip netns exec darta-nat-${process.pid} nft -f -; s=$?; ip netns del darta-nat-${process.pid}; exit $s`
+  const probe = `ip netns add darta-nat-${process.pid} && ip netns exec darta-nat-${process.pid} ${nft} -f -; s=$?; ip netns del darta-nat-${process.pid}; exit $s`
   return spawnSync('sh', ['-c', probe], {input: masquerade}).status === 0
     ? undefined
     : 'this kernel translates no addresses'
@@ -24,7 +27,8 @@ function noTranslator(): string | undefined {
 
 const absent =
   noNamespaces ??
-  tools('nft', 'tcpdump', 'setpriv', 'bash') ??
+  (existsSync(nft) ? undefined : `${nft} is not installed`) ??
+  tools('tcpdump', 'setpriv', 'bash') ??
   (cgroupRoot() === undefined ? 'no cgroup tree of version 2' : undefined) ??
   noTranslator()
 
@@ -70,7 +74,7 @@ needing(native, absent)(
     router.run('sysctl', '-qw', 'net.ipv4.ip_forward=1')
     const rules = join(at, 'rules')
     writeFileSync(rules, masquerade)
-    router.run('nft', '-f', rules)
+    router.run(nft, '-f', rules)
     router.run('sysctl', '-qw', 'net.netfilter.nf_conntrack_udp_timeout=3600')
     const began = Date.now()
 
