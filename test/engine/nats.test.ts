@@ -1,27 +1,8 @@
-import {createServer} from 'node:net'
-import {createRequire} from 'node:module'
 import {join} from 'node:path'
 import type {ExecutionContext} from 'ava'
 import {bin, darta, folder, start, type Running} from '../support/darta.js'
-import {needing, root, tools} from '../support/needing.js'
-
-/** Why the adapter cannot be tested; undefined: it can. */
-function natsAbsence(): string | undefined {
-  try {
-    createRequire(import.meta.url).resolve('nats')
-    return undefined
-  } catch {
-    return 'the npm package nats is not installed'
-  }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const {port} = server.address() as {port: number}
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
+import {freePort} from '../support/free-port.js'
+import {needing, optionalPackage, root, tools} from '../support/needing.js'
 
 /** A server with JetStream on loopback, ready. */
 async function serve(t: ExecutionContext, port: number, store: string): Promise<Running> {
@@ -38,9 +19,9 @@ async function labFlows(t: ExecutionContext): Promise<string> {
   return file
 }
 
-const real = needing(tools('nats-server'), natsAbsence())
+const real = needing(tools('nats-server'), optionalPackage('nats'))
 
-needing(tools('nats-server', 'curl', 'jq'), natsAbsence())(
+needing(tools('nats-server', 'curl', 'jq'), optionalPackage('nats'))(
   'units at a NATS server give the results of one, though a unit and the server are killed',
   async (t) => {
     const flows = await labFlows(t)

@@ -1,12 +1,13 @@
 import test, {type ExecutionContext} from 'ava'
 import {existsSync, readFileSync, writeFileSync} from 'node:fs'
-import {createServer} from 'node:net'
 import {join} from 'node:path'
 import {authority, noCertificates} from '../support/certificates.js'
 import {decoded} from '../support/collector.js'
 import {bin, darta, folder, start, type Running} from '../support/darta.js'
+import {freePort} from '../support/free-port.js'
 import {needing, tools} from '../support/needing.js'
 import type {Plain} from '../support/results.js'
+import {look} from './user-looks.js'
 
 const extension = (name: string): string => `/usr/lib/freeDiameter/${name}.fdx`
 const freeDiameter = [
@@ -14,15 +15,6 @@ const freeDiameter = [
   existsSync(extension('acl_wl')) ? undefined : 'not installed: freediameter-extensions',
   noCertificates,
 ]
-
-/** A port that nobody has now. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const {port} = server.address() as {port: number}
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
 
 const far = 'identity=collect.far.example&realm=far.example'
 
@@ -34,27 +26,6 @@ async function collector(
   const running = start(t, bin, ['collect', `${where}?${far}`, '-v', ...flags])
   await running.says(/listening on diameters?:/)
   return {...running, port: Number(/diameters?:\/\/127\.0\.0\.1:(\d+)/.exec(running.words())![1])}
-}
-
-/** What user-map writes at one look, of users 1001 and on: each sent 100 octets and received 1000. */
-function look(seconds: number, users: number): string {
-  let text = ''
-  for (let uid = 1001; uid < 1001 + users; uid++) {
-    for (const [flowDirection, octets] of [
-      [1, 100],
-      [0, 1000],
-    ]) {
-      text += `${JSON.stringify({
-        observationTimeMilliseconds: new Date(1_800_000_000_000 + seconds * 1000).toISOString(),
-        userName: `u${uid}`,
-        dartaUserId: uid,
-        flowDirection,
-        packetDeltaCount: 1,
-        octetDeltaCount: octets,
-      })}\n`
-    }
-  }
-  return text
 }
 
 function accounts(octets: Uint8Array): Plain[] {

@@ -7,7 +7,9 @@ import {accountingAnswer, readAccountingRequest} from '../../src/mediation/diame
 import {createPeer} from '../../src/mediation/diameter/peer.js'
 import {authority, noCertificates} from '../support/certificates.js'
 import {bin, darta, folder, start, type Running} from '../support/darta.js'
+import {freePort} from '../support/free-port.js'
 import {needing, root, tools} from '../support/needing.js'
+import {look} from './user-looks.js'
 
 const extension = (name: string): string => `/usr/lib/freeDiameter/${name}.fdx`
 const needed = [
@@ -29,15 +31,6 @@ interface Line {
   readonly retransmitted: boolean
   readonly inputOctets?: number
   readonly outputOctets?: number
-}
-
-/** A port that nobody has now. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const {port} = server.address() as {port: number}
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 interface FreeDiameter {
@@ -110,29 +103,6 @@ async function freeDiameter(t: ExecutionContext, secure: boolean): Promise<FreeD
       while (lines().length < count) await new Promise((resolve) => setTimeout(resolve, 20))
     },
   }
-}
-
-/** What user-map writes at one look, of users 1001 and on: each sent 100 octets and received 1000. */
-function look(seconds: number, users: number): string {
-  let text = ''
-  for (let uid = 1001; uid < 1001 + users; uid++) {
-    for (const [flowDirection, octets] of [
-      [1, 100],
-      [0, 1000],
-    ]) {
-      text += `${JSON.stringify({
-        observationTimeMilliseconds: new Date(1_800_000_000_000 + seconds * 1000).toISOString(),
-        dartaAccountRow: 'user',
-        userName: `u${uid}`,
-        dartaUserId: uid,
-        ipVersion: 4,
-        flowDirection,
-        packetDeltaCount: 1,
-        octetDeltaCount: octets,
-      })}\n`
-    }
-  }
-  return text
 }
 
 /** That each session has its records from 0 to the last, each once if repetitions with T are left out. */

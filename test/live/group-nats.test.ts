@@ -1,10 +1,9 @@
-import {createRequire} from 'node:module'
 import {readFileSync} from 'node:fs'
 import type {ExecutionContext} from 'ava'
 import {authority, noCertificates} from '../support/certificates.js'
 import {folder, type Running} from '../support/darta.js'
 import {noNamespaces, noSender, startAt} from '../support/namespaces.js'
-import {needing, tools} from '../support/needing.js'
+import {needing, optionalPackage, tools} from '../support/needing.js'
 import {
   captureNode,
   CONTROL,
@@ -27,15 +26,6 @@ import {
 const RATE = 2000
 const PORT = 4222
 
-function noPackage(): string | undefined {
-  try {
-    createRequire(import.meta.url).resolve('nats')
-    return undefined
-  } catch {
-    return 'the npm package nats is not installed'
-  }
-}
-
 async function broker(
   t: ExecutionContext,
   {control}: Lab,
@@ -54,7 +44,7 @@ needing(
   noNamespaces,
   noSender,
   tools('nats-server'),
-  noPackage(),
+  optionalPackage('nats'),
   noCertificates,
 )(
   'a group meets at a NATS server: coordinator, leading node and server are killed, nodes join and leave; nothing is lost or doubled without a mark, and the reports prove it',

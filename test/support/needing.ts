@@ -1,4 +1,5 @@
 import test, {type ExecutionContext} from 'ava'
+import {createRequire} from 'node:module'
 import {spawnSync} from 'node:child_process'
 import {accessSync, constants, existsSync} from 'node:fs'
 import {delimiter, join} from 'node:path'
@@ -75,5 +76,15 @@ function isExecutable(path: string): boolean {
     return true
   } catch {
     return false
+  }
+}
+
+/** Why an npm package that is installed where it can be is not there; undefined: it is. */
+export function optionalPackage(name: string): string | undefined {
+  try {
+    createRequire(import.meta.url).resolve(name)
+    return undefined
+  } catch {
+    return `the npm package ${name} is not installed`
   }
 }
