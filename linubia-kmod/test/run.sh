@@ -121,6 +121,13 @@ if [ -n "$darta" ]; then
   v1=$(ip -n box -br link show v1 | awk '{print $3}')
   for at in 10.9.0.2 fd09::2; do ip neigh replace $at dev v0 lladdr "$v1" nud permanent; done
   for at in 10.9.0.1 fd09::1; do ip -n box neigh replace $at dev v1 lladdr "$v0" nud permanent; done
+  # Nor for those of the link, of which each learnt when it was asked before.
+  for at in $(ip -n box -6 -o addr show dev v1 scope link | awk '{sub("/.*", "", $4); print $4}'); do
+    ip neigh replace "$at" dev v0 lladdr "$v1" nud permanent
+  done
+  for at in $(ip -6 -o addr show dev v0 scope link | awk '{sub("/.*", "", $4); print $4}'); do
+    ip -n box neigh replace "$at" dev v1 lladdr "$v0" nud permanent
+  done
   "$darta" user-map --source ebpf --interval 1h -n -o ndjson >"$out/twin.ndjson" 2>"$out/twin.said" & twin=$!
   until grep -q 'from now on' "$out/twin.said"; do
     kill -0 $twin
