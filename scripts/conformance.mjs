@@ -722,8 +722,18 @@ const rows = [
     '8038 5, 8',
     'E C',
     'Options that describe the fields of SNMP objects stand in the same Message as each Template with such fields, also when it comes again',
-    'no',
-    'darta makes none of its own. Those that pass are read and kept in order, each for its Template and field, and come again with the Templates (“of SNMP objects the values and the options that describe them are read, each for its Template and field”, test/commands/pass-through.test.ts); but a Message of their own may carry them.',
+    {
+      'ipfix/mib-fields': [
+        'a Template with values of SNMP objects goes ahead of its options and data, all in one Message, whatever room was left',
+        'MIB Field Options come again with each Template that is sent again',
+        'the object and the index that MIB Field Options give a field are kept with its Template',
+        'tshark reads which object a field has the value of',
+      ],
+      'commands/pass-through': [
+        'of SNMP objects the values and the options that describe them are read, each for its Template and field',
+      ],
+    },
+    'Where ipfix-export sends Templates again over UDP, options follow in Messages of their own. Rows in lists (mibObjectValueRow) pass as they come; darta makes none.',
   ],
   [
     58,

@@ -55,6 +55,8 @@ nfacctd pmacct
 nfdump nfdump
 /usr/sbin/nft nftables
 sfcapd nfdump-sflow
+snmpd snmpd
+snmptrap snmp
 openssl openssl
 ping iputils-ping
 python3 python3

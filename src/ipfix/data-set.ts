@@ -1,4 +1,5 @@
 import {learnElements} from './learn-elements.js'
+import {learnMibFields} from './learn-mib-fields.js'
 import {snapshotOf, type StoredTemplate} from './template-store.js'
 import type {SessionState} from './session-state.js'
 import type {MessageContext, RecordBatch} from '../record/batch.js'
@@ -95,6 +96,11 @@ export function readDataSet(
     message,
     templates: stored.lists ? snapshotOf(stored.domain) : undefined,
     elements: stored.lists ? s.elements : undefined,
+  }
+  if (stored.mibFields !== undefined) {
+    learnMibFields(s, stored.domain, batch, stored.mibFields)
+    out.push({...batch, templates: snapshotOf(stored.domain)})
+    return count
   }
   out.push(batch)
   if (stored.types !== undefined) learnElements(s, batch, stored.types)

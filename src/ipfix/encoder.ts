@@ -1,4 +1,4 @@
-import {recordEnd, recordStart, type RecordBatch} from '../record/batch.js'
+import {keepRecords, recordEnd, recordStart, type RecordBatch} from '../record/batch.js'
 import {isControlBits, isList, REVERSE_PEN, VARIABLE} from '../record/element.js'
 import {createRecordBuilder} from '../record/record-writer.js'
 import {maskUtf8} from '../record/utf8.js'
@@ -14,6 +14,13 @@ import {
   writeMessageHeader,
 } from './message.js'
 import {templateRecordOctets, writeTemplateRecord} from './template-record.js'
+import {
+  isSameObject,
+  mibFieldReader,
+  mibFieldTemplate,
+  mibFieldValues,
+  type MibFieldReader,
+} from './mib-fields.js'
 import {typeRecordReader, typeRecordValues, typeTemplate} from './type-records.js'
 import type {InformationElement} from '../record/element.js'
 import type {Encoder} from '../record/format.js'
@@ -82,6 +89,9 @@ interface Outgoing {
   readonly lists: boolean
   readonly directionless: boolean
   readonly types: ReturnType<typeof typeRecordReader>
+  readonly mibFields: ReturnType<typeof mibFieldReader>
+  /** What has to be said of its fields in the Message that announces it (RFC 8038); undefined: nothing. */
+  readonly objects: RecordBatch | undefined
   /** Fields whose octets are looked at on the way out. */
   readonly strings: readonly number[]
   readonly controlBits: readonly number[]
@@ -107,7 +117,8 @@ const MIN_RELAY_OCTETS = 1 << 19
  * Messages that the records came in, so the same records give the same octets; records with the same ones share Messages. Sequence
  * numbers begin at 0. Records are copied as they are, but for Template IDs in structured data and options, which become
  * ours (RFC 7119), octets of strings that are no UTF-8 (`?`, counted), and the upper four bits of tcpControlBits (0, RFC 9565).
- * Records with reverse elements and no direction are not sent (RFC 5103).
+ * Records with reverse elements and no direction are not sent (RFC 5103). Which SNMP objects fields have the values of is said
+ * behind each announcement of their Template, in the same Message (RFC 8038 section 5.3).
  */
 export function createEncoder(options: EncoderOptions): IpfixEncoder {
   const maxOctets = options.maxMessageOctets ?? MAX_MESSAGE_OCTETS
@@ -189,14 +200,17 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
     const described = fields.map(({element}) => element).filter(needsTypeRecord)
     // Type records go ahead, so their Template has the lower ID, as it will have in whatever reads this and encodes again.
     if (described.length > 0) outgoingOf(typeTemplate, domainId)
+    const id = layoutId(template.layout, domainId, template.id)
     known = {
       template,
-      id: layoutId(template.layout, domainId, template.id),
+      id,
       recordOctets: template.recordOctets,
       described,
       directionless: lacksDirection(template),
       lists: fields.some(({element}) => isList(element.type) || namesTemplate(element)),
       types: typeRecordReader(template),
+      mibFields: mibFieldReader(template),
+      objects: objectsOf(template, id),
       strings: indices((i) => fields[i].element.type === 'string'),
       controlBits: indices(
         (i) => isControlBits(fields[i].element) && fields[i].length === 2 && fields[i].offset >= 0,
@@ -261,20 +275,29 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
   /**
    * Makes sure that a Set of this ID is open and has room for `octets` more.
    *
+   * @param behind octets of the same Message for which there has to be room behind them
    * @returns false if no Message has so much room
    */
-  function reserve(of: OutgoingDomain, time: number, id: number, octets: number): boolean {
-    if (MESSAGE_HEADER_OCTETS + SET_HEADER_OCTETS + octets > maxOctets) return false
+  function reserve(
+    of: OutgoingDomain,
+    time: number,
+    id: number,
+    octets: number,
+    behind = 0,
+  ): boolean {
+    if (MESSAGE_HEADER_OCTETS + SET_HEADER_OCTETS + octets + behind > maxOctets) return false
     if (domain !== undefined && (domain !== of || exportTime !== time)) closeMessage()
     if (domain !== undefined) {
       const header = setStart >= 0 && setId === id ? 0 : SET_HEADER_OCTETS
-      if (at + header + octets - start > maxOctets) closeMessage()
+      if (at + header + octets + behind - start > maxOctets) closeMessage()
     }
     if (domain === undefined) openMessage(of, time)
     if (setStart < 0 || setId !== id) {
       closeSet()
       // Templates sent again may have filled the Message that was just opened.
-      if (at + SET_HEADER_OCTETS + octets - start > maxOctets) return reserve(of, time, id, octets)
+      if (at + SET_HEADER_OCTETS + octets + behind - start > maxOctets) {
+        return reserve(of, time, id, octets, behind)
+      }
       setStart = at
       setId = id
       at += SET_HEADER_OCTETS
@@ -289,8 +312,27 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
     template: Template,
   ): boolean {
     const set = template.scopeCount > 0 ? OPTIONS_TEMPLATE_SET_ID : TEMPLATE_SET_ID
-    if (!reserve(of, time, set, templateRecordOctets(template))) return false
+    const {objects} = outgoingOf(template, of.id)
+    const octets = templateRecordOctets(template)
+    if (objects === undefined) {
+      if (!reserve(of, time, set, octets)) return false
+      at = writeTemplateRecord(view, at, template, id)
+      return true
+    }
+    const options = outgoingOf(mibFieldTemplate, of.id)
+    if (options.id < 0) return false
+    const optionsOctets = templateRecordOctets(mibFieldTemplate)
+    const said = recordEnd(objects, objects.count - 1) - recordStart(objects, 0)
+    // All of it, or nothing, goes into one Message.
+    const rest = SET_HEADER_OCTETS + optionsOctets + SET_HEADER_OCTETS + said
+    if (!reserve(of, time, set, octets, rest)) return false
     at = writeTemplateRecord(view, at, template, id)
+    reserve(of, time, OPTIONS_TEMPLATE_SET_ID, optionsOctets)
+    at = writeTemplateRecord(view, at, mibFieldTemplate, options.id)
+    of.announced.set(options.id, mibFieldTemplate)
+    reserve(of, time, options.id, said)
+    copy(objects, 0, objects.count, options)
+    ledger.note('mib-field-record', objects.count)
     return true
   }
 
@@ -299,8 +341,9 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
     if (known.id < 0) return false
     if (of.announced.has(known.id)) return true
     for (const element of known.described) describe(of, time, element)
+    const isFirst = of.announced.size === 0
     if (!writeTemplate(of, time, known.id, known.template)) return false
-    if (of.announced.size === 0) of.refreshedAt = time
+    if (isFirst) of.refreshedAt = time
     of.announced.set(known.id, known.template)
     return true
   }
@@ -415,6 +458,26 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
     }
   }
 
+  /** Those of MIB Field Options that do not go out anyway, with the Template that they are about. */
+  function unsaidMibFields(
+    batch: RecordBatch,
+    of: OutgoingDomain,
+    read: MibFieldReader,
+  ): RecordBatch | undefined {
+    if (batch.template.layout !== mibFieldTemplate.layout) return batch
+    const others: number[] = []
+    for (let i = 0; i < batch.count; i++) {
+      const said = read(batch, i)
+      const template = said && batch.templates?.get(said.templateId)
+      const mib = said && template?.fields[said.field]?.mib
+      if (said === undefined || template === undefined || mib === undefined) others.push(i)
+      else if (!isSameObject(mib, said.object)) others.push(i)
+      else if (!announce(of, batch.message.exportTime, outgoingOf(template, of.id))) others.push(i)
+      else ledger.out++
+    }
+    return others.length === 0 ? undefined : keepRecords(batch, others)
+  }
+
   /** An ID for a Template that has not come: nobody else gets it, and that Template does if it comes. */
   function reservedId(domainId: number, original: number): number {
     const key = `${domainId}/${original}`
@@ -432,7 +495,6 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
     const {message} = batch
     const known = outgoingOf(batch.template, message.observationDomainId)
     const of = outgoingDomain(message.observationDomainId)
-    const time = message.exportTime
     if (known.types !== undefined) {
       for (let i = 0; i < batch.count; i++) {
         const element = known.types(batch, i)
@@ -446,7 +508,12 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
       options.lost?.(batch, 0, batch.count)
       return
     }
-    if (!announce(of, time, known)) {
+    const rest = known.mibFields === undefined ? batch : unsaidMibFields(batch, of, known.mibFields)
+    if (rest !== undefined) addAnnounced(rest, of, known)
+  }
+
+  function addAnnounced(batch: RecordBatch, of: OutgoingDomain, known: Outgoing): void {
+    if (!announce(of, batch.message.exportTime, known)) {
       ledger.lose(known.id < 0 ? 'template-ids' : 'template-too-long', batch.count)
       options.lost?.(batch, 0, batch.count)
       return
@@ -547,7 +614,8 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
       if (known === undefined || of?.announced.has(known.id) !== true) return undefined
       const {fields} = template
       const masked = known.controlBits.map((field) => fields[field].offset)
-      const looked = known.lists || known.directionless || known.types !== undefined
+      const options = known.types !== undefined || known.mibFields !== undefined
+      const looked = known.lists || known.directionless || options
       if (looked || known.recordOctets === 0 || known.strings.length > 0) return undefined
       return {id: known.id, domain: of.number, masked}
     },
@@ -577,4 +645,13 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
 function needsTypeRecord(element: InformationElement): boolean {
   const pen = element.enterpriseNumber
   return pen !== 0 && pen !== REVERSE_PEN && element.status !== 'unknown'
+}
+
+/** What is said of the fields of a Template that is announced under `id`. RFC 8038 section 5.4.3. */
+function objectsOf(template: Template, id: number): RecordBatch | undefined {
+  const values = mibFieldValues(template, id)
+  if (values.length === 0) return undefined
+  const builder = createRecordBuilder(mibFieldTemplate)
+  for (const one of values) builder.add(one)
+  return builder.take({exportTime: 0, sequenceNumber: 0, observationDomainId: 0, offset: 0})
 }

@@ -34,16 +34,17 @@ export function learnElements(s: SessionState, batch: RecordBatch, types: TypeRe
 
 function describe(s: SessionState, stored: StoredTemplate): void {
   const old = stored.template
-  const specifiers = old.fields.map(({element, length}) => ({
-    element: s.elements.get(element.enterpriseNumber, element.elementId),
-    length,
+  const specifiers = old.fields.map((field) => ({
+    ...field,
+    element: s.elements.get(field.element.enterpriseNumber, field.element.elementId),
   }))
   if (specifiers.every(({element}, i) => element.status === old.fields[i].element.status)) return
   replaceTemplate(stored, createTemplate(old.id, specifiers, old.scopeCount))
   s.process.work.undo.push(() => replaceTemplate(stored, old))
 }
 
-function replaceTemplate(stored: StoredTemplate, template: Template): void {
+/** What is known of a Template has changed; its records are encoded as before. */
+export function replaceTemplate(stored: StoredTemplate, template: Template): void {
   stored.template = template
   stored.unknowns = template.fields.some(({element}) => element.status === 'unknown')
   templatesChanged(stored.domain)

@@ -3,6 +3,7 @@ import {lacksDirection} from './biflow.js'
 import {namesTemplate} from './list-templates.js'
 import {createDomainSequence, type DomainSequence} from './sequence.js'
 import {walkPlan} from './template-record.js'
+import {mibFieldReader, type MibFieldReader} from './mib-fields.js'
 import {typeRecordReader, type TypeRecordReader} from './type-records.js'
 import {createUseQueue, dequeue, enqueue, renew, type Place, type UseQueue} from './use-queue.js'
 import type {TemplateLookup} from '../record/batch.js'
@@ -27,6 +28,8 @@ export interface StoredTemplate {
   unknowns: boolean
   /** Reads its records as RFC 5610 type records. */
   readonly types: TypeRecordReader | undefined
+  /** Reads its records as what RFC 8038 says of fields. */
+  readonly mibFields: MibFieldReader | undefined
   /** Memory it takes, about. */
   readonly octets: number
   /** In the queues of its session and of the pool, while it is stored. */
@@ -188,6 +191,7 @@ export function storeTemplate(
     directionless: lacksDirection(template),
     unknowns: unknowns > 0,
     types: typeRecordReader(template),
+    mibFields: mibFieldReader(template),
     octets: 900 + 70 * fields.length + 120 * unknowns,
     places: undefined,
   }

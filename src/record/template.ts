@@ -1,5 +1,13 @@
 import {carriesType, VARIABLE, type InformationElement} from './element.js'
 
+/** Which object of SNMP a field has the value of. RFC 8038 section 5.3. */
+export interface MibObject {
+  /** Object identifier of the object's type, in BER with tag and length. */
+  readonly identifier: Uint8Array
+  /** How many fields before this one those lie that index it, in the order of its INDEX clause; none: a single object. */
+  readonly index: readonly number[]
+}
+
 /** One field of a Template: an element at an encoded length. RFC 7011 section 3.2. */
 export interface Field {
   readonly element: InformationElement
@@ -7,6 +15,8 @@ export interface Field {
   readonly length: number
   /** Octets from the start of the record; −1 behind a variable-length field. */
   readonly offset: number
+  /** Where its element does not say what the value is of, and that is known. */
+  readonly mib?: MibObject
 }
 
 /** A Template Record or Options Template Record, as received or as made by us. RFC 7011 section 3.4. */
@@ -20,13 +30,14 @@ export interface Template {
   readonly recordOctets: number
   /** Octets of the smallest possible record (variable-length fields count 1). */
   readonly minimumOctets: number
-  /** Same for two Templates exactly when their records are encoded alike, whatever their ids. */
+  /** Same for two Templates exactly when their records are encoded alike and of the same objects, whatever their ids. */
   readonly layout: string
 }
 
 export interface FieldSpecifier {
   readonly element: InformationElement
   readonly length: number
+  readonly mib?: MibObject
 }
 
 /** Lays out fields and computes the sizes that readers need. */
@@ -40,9 +51,10 @@ export function createTemplate(
   let minimum = 0
   // Joined at the end: text that is made bit by bit keeps all its bits in memory.
   const layout = [String(scopeCount)]
-  for (const {element, length} of specifiers) {
-    fields.push({element, length, offset})
-    layout.push(`${element.enterpriseNumber}/${element.elementId}:${length}`)
+  for (const {element, length, mib} of specifiers) {
+    fields.push(mib === undefined ? {element, length, offset} : {element, length, offset, mib})
+    const object = mib === undefined ? '' : `=${mib.identifier.join('.')}[${mib.index.join()}]`
+    layout.push(`${element.enterpriseNumber}/${element.elementId}:${length}${object}`)
     minimum += length === VARIABLE ? 1 : length
     if (length === VARIABLE) offset = -1
     else if (offset >= 0) offset += length
