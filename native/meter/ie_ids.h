@@ -763,4 +763,5 @@ inline constexpr uint16_t dartaAccountingHost = 542;
 inline constexpr uint16_t dartaAccountingRealm = 543;
 inline constexpr uint16_t dartaAccountingSubSessionId = 544;
 inline constexpr uint16_t dartaDiameterAvps = 545;
+inline constexpr uint16_t dartaTextLine = 546;
 }  // namespace darta::ie

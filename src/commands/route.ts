@@ -68,6 +68,12 @@ export default class Route extends DartaCommand {
       summary:
         'The first half of --key is one side, the second the other: both directions together.',
     }),
+    name: Flags.string({
+      helpValue: 'NAME',
+      dependsOn: ['key', 'engine'],
+      summary:
+        'At the engine: what records of --key are there for; units are analyze NAME --exec CMD --engine URL.',
+    }),
     exec: Flags.string({
       helpValue: 'CMD',
       summary:
@@ -303,7 +309,13 @@ export default class Route extends DartaCommand {
   async #apps(): Promise<RoutedApp[]> {
     const {flags} = await this.parse(Route)
     if (flags.key !== undefined) {
-      return [keyApp(flags.key, flags.symmetric, flags['split-hot'])]
+      if (flags.engine !== undefined && flags.name === undefined) {
+        throw new DartaError(
+          'DARTA_USAGE',
+          '--key at an engine needs a --name for units to ask for',
+        )
+      }
+      return [keyApp(flags.key, flags.symmetric, flags['split-hot'], flags.name)]
     }
     if (flags.app === undefined) {
       throw new DartaError('DARTA_USAGE', 'give --app APP or --key KEY: what decides the unit')

@@ -244,6 +244,7 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
   /** Results of the windows that are over: a snapshot each, for whoever merges the parts. */
   async function tellResults(windows: ReturnType<ProcessingUnit['finish']>): Promise<void> {
     for (const {window, state, exportTime, close} of windows) {
+      await state.finish?.()
       const snapshot = state.snapshot(true)
       const value = new Uint8Array(4 + snapshot.length)
       new DataView(value.buffer).setUint32(0, exportTime)

@@ -237,6 +237,7 @@ export async function runWorker(engine: Engine, options: WorkerOptions): Promise
         endMs: startMs + deployment.windowing.lengthMs,
       }
       const message = {exportTime, sequenceNumber: 0, observationDomainId: 0, offset: 0}
+      await state.finish?.()
       const octets = options.encode(withWindow(state.results(message), window))
       state.close()
       await putLarge(engine, bucketOf.final(app), name, octets, 0)

@@ -775,4 +775,5 @@ export const ie = {
   dartaAccountingRealm: e(32473, 543, 'dartaAccountingRealm', 'string', 'identifier', '', 'current', 'Realm of who made an accounting record (Origin-Realm of Diameter)'),
   dartaAccountingSubSessionId: e(32473, 544, 'dartaAccountingSubSessionId', 'unsigned64', 'identifier', '', 'current', 'Part of a session that an accounting record is of'),
   dartaDiameterAvps: e(32473, 545, 'dartaDiameterAvps', 'octetArray', 'default', '', 'current', 'Pairs of a Diameter request that have no element; as they came'),
+  dartaTextLine: e(32473, 546, 'dartaTextLine', 'string', 'default', '', 'current', 'Line of text that a program wrote as its result'),
 }

@@ -18,7 +18,7 @@ export function appNames(): string[] {
 }
 
 /** Whether the word is meant as a file and not as a name: `./my-app.js`. */
-function isPath(word: string): boolean {
+export function isPath(word: string): boolean {
   return /[/\\]|\.[cm]?[jt]s$/.test(word)
 }
 

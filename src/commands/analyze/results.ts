@@ -4,10 +4,13 @@ import {isTerminal} from '../../cli/terminal.js'
 import type {Analysis, TableStyle} from '../../processing/analysis/app.js'
 import type {UnitWindow} from '../../processing/analysis/processing-unit.js'
 import {utcTime} from '../../processing/analysis/text-table.js'
+import type {RecordBatch} from '../../record/batch.js'
 
 /** Where results of windows go; it closes their states. */
 export interface ResultSink {
   write(windows: readonly UnitWindow[]): Promise<void>
+  /** Records that are results before any window is closed. */
+  put(batches: readonly RecordBatch[]): Promise<void>
   end(): Promise<void>
   abort(): Promise<void>
 }
@@ -41,10 +44,12 @@ export async function openResults(
   return {
     async write(windows) {
       for (const window of windows) {
+        await window.finish()
         for (const batch of window.results()) await sink.write([batch])
         window.close()
       }
     },
+    put: (batches) => sink.write(batches),
     end: () => sink.end(),
     abort: () => sink.abort(),
   }
@@ -60,7 +65,8 @@ async function openTable(
   let first = true
   return {
     async write(windows) {
-      for (const {window, table, close} of windows) {
+      for (const {window, table, finish, close} of windows) {
+        await finish()
         const head =
           window === undefined ? '' : `${utcTime(window.startMs)} to ${utcTime(window.endMs)}\n`
         await sink.write([utf8.encode(`${first ? '' : '\n'}${head}${table!(style)}`)])
@@ -68,6 +74,7 @@ async function openTable(
         first = false
       }
     },
+    put: () => Promise.reject(new Error('a table is made of windows')),
     end: () => sink.end(),
     abort: () => sink.abort(),
   }

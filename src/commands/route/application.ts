@@ -10,12 +10,11 @@ import {appFileName, loadApp} from '../analyze/load-app.js'
 export interface RoutedApp {
   /** `top`, or `key` where only a key was given. */
   readonly name: string
-  /** The words that `darta analyze` takes. */
+  /** The words that `darta analyze` takes; of a key only they begin with its flags. */
   readonly words: readonly string[]
   readonly needs: Analysis['needs']
   readonly key: RoutingKey | undefined
   readonly splittable: boolean
-  readonly analysis: Analysis | undefined
 }
 
 /** Parses words of another command line. */
@@ -37,7 +36,7 @@ export async function routedApp(text: string, parse: ParseFlags): Promise<Routed
   const analysis = app.prepare(appOptions(app, flags), toolbox)
   const name = appFileName(words[0])
   const {needs, routingKey, splittable} = analysis
-  return {name, words, needs, key: routingKey, splittable, analysis}
+  return {name, words, needs, key: routingKey, splittable}
 }
 
 /**
@@ -45,7 +44,12 @@ export async function routedApp(text: string, parse: ParseFlags): Promise<Routed
  *
  * @throws DartaError DARTA_USAGE
  */
-export function keyApp(text: string, symmetric: boolean, splittable: boolean): RoutedApp {
+export function keyApp(
+  text: string,
+  symmetric: boolean,
+  splittable: boolean,
+  name = 'key',
+): RoutedApp {
   const parts = text.split(',').map((name) => flowKey(name.trim()))
   const either = parts.find((part) => part.either === true)
   if (either !== undefined) {
@@ -62,5 +66,6 @@ export function keyApp(text: string, symmetric: boolean, splittable: boolean): R
   }
   const key = {key: parts, ...(symmetric && {symmetric: parts.length / 2})}
   const needs = parts.map(({elements}) => elements)
-  return {name: 'key', words: [], needs, key, splittable, analysis: undefined}
+  const words = ['--key', text, ...(symmetric ? ['--symmetric'] : [])]
+  return {name, words, needs, key, splittable}
 }

@@ -7,7 +7,6 @@ import {PUBLISHERS, publisherKey} from '../../engine/worker.js'
 import {createEncoder} from '../../ipfix/encoder.js'
 import type {Windowing} from '../../processing/analysis/processing-unit.js'
 import type {RecordStream} from '../../record/batch.js'
-import {DartaError} from '../../record/errors.js'
 import type {RoutedApp} from './application.js'
 
 export interface PublishOptions {
@@ -32,9 +31,6 @@ export async function publishRecords(
   const id = randomBytes(8).toString('hex')
   const publishers: {topic: string; publisher: Publisher}[] = []
   for (const app of apps) {
-    if (app.analysis === undefined) {
-      throw new DartaError('DARTA_USAGE', '--engine carries records of applications: give --app')
-    }
     const deployed: DeployedApp = {
       app: app.name,
       topic: app.name,

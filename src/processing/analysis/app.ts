@@ -61,6 +61,11 @@ export interface AnalysisState {
    * @throws DartaError DARTA_MEMORY_LIMIT past the limit
    */
   add(batches: readonly RecordBatch[]): number
+  /**
+   * Work that takes its time, as of another process, before the results are there. Who runs the state awaits it when no more
+   * records come, before snapshot(true) and results. @throws DartaError DARTA_CHILD
+   */
+  finish?(): Promise<void>
   /** Adds what another state has seen. @throws DartaError DARTA_VALUE not a snapshot of such a state; DARTA_MEMORY_LIMIT */
   merge(snapshot: Uint8Array): void
   /**

@@ -37,6 +37,8 @@ export interface UnitWindow {
   readonly state: AnalysisState
   /** Greatest export time of its records, seconds since 1970; that of its results. */
   readonly exportTime: number
+  /** See AnalysisState.finish: to be awaited before the results. */
+  readonly finish: () => Promise<void>
   /** Results as records; those of a window say which. */
   readonly results: () => Iterable<RecordBatch>
   /** Results for people, where the application has a table. */
@@ -246,6 +248,7 @@ export function createProcessingUnit(
         window,
         state,
         exportTime,
+        finish: async () => state.finish?.(),
         results: () => withWindow(state.results(message), window),
         table: state.table && ((style) => state.table!(style)),
         close() {
