@@ -61,6 +61,38 @@ const cases = {
   ],
 }
 
+/** IPDR documents in XDR, of both versions, with and without the mark in front of records. */
+async function xdrDocuments() {
+  const w = await import(join(root, 'build/test/support/ipdr-writer.js'))
+  const fields = [
+    {name: 'subscriberId', type: 'string'},
+    {name: 'n', type: 'int'},
+    {name: 'big', type: 'unsignedLong'},
+    {name: 'octets', type: 'hexBinary'},
+  ]
+  const values = ['anna \u00e9', -1, 1n << 60n, Buffer.from('c0ffee', 'hex')]
+  const structure = Buffer.concat([
+    ...[w.u32(1), w.u32(2), w.text('S'), w.u32(2)],
+    ...[w.text('call'), w.u32(0x80000000), w.u32(1), w.text('from'), w.u32(0x827)],
+    ...[w.text('legs'), w.u32(0xc0000000), w.u32(1), w.u32(9), w.text('n'), w.u32(0x2b)],
+    ...[w.u32(2), w.u32(2), w.u32(0xffffffff), w.counted(Buffer.from([192, 0, 2, 1]))],
+    ...[w.u32(2), Buffer.from([1, 2])],
+  ])
+  return [3, 4, 4].map((version, i) => {
+    const document = {version}
+    return new Uint8Array(
+      Buffer.concat([
+        w.documentHeader(document),
+        w.documentDescriptor(document, 1, 'T', fields),
+        w.documentRecord(document, 1, fields, values, i < 2),
+        ...(i === 1 ? [structure] : []),
+        w.documentRecord(document, 1, fields, values, i < 2),
+        w.documentEnd(3),
+      ]),
+    )
+  })
+}
+
 export const mappedNames = Object.keys(cases).map((name) => `mapped-${name}`)
 
 async function target([name, mapping, texts]) {
@@ -93,7 +125,7 @@ async function target([name, mapping, texts]) {
     return JSON.stringify([records, ledger.lines()])
   }
   return {
-    seeds: texts.map(octetsOf),
+    seeds: [...texts.map(octetsOf), ...(name === 'ipdr' ? await xdrDocuments() : [])],
     mutate(random, seed, others) {
       let octets = seed
       for (let n = 1 + random.below(4); n > 0; n--) octets = mutateOctets(random, octets, others)

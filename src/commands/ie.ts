@@ -10,7 +10,8 @@ import {
 } from '../cli/element-query.js'
 import {csvLine, textTable} from '../cli/text-table.js'
 import type {InformationElement} from '../record/element.js'
-import {readMapping} from '../formats/map/mapping.js'
+import {ipdrMapping} from '../formats/ipdr/fields.js'
+import {readMapping, type Mapping} from '../formats/map/mapping.js'
 import {readError} from '../io/errors.js'
 import {DartaError} from '../record/errors.js'
 import {allElements} from '../registry/lookup.js'
@@ -51,7 +52,8 @@ export default class Ie extends DartaCommand {
     map: Flags.string({
       helpValue: 'FILE',
       exclusive: ['spec', 'type', 'range', 'status', 'output'],
-      summary: 'Show what becomes of the fields of the format that the mapping FILE describes.',
+      summary:
+        'Show what becomes of the fields of the format that the mapping FILE describes; ipdr: of those of IPDR that have an element of IANA.',
     }),
     spec: Flags.boolean({
       summary: 'Write Information Element Specifiers, name(number)<type>[size] (RFC 7013).',
@@ -103,13 +105,7 @@ export default class Ie extends DartaCommand {
 
 /** A line for each field that a mapping names, and for its columns. @throws DartaError DARTA_USAGE, DARTA_FILE_READ */
 function mappingTable(path: string): string {
-  let text: string
-  try {
-    text = readFileSync(path, 'utf8')
-  } catch (error) {
-    throw readError(path, error)
-  }
-  const mapping = readMapping(text, path)
+  const mapping = path === 'ipdr' ? ipdrMapping() : mappingOf(path)
   const names = new Set([...mapping.named.keys(), ...(mapping.columns ?? [])])
   const rows = [...names].map((name) => {
     const mapped = mapping.of(name)
@@ -124,6 +120,17 @@ function mappingTable(path: string): string {
     return [name, element.name, elementNumber(element), element.type, how.join(', ')]
   })
   return textTable(['FIELD', 'ELEMENT', 'NUMBER', 'TYPE', 'HOW'], rows)
+}
+
+/** @throws DartaError DARTA_USAGE, DARTA_FILE_READ */
+function mappingOf(path: string): Mapping {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw readError(path, error)
+  }
+  return readMapping(text, path)
 }
 
 interface NumberRange {

@@ -1,6 +1,7 @@
 import {DARTA_PEN, type AbstractType, type InformationElement} from '../../record/element.js'
 import {DartaError} from '../../record/errors.js'
 import {elementByName, elementByNumber} from '../../registry/lookup.js'
+import {canHold} from './typed-value.js'
 
 /** How times are written. */
 export type TimeForm = 'iso' | 'epoch' | 'epoch-ms' | 'epoch-us' | 'epoch-ns'
@@ -48,8 +49,12 @@ export interface Mapping {
   readonly binary: readonly BinaryField[]
   /** All fields that the file names, in its order; undefined: it is left out on purpose. */
   readonly named: ReadonlyMap<string, MappedField | undefined>
-  /** What becomes of a field, also of one that the file does not name; undefined: it is left out. */
-  of(field: string): MappedField | undefined
+  /**
+   * What becomes of a field, also of one that the file does not name; undefined: it is left out.
+   *
+   * @param type of its values, where the input says it: an element that cannot hold it is not taken, and a made one is of it
+   */
+  of(field: string, type?: AbstractType): MappedField | undefined
 }
 
 const timeForms: readonly TimeForm[] = ['iso', 'epoch', 'epoch-ms', 'epoch-us', 'epoch-ns']
@@ -129,8 +134,8 @@ export function readMapping(text: string, name: string): Mapping {
   const numbers = new Set<number>()
 
   /** An element of its own, described in the output (RFC 5610). */
-  function make(field: string, type: AbstractType): InformationElement {
-    let elementId = FIRST_MADE + (hashOf(field) % (LAST_MADE - FIRST_MADE + 1))
+  function make(field: string, type: AbstractType, key = field): InformationElement {
+    let elementId = FIRST_MADE + (hashOf(key) % (LAST_MADE - FIRST_MADE + 1))
     while (
       numbers.has(elementId) ||
       elementByNumber(enterprise as number, elementId) !== undefined
@@ -221,13 +226,18 @@ export function readMapping(text: string, name: string): Mapping {
     littleEndian: endian === 'little',
     binary,
     named,
-    of(field) {
-      if (named.has(field)) return named.get(field)
-      let found = made.get(field)
+    of(field, type = 'string') {
+      const given = named.get(field)
+      if (named.has(field) && (given === undefined || canHold(given.element.type, type))) {
+        return given
+      }
+      // The same field of another type is another element.
+      const key = type === 'string' ? field : `${field} ${type}`
+      let found = made.get(key)
       if (found === undefined && made.size < MOST_MADE) {
-        const element = make(field, 'string')
+        const element = make(field, type, key)
         found = {field, element, factor: 1, time: 'iso', names: new Map(), isNamed: false}
-        made.set(field, found)
+        made.set(key, found)
       }
       return found
     },
