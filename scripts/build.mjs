@@ -28,6 +28,7 @@ const registryFolders = [
   'src/mediation/processes',
   'src/processing/analysis/apps',
   'src/mediation/protocols',
+  'src/commands/collect/answering',
   'src/processing/routing/functions',
   'src/presentation/renderers',
 ]

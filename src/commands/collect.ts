@@ -25,7 +25,7 @@ import {createSampling, type Sampling} from '../mediation/sampling.js'
 import type {RecordBatch, RecordStage, RecordStream} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
 import {readAllowList} from './collect/allow-list.js'
-import {answeringEndpoint, type AnsweringEndpoint} from './collect/answering.js'
+import {answeringEndpoints, type AnsweringEndpoint} from './collect/answering.js'
 import {createHook} from './collect/hook.js'
 import {handedEndpoint, listen, MAX_GONE, type Listeners} from './collect/listen.js'
 import {joinStreams} from './collect/join-streams.js'
@@ -211,13 +211,8 @@ export default class Collect extends DartaCommand {
         `--message-digest is for IPFIX, not for -o ${flags.output!}`,
       )
     }
-    const words = this.operands(raw)
-    const answering = words.flatMap((word) => answeringEndpoint(word) ?? [])
-    const endpoints = endpointsOf(
-      words.filter((word) => answeringEndpoint(word) === undefined),
-      flags.port ?? [],
-      flags.bind,
-    )
+    const {answering, others} = await answeringEndpoints(this.operands(raw))
+    const endpoints = endpointsOf(others, flags.port ?? [], flags.bind)
     if (endpoints.length + answering.length > 0 && flags.read !== undefined) {
       throw new DartaError('DARTA_USAGE', 'either listen or read files with -r, not both')
     }
@@ -270,7 +265,7 @@ export default class Collect extends DartaCommand {
     const streams = (): CollectingProcess =>
       (streaming ??= createCollectingProcess({ledger, reliable: true, pool}))
     if (flags.journal !== undefined && answering.length === 0) {
-      throw new DartaError('DARTA_USAGE', '--journal is for radius:// and diameter://')
+      throw new DartaError('DARTA_USAGE', '--journal is for radius://, diameter:// and ipdr://')
     }
     const clock = {exportTime: 0}
     const origin = flags['no-origin'] ? undefined : createOrigin(appendTails())

@@ -39,6 +39,8 @@ export interface AccountingIntake {
    * @returns false if so many wait that this one has to come again
    */
   take(entry: JournalEntry, fields: RecordValue, answer: () => void): boolean
+  /** Whether another request can be taken now; else `then` is called when it can be tried again. */
+  whenRoom(then: () => void): boolean
   /** Records of all that is taken until `stop`; first those that an earlier process left in its journal. */
   readonly records: RecordStream
   /** What has been written so far is in an output that is whole. */
@@ -53,6 +55,8 @@ export function createAccountingIntake(options: IntakeOptions): AccountingIntake
   const records = createFieldRecords()
   let waiting: Taken[] = []
   let stopped = false
+  /** Who waits for room. */
+  const crowd: (() => void)[] = []
   let wakeUp = (): void => {}
   /** Entries of the journal whose records the output has, and that are not told to be done with. */
   let written = 0
@@ -121,6 +125,7 @@ export function createAccountingIntake(options: IntakeOptions): AccountingIntake
       }
       const taken = waiting
       waiting = []
+      for (const then of crowd.splice(0)) queueMicrotask(then)
       if (journal !== undefined) {
         await inTurn(() => journal.add(taken.map(({entry}) => entry)))
         makeSafe(taken)
@@ -154,6 +159,11 @@ export function createAccountingIntake(options: IntakeOptions): AccountingIntake
       waiting.push(one)
       wakeUp()
       return true
+    },
+    whenRoom(then) {
+      if (stopped || waiting.length < MOST_WAITING) return true
+      crowd.push(then)
+      return false
     },
     published,
     stop() {

@@ -7,7 +7,8 @@ import {DartaError} from '../../record/errors.js'
 
 /** A request as it stands in the journal. */
 export interface JournalEntry {
-  readonly protocol: 'radius' | 'diameter'
+  /** Name of a protocol of `answering`. */
+  readonly protocol: string
   readonly identity: RequestIdentity
   /** Who sent it: name for people, address in hexadecimal digits, port. */
   readonly sender: {readonly name: string; readonly address?: string; readonly port?: number}

@@ -4,9 +4,8 @@ import type {RecordStream} from '../../record/batch.js'
 import type {Ledger} from '../../record/ledger.js'
 import {createAccountingIntake} from './accounting-intake.js'
 import {openAccountingJournal} from './accounting-journal.js'
-import type {AnsweringEndpoint} from './answering.js'
-import {diameterFields, serveDiameter} from './diameter-server.js'
-import {radiusFields, secretsOf, serveRadius, type AnsweringServer} from './radius-server.js'
+import {answeringProtocols, type AnsweringEndpoint} from './answering.js'
+import type {AnsweringServer} from './answering-protocol.js'
 
 export interface AccountingOptions {
   /** Of `--journal`. */
@@ -40,13 +39,15 @@ export async function openAccounting(
   endpoints: readonly AnsweringEndpoint[],
   options: AccountingOptions,
 ): Promise<Accounting> {
-  const {bufferOctets, ledger} = options
-  // Before anything is bound: a secret that is absent is a wrong command line.
-  const secrets = new Map(
-    endpoints
-      .filter(({protocol}) => protocol === 'radius')
-      .map((endpoint) => [endpoint, secretsOf(endpoint)]),
+  const {ledger} = options
+  const protocols = new Map(
+    [...(await answeringProtocols())].map(([name, protocol]) => [name, protocol.open(ledger)]),
   )
+  // Before anything is bound: a secret that is absent is a wrong command line.
+  const opening = endpoints.map((endpoint) => ({
+    protocol: endpoint.protocol,
+    open: protocols.get(endpoint.protocol)!.server(endpoint),
+  }))
   const path = options.journal
   const journal = path === undefined ? undefined : await openAccountingJournal(path)
   if (path !== undefined && journal !== undefined && journal.pending.length > 0) {
@@ -55,8 +56,7 @@ export async function openAccounting(
   const intake = createAccountingIntake({
     journal,
     account: (protocol) => ledger.stage(protocol, 'records'),
-    fieldsOf: (entry) =>
-      entry.protocol === 'radius' ? radiusFields(entry) : diameterFields(entry),
+    fieldsOf: (entry) => protocols.get(entry.protocol)?.fieldsOf(entry),
     settle: () => options.settle(),
     isSafeWhenWritten: options.isSafeWhenWritten,
   })
@@ -66,20 +66,19 @@ export async function openAccounting(
     await journal?.close()
   }
   try {
-    for (const endpoint of endpoints) {
-      const account = ledger.stage(endpoint.protocol, 'records')
-      const common = {intake, account, allows: (address: Uint8Array) => options.allows(address)}
-      const server =
-        endpoint.protocol === 'radius'
-          ? await serveRadius(endpoint, secrets.get(endpoint)!, {...common, bufferOctets})
-          : await serveDiameter(endpoint, {
-              ...common,
-              credentials: options.credentials,
-              maxConnections: options.maxConnections,
-              note: (text) => command.detail(text),
-            })
+    for (const {protocol, open} of opening) {
+      const server = await open({
+        intake,
+        account: ledger.stage(protocol, 'records'),
+        credentials: options.credentials,
+        bufferOctets: options.bufferOctets,
+        maxConnections: options.maxConnections,
+        stopping: command.stopping,
+        allows: (address) => options.allows(address),
+        note: (text) => command.detail(text),
+      })
       servers.push(server)
-      command.note(`listening on ${server.name}`)
+      command.note(`${server.connects === true ? 'connecting to' : 'listening on'} ${server.name}`)
     }
   } catch (error) {
     await close()

@@ -2,64 +2,80 @@ import {isIP} from 'node:net'
 import {parseEndpoint, type Endpoint} from '../../io/endpoint.js'
 import {addressOctets} from '../../record/address.js'
 import {DartaError} from '../../record/errors.js'
+import {answering as table} from './answering/index.js'
+import type {AnsweringProtocol} from './answering-protocol.js'
+
+const registry: Readonly<Record<string, () => Promise<{default: AnsweringProtocol}>>> = table
 
 /** An endpoint of a protocol in which each record is answered when it is safe. */
 export interface AnsweringEndpoint {
-  readonly protocol: 'radius' | 'diameter'
+  /** Name of a protocol of `answering`. */
+  readonly protocol: string
   readonly endpoint: Endpoint
   /** What stood behind the question mark. */
   readonly options: ReadonlyMap<string, string>
 }
 
-/** Registered ports. RFC 2866 section 3, RFC 6733 section 11.4. */
-const schemes = new Map<
-  string,
-  readonly [AnsweringEndpoint['protocol'], 'udp' | 'tcp' | 'tls', number]
->([
-  ['radius', ['radius', 'udp', 1813]],
-  ['diameter', ['diameter', 'tcp', 3868]],
-  ['diameters', ['diameter', 'tls', 5658]],
-  ['diameter+tls', ['diameter', 'tls', 5658]],
-])
-
-const optionsOf: Readonly<Record<AnsweringEndpoint['protocol'], readonly string[]>> = {
-  radius: ['secret-file'],
-  diameter: ['identity', 'realm'],
+/** All protocols that there are, by name. */
+export async function answeringProtocols(): Promise<Map<string, AnsweringProtocol>> {
+  return new Map(
+    await Promise.all(
+      Object.entries(registry).map(async ([name, load]) => [name, (await load()).default] as const),
+    ),
+  )
 }
 
 /**
- * Reads `radius://[HOST][:PORT][?secret-file=FILE]`, `diameter://…` or `diameters://…[?identity=NAME&realm=NAME]`; undefined
- * for all other endpoints.
+ * Takes those endpoints from `words` in whose protocols records are answered.
  *
  * @throws DartaError DARTA_USAGE
  */
-export function answeringEndpoint(word: string): AnsweringEndpoint | undefined {
-  const match = /^([a-z+]+):\/\/([^?]*)(?:\?(.*))?$/s.exec(word)
-  const scheme = match === null ? undefined : schemes.get(match[1])
-  if (match === null || scheme === undefined) return undefined
-  const [, name, place, query] = match
-  const [protocol, transport, port] = scheme
-  const endpoint = parseEndpoint(`${transport}://${place}`, {
-    role: 'listen',
-    port,
-    transports: [transport],
+export async function answeringEndpoints(words: readonly string[]): Promise<{
+  answering: AnsweringEndpoint[]
+  others: string[]
+}> {
+  const protocols = await answeringProtocols()
+  const others: string[] = []
+  const answering = words.flatMap((word) => {
+    const found = answeringEndpoint(word, protocols)
+    if (found === undefined) others.push(word)
+    return found ?? []
   })
+  return {answering, others}
+}
+
+/** Reads `SCHEME://[HOST][:PORT][?KEY=VALUE&…]`; undefined for all other endpoints. @throws DartaError DARTA_USAGE */
+function answeringEndpoint(
+  word: string,
+  protocols: ReadonlyMap<string, AnsweringProtocol>,
+): AnsweringEndpoint | undefined {
+  const match = /^([a-z+]+):\/\/([^?]*)(?:\?(.*))?$/s.exec(word)
+  if (match === null) return undefined
+  const [, scheme, place, query] = match
+  const found = [...protocols].find(([, {schemes}]) => Object.hasOwn(schemes, scheme))
+  if (found === undefined) return undefined
+  const [protocol, {schemes, options: known}] = found
+  const [transport, port] = schemes[scheme]
   const options = new Map<string, string>()
   for (const part of query === undefined || query === '' ? [] : query.split('&')) {
     const at = part.indexOf('=')
-    const key = part.slice(0, Math.max(at, 0))
-    if (!optionsOf[protocol].includes(key)) {
-      const known = optionsOf[protocol].map((one) => `${one}=…`).join(', ')
+    const key = at < 0 ? part : part.slice(0, at)
+    if (!Object.hasOwn(known, key) || (known[key] === 'value') !== at >= 0) {
+      const list = Object.entries(known).map(([one, how]) => (how === 'value' ? `${one}=…` : one))
       // What stands there may be a secret: it is not repeated.
-      throw new DartaError('DARTA_USAGE', `${name}://: expected ${known} behind the question mark`)
+      throw new DartaError(
+        'DARTA_USAGE',
+        `${scheme}://: expected ${list.join(', ')} behind the question mark`,
+      )
     }
-    options.set(key, decodeURIComponent(part.slice(at + 1)))
+    options.set(key, at < 0 ? '' : decodeURIComponent(part.slice(at + 1)))
   }
-  return {
-    protocol,
-    endpoint: {...endpoint, name: endpoint.name.replace(/^\w+/, name)},
-    options,
-  }
+  const endpoint = parseEndpoint(`${transport}://${place}`, {
+    role: options.has('connect') ? 'connect' : 'listen',
+    port,
+    transports: [transport],
+  })
+  return {protocol, endpoint: {...endpoint, name: endpoint.name.replace(/^\w+/, scheme)}, options}
 }
 
 /** Secrets of RADIUS clients. */

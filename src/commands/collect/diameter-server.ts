@@ -3,7 +3,6 @@ import {
   type Connection,
   type ConnectionHandlers,
 } from '../../io/stream-listener.js'
-import type {TlsCredentials} from '../../io/tls-credentials.js'
 import {accountingAnswer, readAccountingRequest} from '../../mediation/diameter/accounting.js'
 import {accountingFields, identityOf} from '../../mediation/diameter/accounting-fields.js'
 import {DiameterFault} from '../../mediation/diameter/avp.js'
@@ -11,22 +10,11 @@ import {APPLICATION, RESULT} from '../../mediation/diameter/dictionary.js'
 import {readMessage, type DiameterMessage} from '../../mediation/diameter/message.js'
 import {createPeer, type Peer, type PeerEvents} from '../../mediation/diameter/peer.js'
 import {DartaError} from '../../record/errors.js'
-import type {StageLedger} from '../../record/ledger.js'
 import {hexText, type RecordValue} from '../../record/value.js'
 import {defaultIdentity, isIdentity} from '../user-map/account.js'
-import type {AccountingIntake} from './accounting-intake.js'
 import type {JournalEntry} from './accounting-journal.js'
 import type {AnsweringEndpoint} from './answering.js'
-import type {AnsweringServer} from './radius-server.js'
-
-export interface DiameterServerOptions {
-  readonly intake: Pick<AccountingIntake, 'take'>
-  readonly account: StageLedger
-  readonly credentials: TlsCredentials | undefined
-  readonly maxConnections: number
-  allows(address: Uint8Array): boolean
-  note(text: string): void
-}
+import type {AnsweringServer, ServerContext} from './answering-protocol.js'
 
 /** Applications whose accounting is taken: that of RFC 6733 and that of network access (RFC 7155). */
 const APPLICATIONS = [APPLICATION.accounting, 1]
@@ -43,7 +31,7 @@ const NO_ADDRESS = Uint8Array.of(127, 0, 0, 1)
  */
 export async function serveDiameter(
   {endpoint, options: given}: AnsweringEndpoint,
-  options: DiameterServerOptions,
+  options: ServerContext,
 ): Promise<AnsweringServer> {
   const {account, intake} = options
   const identity = given.get('identity') ?? defaultIdentity()

@@ -9,29 +9,13 @@ import {accountingFields, identityOf} from '../../mediation/radius/accounting.js
 import {accountingResponse, CODE, isAuthentic, readPacket} from '../../mediation/radius/packet.js'
 import {addressOctets} from '../../record/address.js'
 import {DartaError} from '../../record/errors.js'
-import type {StageLedger} from '../../record/ledger.js'
 import {addressText, hexText, type RecordValue} from '../../record/value.js'
-import type {AccountingIntake} from './accounting-intake.js'
 import type {JournalEntry} from './accounting-journal.js'
 import {readSecrets, type AnsweringEndpoint, type RadiusSecrets} from './answering.js'
+import type {AnsweringServer, ServerContext} from './answering-protocol.js'
 
 /** Where the secret is that no file was named for. */
 const SECRET_VARIABLE = 'DARTA_RADIUS_SECRET'
-
-export interface RadiusServerOptions {
-  readonly intake: Pick<AccountingIntake, 'take'>
-  readonly account: StageLedger
-  readonly bufferOctets: number
-  allows(address: Uint8Array): boolean
-}
-
-export interface AnsweringServer {
-  /** Where it listens, with the port that was taken. */
-  readonly name: string
-  /** Takes nothing new; what was taken is answered. */
-  stop(): Promise<void>
-  close(): void
-}
 
 /** @throws DartaError DARTA_USAGE, DARTA_FILE_READ, DARTA_PERMISSION */
 export function secretsOf({endpoint, options}: AnsweringEndpoint): RadiusSecrets {
@@ -63,7 +47,7 @@ export function secretsOf({endpoint, options}: AnsweringEndpoint): RadiusSecrets
 export async function serveRadius(
   at: AnsweringEndpoint,
   secrets: RadiusSecrets,
-  options: RadiusServerOptions,
+  options: ServerContext,
 ): Promise<AnsweringServer> {
   const {account, intake} = options
   const {endpoint} = at
