@@ -49,6 +49,7 @@ ipfixDump libfixbuf-tools
 jq jq
 lz4 lz4
 mandoc mandoc
+mmdblookup mmdb-bin
 nats-server nats-server
 modprobe kmod
 nfacctd pmacct

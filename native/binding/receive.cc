@@ -101,7 +101,7 @@ napi_value receiver_statistics(napi_env env, napi_callback_info info) {
   return list.value();
 }
 
-/// appendTails(octets, program, steps, tails, out, to): see src/mediation/origin.ts. Nothing is assumed of the program.
+/// appendTails(octets, program, steps, tails, out, to): see src/record/append-tails.ts. Nothing is assumed of the program.
 napi_value append_tails(napi_env env, napi_callback_info info) {
   static constexpr char usage[] = "appendTails(octets, program, steps, tails, out, to)";
   const Arguments<6> given(env, info);

@@ -764,4 +764,16 @@ inline constexpr uint16_t dartaAccountingRealm = 543;
 inline constexpr uint16_t dartaAccountingSubSessionId = 544;
 inline constexpr uint16_t dartaDiameterAvps = 545;
 inline constexpr uint16_t dartaTextLine = 546;
+inline constexpr uint16_t dartaSourceCountry = 560;
+inline constexpr uint16_t dartaDestinationCountry = 561;
+inline constexpr uint16_t dartaSourceCity = 562;
+inline constexpr uint16_t dartaDestinationCity = 563;
+inline constexpr uint16_t dartaSourceAsName = 564;
+inline constexpr uint16_t dartaDestinationAsName = 565;
+inline constexpr uint16_t dartaSourceLabel = 566;
+inline constexpr uint16_t dartaDestinationLabel = 567;
+inline constexpr uint16_t dartaSourceHostName = 568;
+inline constexpr uint16_t dartaDestinationHostName = 569;
+inline constexpr uint16_t dartaIngressInterfaceName = 570;
+inline constexpr uint16_t dartaEgressInterfaceName = 571;
 }  // namespace darta::ie

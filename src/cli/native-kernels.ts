@@ -10,4 +10,5 @@ export function useNativeKernels(): void {
   kernels.text = addon.renderText
   kernels.filter = addon.createFilter
   kernels.cryptoPan = addon.createCryptoPan
+  kernels.appendTails = (...args) => addon.appendTails(...args)
 }

@@ -18,12 +18,13 @@ import {createTemplatePool} from '../ipfix/template-store.js'
 import {createCollector, type Collector} from '../mediation/collector.js'
 import {lossRecords, socketRecords, type Losses} from '../mediation/loss-records.js'
 import {createFileWindow} from '../mediation/file-window.js'
-import {createOrigin, type AppendTails} from '../mediation/origin.js'
+import {createOrigin} from '../mediation/origin.js'
 import {createRelay, type Relay} from '../mediation/relay.js'
 import {createSessionDetails, type SessionFacts} from '../mediation/session-details.js'
 import {createSampling, type Sampling} from '../mediation/sampling.js'
 import type {RecordBatch, RecordStage, RecordStream} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
+import {kernels} from '../record/kernels.js'
 import {readAllowList} from './collect/allow-list.js'
 import {answeringEndpoints, type AnsweringEndpoint} from './collect/answering.js'
 import {createHook} from './collect/hook.js'
@@ -268,7 +269,7 @@ export default class Collect extends DartaCommand {
       throw new DartaError('DARTA_USAGE', '--journal is for radius://, diameter:// and ipdr://')
     }
     const clock = {exportTime: 0}
-    const origin = flags['no-origin'] ? undefined : createOrigin(appendTails())
+    const origin = flags['no-origin'] ? undefined : createOrigin(kernels.appendTails)
     const sampling = createSampling(flags.sampling)
     const relay =
       receives &&
@@ -524,10 +525,4 @@ function openRelay(
     if (exportTime > clock.exportTime) clock.exportTime = exportTime
   }
   return kernel && createRelay({kernel, origin, sampling, latest})
-}
-
-/** By the addon where there is one. */
-function appendTails(): AppendTails | undefined {
-  const addon = loadNative()
-  return addon && ((...args) => addon.appendTails(...args))
 }

@@ -56,7 +56,7 @@ export interface NativeAddon {
   /** Port, octets of the buffer, received and dropped datagrams of each socket, one after another. */
   receiverStatistics(receiver: ReceiverHandle): number[]
   receiverClose(receiver: ReceiverHandle): void
-  /** See `AppendTails` of src/mediation/origin.ts. */
+  /** See `AppendTails` of src/record/append-tails.ts. */
   appendTails(
     octets: Uint8Array,
     program: Uint32Array,

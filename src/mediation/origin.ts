@@ -1,26 +1,11 @@
+import {appendTailsPlainly, TAIL_STEP, type AppendTails} from '../record/append-tails.js'
 import {recordEnd, recordStart, type RecordBatch, type TemplateLookup} from '../record/batch.js'
 import type {MessageContext} from '../record/batch.js'
 import {TAIL} from '../record/relay-kernel.js'
 import {createTemplate, fieldIndex, type FieldSpecifier, type Template} from '../record/template.js'
 import {ie} from '../registry/lookup.js'
 
-/**
- * Runs `steps` steps of five numbers: from octet `start` of `octets` on, `count` records of `size` octets are copied to `out`, one
- * behind the other from `to` on, each with a tail behind it, which is `length` octets of `tails` from `at` on. In C++ or in
- * TypeScript.
- *
- *     start | size | count | at | length
- */
-export type AppendTails = (
-  octets: Uint8Array,
-  program: Uint32Array,
-  steps: number,
-  tails: Uint8Array,
-  out: Uint8Array,
-  to: number,
-) => void
-
-const STEP_NUMBERS = 5
+const STEP_NUMBERS = TAIL_STEP
 const MAX_STEPS = 1024
 /** Records are put together in pieces of memory of this size, which batches share. */
 const SLAB_OCTETS = 1 << 20
@@ -51,7 +36,7 @@ const V6 = 4
  *
  * Records of files, of which nothing is known, pass as they are.
  */
-export function createOrigin(appendTails: AppendTails = appendTailsSlowly): {
+export function createOrigin(appendTails: AppendTails = appendTailsPlainly): {
   add(batches: readonly RecordBatch[]): RecordBatch[]
   /** The Template that records get whose Messages are known so far, and the parts of the tail behind them. */
   extension(
@@ -302,19 +287,4 @@ function tailOctets(message: MessageContext, parts: number): number {
   if (parts & EXPORTER) octets += message.exporterAddress?.length ?? 0
   if (parts & DOMAIN) octets += 4
   return octets
-}
-
-const appendTailsSlowly: AppendTails = (octets, program, steps, tails, out, to) => {
-  for (let step = 0; step < STEP_NUMBERS * steps; step += STEP_NUMBERS) {
-    let start = program[step]
-    const size = program[step + 1]
-    const at = program[step + 3]
-    const length = program[step + 4]
-    for (let i = 0; i < program[step + 2]; i++) {
-      out.set(octets.subarray(start, start + size), to)
-      out.set(tails.subarray(at, at + length), to + size)
-      start += size
-      to += size + length
-    }
-  }
 }

@@ -30,6 +30,7 @@ export const errorCodes = {
   DARTA_MESSAGE_LENGTH: 'a Message says it is shorter than its header or longer than its input',
   DARTA_MESSAGE_TRUNCATED: 'a Message is cut short',
   DARTA_MESSAGE_VERSION: 'a Message Header has another version than 10',
+  DARTA_MMDB: 'a database of networks is no MaxMind DB, or is damaged',
   DARTA_NATIVE_MISSING: 'the native addon is not built for this machine',
   DARTA_NDJSON_LIMIT: 'a line is longer than 1 MiB or nested deeper than 32',
   DARTA_NDJSON_SYNTAX: 'a line is not a JSON object of Information Elements',

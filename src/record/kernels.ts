@@ -1,3 +1,4 @@
+import {appendTailsPlainly, type AppendTails} from './append-tails.js'
 import {createPlainGroups} from './plain-groups.js'
 import type {CreateCryptoPanKernel} from './crypto-pan-kernel.js'
 import type {CreateFilter} from './filter-kernel.js'
@@ -19,10 +20,12 @@ export const kernels: {
   filter: CreateFilter | undefined
   /** Undefined: src/mediation/anonymization/ permutes every address itself. */
   cryptoPan: CreateCryptoPanKernel | undefined
+  appendTails: AppendTails
 } = {
   groups: createPlainGroups,
   deal: dealPlainly,
   text: undefined,
   filter: undefined,
   cryptoPan: undefined,
+  appendTails: appendTailsPlainly,
 }

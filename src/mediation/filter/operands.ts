@@ -100,8 +100,14 @@ export function readRange(
   return undefined
 }
 
+/** Takes addresses of both versions as ranges. */
+export interface AddressTaker {
+  readonly v4: Pick<RangeSetBuilder, 'add'>
+  readonly v6: Pick<RangeSetBuilder, 'add'>
+}
+
 /** Addresses of both versions. */
-export interface AddressSet {
+export interface AddressSet extends AddressTaker {
   readonly v4: RangeSetBuilder
   readonly v6: RangeSetBuilder
 }
@@ -117,7 +123,7 @@ const high = new Uint32Array(4)
  * Adds an address, a prefix (`10.0.0.0/8`, `172.16/12`, `2001:db8::/32`) or a range of addresses; false: it is none. Bits
  * behind a prefix's length do not count.
  */
-export function addAddress(set: AddressSet, text: string): boolean {
+export function addAddress(set: AddressTaker, text: string): boolean {
   if (addPlainIpv4(set.v4, text)) return true
   const slash = text.indexOf('/')
   const bits = slash < 0 ? undefined : text.slice(slash + 1)
@@ -140,7 +146,7 @@ export function addAddress(set: AddressSet, text: string): boolean {
 }
 
 /** `10.0.0.5-10.0.0.9` */
-function addRange(set: AddressSet, text: string): boolean {
+function addRange(set: AddressTaker, text: string): boolean {
   const [from, to, more] = text.split('-')
   if (to === undefined || more !== undefined) return false
   if (from.includes(':')) {
@@ -198,7 +204,7 @@ const ONE = new Uint32Array(1)
 const TWO = new Uint32Array(1)
 
 /** The common case without any substring: files have a million of them. */
-function addPlainIpv4(v4: RangeSetBuilder, text: string): boolean {
+function addPlainIpv4(v4: AddressTaker['v4'], text: string): boolean {
   let value = 0
   let octet = -1
   let dots = 0

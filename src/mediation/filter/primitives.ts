@@ -37,6 +37,7 @@ import {syntaxError, type Token} from './tokens.js'
 import {
   addressWords,
   counterWords,
+  countries,
   eventNames,
   macSources,
   numberWords,
@@ -102,6 +103,9 @@ export function primitive(reader: Reader, start: Token): Expression | undefined 
     case 'mac':
       reader.take()
       return macTest(reader, start, qualifiers)
+    case 'geo':
+      reader.take()
+      return sidedTest(reader, start, countries, side ?? 'either', countryTest(reader))
     case 'src':
     case 'dst':
       throw syntaxError(reader.next, `'${word}' has no place here`)
@@ -207,6 +211,21 @@ function sidedTest(
         reader.test(start, destination, condition),
       ])
   }
+}
+
+/** Countries, as enrich puts them in: two letters, in any case. */
+function countryTest(reader: Reader): Condition {
+  const comparison = reader.comparison('geo')
+  for (const {text, token} of comparison.items) {
+    if (/^(?:[a-z]{2}|@.*)$/i.test(text)) continue
+    throw syntaxError(token, `'${text}' is no country of ISO 3166-1: two letters, like CH`)
+  }
+  const items = comparison.items.map((item) =>
+    item.text.startsWith('@') ? item : {...item, text: item.text.toUpperCase()},
+  )
+  const holds = textTest({...comparison, items}, reader.context, 'geo')
+  // Neither does a record that has no country meet `geo != CH`.
+  return {kind: 'text', holds: (text) => text !== '' && holds(text)}
 }
 
 /** `host 10.0.0.1`, `net 10.0.0.0/8`, `net 10.0.0.0 mask 255.0.0.0`, `src ip in [ … ]` */
@@ -375,11 +394,6 @@ function unqualified(reader: Reader, start: Token, noun: string): Expression | u
       return mplsTest(reader, start)
     case 'payload':
       return payloadTest(reader, start)
-    case 'geo':
-      throw syntaxError(
-        reader.next,
-        'no element carries countries; ask for the networks: net in @file',
-      )
     default:
       return undefined
   }

@@ -113,7 +113,13 @@ function bigOf(array: Uint32Array, at: number, words: number): bigint {
 }
 
 /** Below 0: the number at `i` of `a` is less than that at `j` of `b`. */
-function compareAt(a: Uint32Array, i: number, b: Uint32Array, j: number, words: number): number {
+export function compareAt(
+  a: Uint32Array,
+  i: number,
+  b: Uint32Array,
+  j: number,
+  words: number,
+): number {
   for (let w = 0; w < words; w++) if (a[i + w] !== b[j + w]) return a[i + w] < b[j + w] ? -1 : 1
   return 0
 }
@@ -151,12 +157,17 @@ function merged(words: 1 | 2 | 4, count: number, low: Uint32Array, high: Uint32A
     }
     n++
   }
-  const set = {words, count: n, low: from.slice(0, n * words), high: to.slice(0, n * words)}
-  return {...set, index: n > INDEX_FROM ? indexOf(set) : undefined}
+  return setOfSorted(words, from.slice(0, n * words), to.slice(0, n * words))
 }
 
-/** Places of the ranges in the order of their least numbers. */
-function sortedOrder(words: number, count: number, low: Uint32Array): Uint32Array {
+/** The set of ranges that are in ascending order and do not overlap, as they are: neighbours are not joined. */
+export function setOfSorted(words: 1 | 2 | 4, low: Uint32Array, high: Uint32Array): RangeSet {
+  const set = {words, count: low.length / words, low, high}
+  return {...set, index: set.count > INDEX_FROM ? indexOf(set) : undefined}
+}
+
+/** Places of the ranges in the order of their least numbers, then in that in which they came. */
+export function sortedOrder(words: number, count: number, low: Uint32Array): Uint32Array {
   // First word and place in one 64-bit number: sorted without a callback, and enough where first words differ.
   const keys = new BigUint64Array(count)
   const halves = new Uint32Array(keys.buffer)
@@ -196,8 +207,13 @@ function indexOf({words, count, high}: Omit<RangeSet, 'index'>): Uint32Array {
 
 /** Whether a number of 1 word is in the set. */
 export function has1(set: RangeSet, a: number): boolean {
+  if (set.count === 1) return a >= set.low[0] && a <= set.high[0]
+  return find1(set, a) >= 0
+}
+
+/** Which range a number of 1 word is in; −1: none. */
+export function find1(set: RangeSet, a: number): number {
   const {low, high, count, index} = set
-  if (count === 1) return a >= low[0] && a <= high[0]
   let from = index === undefined ? 0 : index[a >>> 16]
   let to = index === undefined ? count : index[(a >>> 16) + 1]
   while (from < to) {
@@ -205,7 +221,7 @@ export function has1(set: RangeSet, a: number): boolean {
     if (high[middle] < a) from = middle + 1
     else to = middle
   }
-  return from < count && low[from] <= a
+  return from < count && low[from] <= a ? from : -1
 }
 
 /** Whether a number of 2 words is in the set. */
@@ -224,8 +240,13 @@ export function has2(set: RangeSet, a: number, b: number): boolean {
   return l < a || (l === a && low[2 * from + 1] <= b)
 }
 
-/** Whether a number of 4 words, those at `at` of `number`, is in the set. */
+/** Whether a number of 4 words, the first ones of `number`, is in the set. */
 export function has4(set: RangeSet, number: Uint32Array): boolean {
+  return find4(set, number) >= 0
+}
+
+/** Which range a number of 4 words, the first ones of `number`, is in; −1: none. */
+export function find4(set: RangeSet, number: Uint32Array): number {
   const {low, high, count, index} = set
   const top = number[0] >>> 16
   let from = index === undefined ? 0 : index[top]
@@ -235,5 +256,5 @@ export function has4(set: RangeSet, number: Uint32Array): boolean {
     if (compareAt(high, 4 * middle, number, 0, 4) < 0) from = middle + 1
     else to = middle
   }
-  return from < count && compareAt(low, 4 * from, number, 0, 4) <= 0
+  return from < count && compareAt(low, 4 * from, number, 0, 4) <= 0 ? from : -1
 }

@@ -156,7 +156,10 @@ function resolveField(condition: Test['condition'], template: Template, field: n
     case 'number':
       return numberField(condition, template, field)
     case 'exists':
-      return length === VARIABLE ? {kind: 'match', match: existsMatch(field)} : TRUE
+      if (length === VARIABLE) return {kind: 'match', match: existsMatch(field)}
+      // Nothing but padding is what a field of variable length says by having no octets.
+      if (element.type !== 'string') return TRUE
+      return {kind: 'match', match: textMatch(template, field, (text) => text !== '')}
     case 'signed':
       return {kind: 'match', match: signedMatch(field, condition.ranges)}
     case 'real':

@@ -82,6 +82,11 @@ export const sidedNumbers: Readonly<Record<string, Sides>> = {
   vrf: {src: [ie.ingressVRFID], dst: [ie.egressVRFID]},
 }
 
+export const countries: Sides = {
+  src: [ie.dartaSourceCountry],
+  dst: [ie.dartaDestinationCountry],
+}
+
 const octets: Source = [
   ie.octetDeltaCount,
   ie.octetTotalCount,
@@ -149,5 +154,5 @@ export const vocabulary: readonly string[] = [
   ...'ipv4 ipv6 inet inet6 tcp udp icmp icmp6 nat asa pblock mpls flowdir payload observation'.split(
     ' ',
   ),
-  ...'exists pen options and or not let all ingress egress nport'.split(' '),
+  ...'exists pen options and or not let all ingress egress nport geo'.split(' '),
 ]
