@@ -177,14 +177,16 @@ export default class IpfixExport extends DartaCommand {
               {credentials, reconnectMs: reconnectMs(endpoint, flags.reconnect), addon},
             ),
       )
+      let doubtful = 0
       if (cursor !== undefined) {
         const left = await log.count(cursor.safe, log.end)
         account.in += left
         if (left > 0) this.note(`${endpoint.name}: ${left} records from before go first`)
-        const doubtful = await log.count(cursor.safe, Math.min(cursor.sent, log.end))
+        const between = await log.count(cursor.safe, Math.min(cursor.sent, log.end))
+        doubtful = cursor.doubtful + between
         if (doubtful > 0) account.note('in-doubt', doubtful)
       }
-      checkpoint(endpoint.name, position, position)
+      checkpoint({name: endpoint.name, safe: position, sent: position, doubtful})
     }
     const exporter = new Exporter(this, {
       log,
@@ -252,7 +254,7 @@ export default class IpfixExport extends DartaCommand {
     return {
       log,
       cursors,
-      checkpoint: (name, safe, sent) => folder.checkpoint({name, safe, sent}),
+      checkpoint: (cursor) => folder.checkpoint(cursor),
     }
   }
 }

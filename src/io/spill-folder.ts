@@ -33,6 +33,8 @@ export interface Cursor {
   readonly safe: number
   /** What lies between may have been used already. */
   readonly sent: number
+  /** Records that were used, may be used again, and of which nobody has been told yet. */
+  readonly doubtful: number
 }
 
 /**
@@ -142,15 +144,21 @@ function readCursors(path: string): Cursor[] {
     .map((name) => {
       const file = join(path, name)
       try {
-        const {name: of, safe, sent} = JSON.parse(readFileSync(file, 'utf8')) as Cursor
-        if (typeof of === 'string' && Number.isSafeInteger(safe) && Number.isSafeInteger(sent)) {
-          return {name: of, safe, sent}
+        const kept = JSON.parse(readFileSync(file, 'utf8')) as Partial<Cursor>
+        // Folders of earlier versions have none.
+        const {name: of, safe, sent, doubtful = 0} = kept
+        if (typeof of === 'string' && isPlace(safe) && isPlace(sent) && isPlace(doubtful)) {
+          return {name: of, safe, sent, doubtful}
         }
       } catch {
         // Told below.
       }
       throw new DartaError('DARTA_SPILL', `${file} is damaged; without it all is sent again`)
     })
+}
+
+function isPlace(value: unknown): value is number {
+  return Number.isSafeInteger(value)
 }
 
 class OpenFolder implements SpillFolder {

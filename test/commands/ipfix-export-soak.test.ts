@@ -1,6 +1,6 @@
 import test from 'ava'
 import {readFileSync, readdirSync} from 'node:fs'
-import {basename, join} from 'node:path'
+import {join} from 'node:path'
 import {setTimeout as delay} from 'node:timers/promises'
 import {createRandom} from '../support/random.js'
 import {decoded} from '../support/collector.js'
@@ -19,12 +19,11 @@ test('a soak with a Collector killed at random, and twice the exporter, loses no
   const keeper = join(root, 'build/test/support/keep-stream.js')
   const random = createRandom(20261125)
   let collectors = 0
-  const listen = async (port: number): Promise<{keeping: Running; port: number; name: string}> => {
+  const listen = async (port: number): Promise<{keeping: Running; port: number}> => {
     // Not by its process alone: numbers of processes come again.
-    const name = `${kept}.${collectors++}`
-    const keeping = start(t, process.execPath, [keeper, String(port), name])
+    const keeping = start(t, process.execPath, [keeper, String(port), `${kept}.${collectors++}`])
     await keeping.says(/ready \d+/)
-    return {keeping, port: Number(/ready (\d+)/.exec(keeping.words())![1]), name: basename(name)}
+    return {keeping, port: Number(/ready (\d+)/.exec(keeping.words())![1])}
   }
   let collector = await listen(0)
   const {port} = collector
@@ -32,20 +31,11 @@ test('a soak with a Collector killed at random, and twice the exporter, loses no
   const exporter = (): Running =>
     start(t, bin, ['ipfix-export', '--spill', spool, '--reconnect', '20ms', '--rate', '40k', to])
 
-  // The exporter dies with what a pipe still holds, so that is told how far it has come before it is killed.
-  let doubtful = 0
-  const sessions = 3
-  const share = count / sessions
   let over = false
-  let calm = false
-  let killingNow = false
   const killing = (async () => {
     while (!over) {
-      killingNow = false
       // Longer than what is in doubt lasts: who dies sooner gets the same again and again.
       await delay(1200 + random(800))
-      if (calm) continue
-      killingNow = true
       collector.keeping.child.kill('SIGKILL')
       await collector.keeping.ended
       // Now and then it is away for longer.
@@ -53,47 +43,36 @@ test('a soak with a Collector killed at random, and twice the exporter, loses no
       collector = await listen(port)
     }
   })()
-  for (let session = 0; session < sessions; session++) {
-    const connections = (): number =>
-      readdirSync(place).filter((name) => name.startsWith('kept.')).length
-    const connectionsBefore = connections()
+  const sessions = 3
+  const share = count / sessions
+  for (let session = 0; session < sessions - 1; session++) {
     const running = exporter()
     running.child.stdin.write(numberedRecords(share, session * share))
-    if (session < sessions - 1) {
-      // Until all is taken in; the rest of the time is the next one's.
-      const held = (): boolean => {
-        const before = /: (\d+) records from before go first/.exec(running.words())
-        return running
-          .words()
-          .includes(`: to ${to}: ${share + Number(before?.[1] ?? 0)} records in, `)
-      }
-      while (!held()) {
-        await delay(50)
-        running.child.kill('SIGUSR1')
-      }
-      // What it tells last has to be all that there is to tell: until it is dead, nobody else dies.
-      calm = true
-      while (killingNow) await delay(20)
-      // Connected to the one that lives now, it has accounted for the end of those before.
-      const connected = (): boolean =>
-        readdirSync(place).some((name) => name.startsWith(`${collector.name}.`))
-      while (!connected()) await delay(20)
-      // What is read of it may be older: an account that knows of that connection is not.
-      const told = (): number => lastOf(running.words(), 'connections')
-      while (told() < connections() - connectionsBefore) {
-        running.child.kill('SIGUSR1')
-        await delay(20)
-      }
-      running.child.kill('SIGKILL')
-      const {stderr} = await running.ended
-      calm = false
-      doubtful += lastOf(stderr, 'in-doubt')
-    } else {
-      running.child.stdin.end()
-      const {code, stderr} = await running.ended
-      t.is(code, 0, stderr)
-      doubtful += lastOf(stderr, 'in-doubt')
+    // Until all is taken in, since what a pipe still holds dies with it; the rest of the time is the next one's.
+    const held = (): boolean => {
+      const before = /: (\d+) records from before go first/.exec(running.words())
+      return running
+        .words()
+        .includes(`: to ${to}: ${share + Number(before?.[1] ?? 0)} records in, `)
     }
+    while (!held()) {
+      await delay(50)
+      running.child.kill('SIGUSR1')
+    }
+    await delay(random(1000))
+    running.child.kill('SIGKILL')
+    await running.ended
+  }
+  // The last one tells what those that were killed could not tell any more. Who is away for too long gets the rest from
+  // one more.
+  let doubtful = 0
+  for (let rest = numberedRecords(share, (sessions - 1) * share); ; rest = new Uint8Array(0)) {
+    const running = exporter()
+    running.child.stdin.end(rest)
+    const {code, stderr} = await running.ended
+    t.is(code, 0, stderr)
+    doubtful += lastOf(stderr, 'in-doubt')
+    if (!/\d+ records are kept/.test(stderr)) break
   }
   over = true
   await killing

@@ -1,3 +1,4 @@
+import type {Cursor} from '../../io/spill-folder.js'
 import type {RecordBatch} from '../../record/batch.js'
 import type {StageLedger} from '../../record/ledger.js'
 import type {Gate} from './gate.js'
@@ -29,7 +30,7 @@ export interface Surroundings {
   /** A line for people. */
   readonly note: (text: string) => void
   /** Keeps where a destination is; a no-op without `--spill`. */
-  checkpoint(name: string, safe: number, sent: number): void
+  checkpoint(cursor: Cursor): void
 }
 
 /** How soon a wait sees that it is in vain. */
@@ -168,6 +169,11 @@ export abstract class Destination {
     return records
   }
 
+  /** Its account is complete and about to be told. */
+  settled(): void {
+    this.checkpoint(0)
+  }
+
   /** What failed is sent again: what was sent and is not known to have arrived. */
   protected async rewind(): Promise<void> {
     const {log} = this.around
@@ -260,8 +266,10 @@ export abstract class Destination {
     this.around.gate.open()
   }
 
-  protected checkpoint(): void {
-    this.around.checkpoint(this.name, this.safe, this.cursor)
+  /** @param doubtful what the next process has to tell of, should this one be killed before it does */
+  protected checkpoint(doubtful = this.account.noted.get('in-doubt') ?? 0): void {
+    const {name, safe, cursor: sent} = this
+    this.around.checkpoint({name, safe, sent, doubtful})
   }
 }
 

@@ -199,8 +199,12 @@ export class Exporter {
   async #settle(): Promise<void> {
     const {destinations, keeps, log} = this.#options
     for (const destination of destinations) {
-      if (destination.finished) continue
+      if (destination.finished) {
+        destination.settled()
+        continue
+      }
       const records = await destination.giveUp(keeps ? undefined : 'undelivered')
+      destination.settled()
       if (records === 0 && log.end > 0) continue
       if (keeps) {
         if (records > 0) this.#command.note(`${destination.name}: ${records} records are kept`)
