@@ -44,6 +44,11 @@ export interface SessionReport {
   readonly templates: Iterable<KnownTemplate>
 }
 
+interface NamedSession {
+  readonly protocol: string
+  readonly session: ProtocolSession
+}
+
 /** Where datagrams of one Transport Session go. */
 export interface Source {
   /** It was forgotten; ask the collector for it again. */
@@ -113,7 +118,8 @@ export function createCollector(options: CollectorOptions): Collector {
     gone = false
     /** The address may not send, nothing is kept of it; undefined: nobody has been asked. */
     refused: boolean | undefined = undefined
-    readonly sessions = new Map<string, ProtocolSession>()
+    /** By protocol: seldom more than one. */
+    sessions: readonly NamedSession[] = []
     /** Of the last datagram. */
     protocol: ExportProtocol | undefined = undefined
     session: ProtocolSession | undefined = undefined
@@ -144,7 +150,7 @@ export function createCollector(options: CollectorOptions): Collector {
           account.lose('unknown-protocol', 1, offset)
           return
         }
-        if (!this.sessions.has(named.name)) {
+        if (!this.sessions.some(({protocol}) => protocol === named.name)) {
           if (tooMany(receivedMs)) {
             account.lose('new-session-rate', 1, offset)
             return
@@ -161,27 +167,26 @@ export function createCollector(options: CollectorOptions): Collector {
     }
 
     sessionOf(named: NamedProtocol): ProtocolSession {
-      let session = this.sessions.get(named.name)
-      if (session === undefined) {
-        let process = processes.get(named.name)
-        if (process === undefined) {
-          process = named.protocol.open(options.context)
-          processes.set(named.name, process)
-        }
-        session = process.session(this.exporter)
-        this.sessions.set(named.name, session)
-        options.opened?.(this.key, this.exporter, named.name, session)
+      const known = this.sessions.find(({protocol}) => protocol === named.name)
+      if (known !== undefined) return known.session
+      let process = processes.get(named.name)
+      if (process === undefined) {
+        process = named.protocol.open(options.context)
+        processes.set(named.name, process)
       }
+      const session = process.session(this.exporter)
+      this.sessions = [...this.sessions, {protocol: named.name, session}]
+      options.opened?.(this.key, this.exporter, named.name, session)
       return session
     }
 
     close(): void {
       options.forgetting?.(this)
-      for (const [protocol, session] of this.sessions) {
+      for (const {protocol, session} of this.sessions) {
         options.closing?.(this.key, this.exporter, protocol, session)
         session.end()
       }
-      this.sessions.clear()
+      this.sessions = []
       this.session = undefined
       this.gone = true
     }
@@ -198,7 +203,7 @@ export function createCollector(options: CollectorOptions): Collector {
     },
     *reports() {
       for (const {key, exporter, sessions} of open.values()) {
-        for (const [protocol, session] of sessions) {
+        for (const {protocol, session} of sessions) {
           yield {key, exporter, protocol, losses: session.losses(), templates: session.templates()}
         }
       }

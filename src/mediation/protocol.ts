@@ -95,32 +95,59 @@ export interface ExportProtocol {
   open(context: ProtocolContext): {session(exporter: Exporter): ProtocolSession}
 }
 
-/** The session of a protocol whose Messages can be handed over as IPFIX. */
-export function ipfixSession(
-  process: CollectingProcess,
-  exporter: Exporter,
-  counts: DomainLosses['counts'],
-  datagram: (
-    session: ReturnType<CollectingProcess['session']>,
-    ...rest: Parameters<ProtocolSession['datagram']>
-  ) => void,
-  header: PlainHeader,
-): ProtocolSession {
-  const session = process.session(exporter.name, exporter.address)
-  return {
-    plain: (octets) => plainSource(session, header, octets),
-    datagram: (octets, receivedMs, offset, out) => {
-      datagram(session, octets, receivedMs, offset, out)
-    },
-    *losses() {
-      for (const [observationDomainId, sums] of session.losses()) {
-        yield {observationDomainId, counts, sums}
-      }
-    },
-    templates: () => session.templates(),
-    restore: (template) => session.restore(template),
-    end: () => session.end(),
+/** A protocol whose Messages can be handed over as IPFIX. */
+export interface MessageProtocol {
+  readonly counts: DomainLosses['counts']
+  readonly header: PlainHeader
+  /** As `datagram` of `ProtocolSession`. */
+  read(session: Session, ...rest: Parameters<ProtocolSession['datagram']>): void
+}
+
+/** A class, because there may be 65,536 of them. */
+class MessageSession implements ProtocolSession {
+  readonly #protocol: MessageProtocol
+  readonly #session: Session
+
+  constructor(protocol: MessageProtocol, session: Session) {
+    this.#protocol = protocol
+    this.#session = session
   }
+
+  datagram(...rest: Parameters<ProtocolSession['datagram']>): void {
+    this.#protocol.read(this.#session, ...rest)
+  }
+
+  *losses(): Generator<DomainLosses> {
+    const {counts} = this.#protocol
+    for (const [observationDomainId, sums] of this.#session.losses()) {
+      yield {observationDomainId, counts, sums}
+    }
+  }
+
+  templates(): Iterable<KnownTemplate> {
+    return this.#session.templates()
+  }
+
+  restore(template: KnownTemplate): boolean {
+    return this.#session.restore(template)
+  }
+
+  plain(octets: Uint8Array): PlainSource | undefined {
+    return plainSource(this.#session, this.#protocol.header, octets)
+  }
+
+  end(): void {
+    this.#session.end()
+  }
+}
+
+/** The session of an Exporter by such a protocol. */
+export function messageSession(
+  process: CollectingProcess,
+  {name, address}: Exporter,
+  protocol: MessageProtocol,
+): ProtocolSession {
+  return new MessageSession(protocol, process.session(name, address))
 }
 
 /** What a header has to say of datagrams that can be passed on: see `PlainSource`. */

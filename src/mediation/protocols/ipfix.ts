@@ -1,6 +1,20 @@
 import {findBrokenSet, MESSAGE_HEADER_OCTETS} from '../../ipfix/message.js'
 import {createCollectingProcess} from '../../ipfix/session.js'
-import {ipfixSession, messageHeader, type ExportProtocol} from '../protocol.js'
+import {
+  messageHeader,
+  messageSession,
+  type ExportProtocol,
+  type MessageProtocol,
+} from '../protocol.js'
+
+const messages: MessageProtocol = {
+  counts: 'records',
+  header: messageHeader,
+  read(session, octets, receivedMs, offset, out) {
+    session.receive(receivedMs)
+    session.datagram(octets, offset, out)
+  },
+}
 
 export default {
   summary: 'IPFIX (RFC 7011), PSAMP (RFC 5476)',
@@ -14,18 +28,6 @@ export default {
   },
   open(context) {
     const process = createCollectingProcess({...context, reliable: false})
-    return {
-      session: (exporter) =>
-        ipfixSession(
-          process,
-          exporter,
-          'records',
-          (session, octets, receivedMs, offset, out) => {
-            session.receive(receivedMs)
-            session.datagram(octets, offset, out)
-          },
-          messageHeader,
-        ),
-    }
+    return {session: (exporter) => messageSession(process, exporter, messages)}
   },
 } satisfies ExportProtocol

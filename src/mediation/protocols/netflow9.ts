@@ -7,7 +7,7 @@ import {
   PACKET_HEADER_OCTETS,
   type PacketFaults,
 } from '../netflow9-message.js'
-import {ipfixSession, type ExportProtocol, type PlainHeader} from '../protocol.js'
+import {messageSession, type ExportProtocol, type PlainHeader} from '../protocol.js'
 
 const packetHeader: PlainHeader = {
   protocol: 9,
@@ -41,11 +41,10 @@ export default {
     return {
       session(exporter) {
         const init = createSystemInit()
-        return ipfixSession(
-          process,
-          exporter,
-          'messages',
-          (session, octets, receivedMs, offset, out) => {
+        return messageSession(process, exporter, {
+          counts: 'messages',
+          header: packetHeader,
+          read(session, octets, receivedMs, offset, out) {
             if (octets.length < PACKET_HEADER_OCTETS) {
               session.damage({code: 'DARTA_MESSAGE_TRUNCATED', offset, octets: octets.length})
               return
@@ -67,8 +66,7 @@ export default {
               session.datagram(message, offset, out)
             }
           },
-          packetHeader,
-        )
+        })
       },
     }
   },
