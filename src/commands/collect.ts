@@ -13,6 +13,7 @@ import {hostAndPort, parseEndpoint, type Endpoint} from '../io/endpoint.js'
 import {handedSockets} from '../io/listen-fds.js'
 import {md5Of} from '../io/md5.js'
 import {loadNative} from '../io/native.js'
+import {tightenHeap} from '../io/tight-heap.js'
 import {createCollectingProcess, type CollectingProcess} from '../ipfix/session.js'
 import {createTemplatePool} from '../ipfix/template-store.js'
 import {createCollector, type Collector} from '../mediation/collector.js'
@@ -39,6 +40,9 @@ import {sampledHeaderReader} from './collect/sampled-header.js'
 
 /** How often Templates are written to the cache. */
 const SAVE_MS = 60_000
+
+/** Sessions from which on their state is much of the heap. */
+const MANY_SESSIONS = 4096
 
 const size = Flags.custom<number>({parse: async (input) => parseSize(input)})
 const duration = Flags.custom<number>({parse: async (input) => parseDuration(input)})
@@ -243,6 +247,7 @@ export default class Collect extends DartaCommand {
     }
     const cachePath = flags['template-cache']
     const cache = cachePath === undefined ? undefined : openTemplateCache(this, cachePath)
+    let sessions = 0
     const collector = createCollector({
       protocols,
       context: {
@@ -256,10 +261,17 @@ export default class Collect extends DartaCommand {
       maxNewPerSecond: live ? flags['max-new'] : undefined,
       allows,
       forgetting: (source) => relay?.forget(source),
-      opened: (key, _, protocol, session) => cache?.restore(key, protocol, session),
+      opened(key, _, protocol, session) {
+        if (++sessions === MANY_SESSIONS) tightenHeap()
+        cache?.restore(key, protocol, session)
+      },
       closing: (_, exporter, protocol, session) => {
         const losses = [...session.losses()]
-        if (gone.length < MAX_GONE) gone.push({exporter, protocol, losses})
+        // Of Messages with nothing but Templates there is nothing to tell.
+        const telling = losses.some(({sums}) => {
+          return Object.entries(sums).some(([name, n]) => name !== 'messages' && n > 0)
+        })
+        if (telling && gone.length < MAX_GONE) gone.push({exporter, protocol, losses})
       },
     })
     let streaming: CollectingProcess | undefined

@@ -65,6 +65,7 @@ export function readDataSet(
 ): number {
   const {template, plan} = stored
   stored.used = true
+  stored.domain.used = true
   let count: number
   let tail: number
   let offsets: Uint32Array | undefined

@@ -124,7 +124,6 @@ function define(
   if (old !== undefined) {
     if (old.template.scopeCount > 0 === isOptions && sameOctets(old.record, octets)) {
       old.exportTime = message.exportTime
-      old.used = true
       domain.watcher?.refreshed(old)
       observer?.template?.('refreshed', old.template, message)
       return

@@ -5,7 +5,14 @@ import {createDomainSequence, type DomainSequence} from './sequence.js'
 import {walkPlan} from './template-record.js'
 import {mibFieldReader, type MibFieldReader} from './mib-fields.js'
 import {typeRecordReader, type TypeRecordReader} from './type-records.js'
-import {createUseQueue, dequeue, enqueue, renew, type Place, type UseQueue} from './use-queue.js'
+import {
+  createUseQueue,
+  dequeue,
+  enqueue,
+  leastUsed,
+  type Place,
+  type UseQueue,
+} from './use-queue.js'
 import type {TemplateLookup} from '../record/batch.js'
 import type {Template} from '../record/template.js'
 
@@ -17,7 +24,7 @@ export interface StoredTemplate {
   readonly domain: Domain
   /** Export time of the Message that announced it last. */
   exportTime: number
-  /** Since it was at the head of a queue. */
+  /** Records were read by it since it was at the head of a queue. */
   used: boolean
   /** See `walkPlan`. */
   readonly plan: Uint32Array | undefined
@@ -53,7 +60,7 @@ export interface Domain {
   snapshot: TemplateLookup | undefined
   /** Told of what becomes of its Templates. */
   watcher: TemplateWatcher | undefined
-  /** Since it was at the head of the queue. */
+  /** Brought records since it was at the head of the queue. */
   used: boolean
   place: Place<Domain> | undefined
 }
@@ -81,6 +88,8 @@ export interface TemplatePool {
   readonly maxOctets: number
   octets: number
   readonly templates: UseQueue<StoredTemplate>
+  /** Sessions that have any. */
+  sessions: number
   readonly maxDomains: number
   readonly domains: UseQueue<Domain>
   /** Octets of Data Sets that may be, and are, held for Templates to come. */
@@ -108,6 +117,7 @@ export function createTemplatePool(limits: PoolLimits = {}): TemplatePool {
     maxOctets: limits.maxOctets ?? 67108864,
     octets: 0,
     templates: createUseQueue(),
+    sessions: 0,
     maxDomains: limits.maxDomains ?? 32768,
     domains: createUseQueue(),
     maxHeldOctets: limits.maxHeldOctets ?? 16777216,
@@ -117,27 +127,18 @@ export function createTemplatePool(limits: PoolLimits = {}): TemplatePool {
 
 /** The domain of this ID; a new one may push out the one that was not used for longest, in whatever session. */
 export function domainOf(pool: TemplatePool, session: SessionTemplates, id: number): Domain {
-  if (session.last?.id === id) {
-    session.last.used = true
-    return session.last
-  }
-  let domain = session.domains.get(id)
-  if (domain === undefined) domain = createDomain(pool, session, id)
-  else domain.used = true
+  if (session.last?.id === id) return session.last
+  const domain = session.domains.get(id) ?? createDomain(pool, session, id)
   session.last = domain
   return domain
 }
 
 function createDomain(pool: TemplatePool, session: SessionTemplates, id: number): Domain {
-  while (pool.domains.size >= pool.maxDomains && pool.domains.oldest !== undefined) {
-    const oldest = pool.domains.oldest.value
-    if (oldest.used && pool.domains.size > 1) {
-      oldest.used = false
-      renew(pool.domains)
-    } else {
-      removeDomain(pool, oldest)
-      oldest.owner.evictions.domain(oldest)
-    }
+  while (pool.domains.size >= pool.maxDomains) {
+    const least = leastUsed(pool.domains)
+    if (least === undefined) break
+    removeDomain(pool, least)
+    least.owner.evictions.domain(least)
   }
   const domain: Domain = {
     id,
@@ -159,7 +160,7 @@ function removeDomain(pool: TemplatePool, domain: Domain): void {
   const {owner} = domain
   owner.domains.delete(domain.id)
   if (owner.last === domain) owner.last = undefined
-  if (domain.place !== undefined) dequeue(pool.domains, domain.place)
+  if (domain.place !== undefined) dequeue(domain.place)
   domain.place = undefined
   templatesChanged(domain)
 }
@@ -184,7 +185,6 @@ export function storeTemplate(
     record,
     domain,
     exportTime,
-    // A flood of new ones does not push out what is in use.
     used: false,
     plan: walkPlan(template),
     lists: fields.some(({element}) => isList(element.type) || namesTemplate(element)),
@@ -204,8 +204,11 @@ export function putTemplate(pool: TemplatePool, stored: StoredTemplate): void {
   const {domain, template, octets} = stored
   const {queue} = domain.owner
   removeTemplate(pool, domain, template.id)
-  makeRoom(pool, queue, pool.maxPerSession - 1, Infinity)
-  makeRoom(pool, pool.templates, pool.maxTemplates - 1, pool.maxOctets - octets)
+  makeRoom(pool, queue, () => queue.size >= pool.maxPerSession)
+  makeRoom(pool, pool.templates, () => {
+    return pool.templates.size >= pool.maxTemplates || pool.octets > pool.maxOctets - octets
+  })
+  if (queue.size === 0) pool.sessions++
   domain.templates.set(template.id, stored)
   templatesChanged(domain)
   stored.places = [enqueue(queue, stored), enqueue(pool.templates, stored)]
@@ -222,29 +225,28 @@ export function removeTemplate(
   if (stored?.places === undefined) return undefined
   domain.templates.delete(id)
   templatesChanged(domain)
-  dequeue(domain.owner.queue, stored.places[0])
-  dequeue(pool.templates, stored.places[1])
+  for (const place of stored.places) dequeue(place)
+  if (domain.owner.queue.size === 0) pool.sessions--
   stored.places = undefined
   pool.octets -= stored.octets
   return stored
 }
 
-/** Evicts what was not used for longest until at most `templates` are left in the queue, and `octets` in the pool. */
+/** Evicts what is least used of a queue while there is no room. */
 function makeRoom(
   pool: TemplatePool,
   queue: UseQueue<StoredTemplate>,
-  templates: number,
-  octets: number,
+  isFull: () => boolean,
 ): void {
-  while (queue.oldest !== undefined && (queue.size > templates || pool.octets > octets)) {
-    const oldest = queue.oldest.value
-    if (oldest.used && queue.size > 1) {
-      oldest.used = false
-      renew(queue)
-    } else {
-      removeTemplate(pool, oldest.domain, oldest.template.id)
-      oldest.domain.owner.evictions.template(oldest)
-    }
+  // Who has no more than its share is spared.
+  const share = pool.templates.size / pool.sessions
+  const spares = ({domain}: StoredTemplate): boolean =>
+    queue === pool.templates && domain.owner.queue.size <= share
+  while (isFull()) {
+    const least = leastUsed(queue, spares)
+    if (least === undefined) return
+    removeTemplate(pool, least.domain, least.template.id)
+    least.domain.owner.evictions.template(least)
   }
 }
 

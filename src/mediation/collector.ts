@@ -1,4 +1,3 @@
-import {createQueueOf, type LruQueue} from './session-queue.js'
 import type {RecordBatch} from '../record/batch.js'
 import type {StageLedger} from '../record/ledger.js'
 import type {
@@ -8,6 +7,7 @@ import type {
   ProtocolContext,
   ProtocolSession,
 } from './protocol.js'
+import {createUseQueue, dequeue, enqueue, leastUsed, type Place} from '../ipfix/use-queue.js'
 import type {KnownTemplate} from '../ipfix/session.js'
 
 /** A protocol with its name, as the registry has it. */
@@ -21,7 +21,10 @@ export interface CollectorOptions {
   readonly context: ProtocolContext
   /** Counts datagrams; opened with the first of them. */
   readonly account: () => StageLedger
-  /** Exporters, by address and port, that are remembered at once; the one that was silent for longest goes first. */
+  /**
+   * Exporters, by address and port, that are remembered at once; the one that brought no records for longest goes first,
+   * and ahead of it those that never brought any and are more than a quarter.
+   */
   readonly maxSessions: number
   /** New ones in a second of their time of receipt; datagrams of others are lost. Default: any number. */
   readonly maxNewPerSecond?: number
@@ -53,6 +56,8 @@ interface NamedSession {
 export interface Source {
   /** It was forgotten; ask the collector for it again. */
   readonly gone: boolean
+  /** It brought records. */
+  used: boolean
   readonly exporter: Exporter
   /** Of the last datagram that was of some protocol. */
   readonly session: ProtocolSession | undefined
@@ -91,10 +96,8 @@ export function createCollector(options: CollectorOptions): Collector {
   const {maxSessions, maxNewPerSecond = Infinity} = options
   let account: StageLedger | undefined
   const processes = new Map<string, ReturnType<ExportProtocol['open']>>()
-  const open: LruQueue<Open> = createQueueOf(maxSessions, (gone) => {
-    account?.note('session-evicted')
-    gone.close()
-  })
+  const open = new Map<string, Open>()
+  const queue = createUseQueue<Open>()
   let second = 0
   let newInSecond = 0
 
@@ -123,6 +126,8 @@ export function createCollector(options: CollectorOptions): Collector {
     /** Of the last datagram. */
     protocol: ExportProtocol | undefined = undefined
     session: ProtocolSession | undefined = undefined
+    used = false
+    place: Place<Open> | undefined = undefined
 
     constructor(key: string, exporter: Exporter) {
       this.key = key
@@ -159,11 +164,25 @@ export function createCollector(options: CollectorOptions): Collector {
         }
         this.protocol = named.protocol
         this.session = this.sessionOf(named)
-        if (open.get(this.key) !== this) open.set(this.key, this)
-        this.gone = false
+        this.enter()
       }
       account.out++
+      const batches = out.length
       this.session.datagram(octets, receivedMs, offset, out)
+      if (out.length > batches) this.used = true
+    }
+
+    enter(): void {
+      this.gone = false
+      if (open.get(this.key) === this) return
+      while (open.size >= maxSessions) {
+        const least = leastUsed(queue)
+        if (least === undefined) break
+        account?.note('session-evicted')
+        least.close()
+      }
+      open.set(this.key, this)
+      this.place = enqueue(queue, this)
     }
 
     sessionOf(named: NamedProtocol): ProtocolSession {
@@ -189,6 +208,10 @@ export function createCollector(options: CollectorOptions): Collector {
       this.sessions = []
       this.session = undefined
       this.gone = true
+      if (this.place === undefined) return
+      dequeue(this.place)
+      this.place = undefined
+      open.delete(this.key)
     }
   }
 
@@ -209,12 +232,10 @@ export function createCollector(options: CollectorOptions): Collector {
       }
     },
     reconsider() {
-      for (const [key, one] of open.entries()) {
+      for (const one of open.values()) {
         one.refused = undefined
         const {address} = one.exporter
-        if (address === undefined || options.allows?.(address) !== false) continue
-        one.close()
-        open.delete(key)
+        if (address !== undefined && options.allows?.(address) === false) one.close()
       }
     },
     end() {

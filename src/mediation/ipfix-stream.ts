@@ -2,7 +2,7 @@ import {createMessageStream} from '../ipfix/message-stream.js'
 import type {CollectingProcess} from '../ipfix/session.js'
 import type {RecordBatch} from '../record/batch.js'
 import {messageHeader, plainSource, type DomainLosses, type Exporter} from './protocol.js'
-import type {Relay} from './relay.js'
+import type {Relay, RelaySession} from './relay.js'
 
 /** One Transport Session over a stream: TCP, TLS, a Unix socket, a file. RFC 7011 section 10.4. */
 export interface IpfixStream {
@@ -21,6 +21,8 @@ export interface IpfixStream {
 /** @param process one that is reliable */
 export function createIpfixStream(process: CollectingProcess, exporter: Exporter): IpfixStream {
   const session = process.session(exporter.name, exporter.address)
+  /** For the relay; nobody forgets a connection. */
+  const lanes: RelaySession = {used: false}
   let to: RecordBatch[] = []
   let ms = 0
   /** Of the octets at hand. */
@@ -31,23 +33,23 @@ export function createIpfixStream(process: CollectingProcess, exporter: Exporter
   const stream = createMessageStream({
     skip(octets, at) {
       if (through === undefined) return at
-      const {next, count} = through.messages(octets, at, session, ms)
+      const {next, count} = through.messages(octets, at, lanes, ms)
       if (count > 0) damagedInRow = 0
       return next
     },
     message(octets, view, start, length, offset) {
       damagedInRow = 0
       const message = through && octets.subarray(start, start + length)
-      if (message !== undefined) through?.settle(session, message)
+      if (message !== undefined) through?.settle(lanes, message)
       session.message(octets, view, start, length, offset, to)
       if (message === undefined) return
       through?.write(to)
       to.length = 0
-      through?.learn(session, exporter, message, plainSource(session, messageHeader, message))
+      through?.learn(lanes, exporter, message, plainSource(session, messageHeader, message))
     },
     damage(damage) {
       damagedInRow++
-      known?.forget(session)
+      known?.forget(lanes)
       session.damage(damage)
     },
   })
@@ -67,7 +69,7 @@ export function createIpfixStream(process: CollectingProcess, exporter: Exporter
     end(out) {
       to = out
       through = undefined
-      known?.forget(session)
+      known?.forget(lanes)
       stream.end()
       session.end()
     },

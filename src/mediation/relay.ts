@@ -25,8 +25,11 @@ export interface RelayOptions {
   readonly latest: (exportTime: number) => void
 }
 
-/** A Transport Session as a relay sees it: whatever object stands for it. */
-export type RelaySession = object
+/** A Transport Session as a relay sees it. */
+export interface RelaySession {
+  /** Set when something of it was passed on. */
+  used: boolean
+}
 
 /** A datagram's sender, as its block has it. */
 export interface RelaySender {
@@ -123,6 +126,7 @@ interface Announcement {
 
 interface Owner {
   readonly number: number
+  readonly session: RelaySession
   readonly lanes: Map<number, Lane>
 }
 
@@ -139,7 +143,7 @@ export function createRelay({kernel, origin, sampling, latest}: RelayOptions): R
   function ownerOf(session: RelaySession): Owner {
     let owner = owners.get(session)
     if (owner === undefined) {
-      owner = {number: sessions++ % 2 ** 28, lanes: new Map()}
+      owner = {number: sessions++ % 2 ** 28, session, lanes: new Map()}
       owners.set(session, owner)
     }
     return owner
@@ -300,17 +304,12 @@ export function createRelay({kernel, origin, sampling, latest}: RelayOptions): R
 
   /** Books what the entry at `at` of `touched` says; returns its Messages. */
   function book(at: number): number {
-    const [number, messages, records, low, high, announced] = touched.subarray(
-      at,
-      at + TOUCHED_WORDS,
-    )
-    const {source, templates, announcements} = lanes[number]!
+    const [number, messages, records, low, high] = touched.subarray(at, at + TOUCHED_WORDS)
+    const {owner, source, templates} = lanes[number]!
+    owner.session.used = true
     source.count(messages, records)
     for (let bits = low; bits !== 0; bits &= bits - 1) source.use(templates[ctz(bits)])
     for (let bits = high; bits !== 0; bits &= bits - 1) source.use(templates[32 + ctz(bits)])
-    for (let bits = announced; bits !== 0; bits &= bits - 1) {
-      for (const stored of announcements[ctz(bits)].templates) stored.used = true
-    }
     return messages
   }
 

@@ -123,6 +123,38 @@ for (const [how, env, needs] of [
   )
 }
 
+for (const [output, args] of [
+  ['NDJSON', ['-o', 'ndjson']],
+  ['IPFIX', ['-o', 'ipfix']],
+] as const) {
+  // Written as IPFIX, what is plain is passed on without a look at the session that it is of.
+  test(`strangers with nothing but Templates push out no Exporter that sends records, which become ${output}`, async (t) => {
+    const collector = await listening(t, ['udp://127.0.0.1:0'], [...args, '--max-sessions', '40'])
+    const [port] = collector.ports
+    const honest = createSocket('udp4')
+    t.teardown(() => honest.close())
+    const say = (datagram: Uint8Array): Promise<unknown> =>
+      new Promise((resolve) => honest.send(datagram, port, '127.0.0.1', resolve))
+    await say(ipfixTemplate({sequence: 0}))
+    let sequence = 0
+    for (let stranger = 0; stranger < 400; stranger++) {
+      // A port of its own, as an address of its own would be.
+      await sendDatagrams(port, [ipfixTemplate({sequence: 0})])
+      if (stranger % 5 !== 0) continue
+      await say(ipfix({sequence, records: 10}))
+      sequence += 10
+    }
+    const {stdout, stderr} = await stopped(collector)
+    t.regex(stderr, new RegExp(`: ipfix: ${sequence} records in, ${sequence} out\\n`))
+    const evicted = Number(/session-evicted (\d+)/.exec(stderr)?.[1])
+    t.true(evicted > 300, stderr)
+    if (output === 'NDJSON') {
+      const records = linesOf(stdout).filter(isData)
+      t.is(records.filter((one) => !('dartaExportProtocol' in one)).length, sequence)
+    }
+  })
+}
+
 test('takes IPFIX over TCP and Unix sockets, each connection a session, and stops with all of it written', async (t) => {
   const path = join(folder(t), 'collect.sock')
   const collector = await listening(

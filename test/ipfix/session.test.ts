@@ -566,6 +566,24 @@ test('a flood of Templates from many sources costs a well-behaved Exporter nothi
   t.is(pool.octets, pool.templates.size * 970)
 })
 
+test('who has no more Templates than its share keeps them while others have more, also before it uses them', (t) => {
+  const ledger = new Ledger()
+  const pool = createTemplatePool({maxTemplates: 500})
+  const honest = createSession({ledger: new Ledger(), reliable: false, pool})
+  const out: RecordBatch[] = []
+  honest.datagram(message(sources), 0, out)
+  for (let i = 0; i < 100; i++) {
+    const flood = createSession({ledger, reliable: false, pool})
+    for (let id = 256; id < 356; id++) {
+      const hexId = id.toString(16).padStart(4, '0')
+      flood.datagram(message(hex`0002 000c ${hexId} 0001 0008 0004`), 0, [])
+    }
+  }
+  honest.datagram(message(oneSource), 0, out)
+  t.is(out.length, 1)
+  t.is(pool.templates.size, 500)
+})
+
 test('a session that ends gives all its room back', (t) => {
   const pool = createTemplatePool()
   const session = createSession({ledger: new Ledger(), reliable: true, pool})

@@ -531,6 +531,7 @@ async function datagramsOf(files: readonly string[]): Promise<Arrival[]> {
   })
   collector.source = (_, exporter) => ({
     gone: false,
+    used: false,
     exporter: exporter(),
     session: undefined,
     datagram(octets, ms = 1_700_000_000_000) {

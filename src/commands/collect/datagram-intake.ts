@@ -27,6 +27,10 @@ export interface IntakeOptions {
   readonly ports: readonly number[]
 }
 
+/** Senders up to which nobody looks for those that are gone. */
+const LEAST_SWEPT = 1024
+const MOST_SOURCES = 65536
+
 /** A sender of datagrams as one socket sees it. */
 interface Known {
   readonly hash: number
@@ -41,6 +45,8 @@ export function createDatagramIntake(options: IntakeOptions): DatagramIntake {
   const {collector, relay, ignorePorts, decodeAs, ports} = options
   /** Sources by the hash of sender and socket, each with its address, so that no text is made of it every time. */
   const sources = new Map<number, Known[]>()
+  /** When those that are gone are looked for. */
+  let most = LEAST_SWEPT
   let seen = 0
   let last: Known | undefined
 
@@ -64,10 +70,19 @@ export function createDatagramIntake(options: IntakeOptions): DatagramIntake {
     const source = collector.source(key, () => ({name, address, port}))
     const forced = decodeAs.get(ports[socket]) ?? decodeAs.get(port)
     const made = {hash, socket, port, address, source, forced}
-    if (sources.size > 65536) sources.clear()
     sources.set(hash, [...(list ?? []).filter((one) => !one.source.gone).slice(-7), made])
+    if (sources.size > most) sweep()
     last = made
     return made
+  }
+
+  function sweep(): void {
+    for (const [hash, list] of sources) {
+      if (list.every(({source}) => source.gone)) sources.delete(hash)
+    }
+    // Those that nothing is kept of are not gone: they never were there.
+    if (sources.size > MOST_SOURCES) sources.clear()
+    most = Math.max(LEAST_SWEPT, 2 * sources.size)
   }
 
   function passed(datagrams: number, octets: number): void {
