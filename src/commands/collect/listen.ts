@@ -12,7 +12,12 @@ import {
   type StreamListener,
 } from '../../io/stream-listener.js'
 import type {TlsCredentials} from '../../io/tls-credentials.js'
-import {openUdpReceiver, type UdpAddress, type UdpReceiver} from '../../io/udp-receiver.js'
+import {
+  openUdpReceiver,
+  type DatagramBlock,
+  type UdpAddress,
+  type UdpReceiver,
+} from '../../io/udp-receiver.js'
 import type {IpfixEncoder} from '../../ipfix/encoder.js'
 import type {CollectingProcess} from '../../ipfix/session.js'
 import type {Collector, NamedProtocol} from '../../mediation/collector.js'
@@ -214,16 +219,16 @@ export async function listen(command: DartaCommand, options: Listening): Promise
   })
 
   /**
-   * Takes what sockets have received, so much of it at once that others have their turn. Records that went the long way come to
-   * `out`, or, where all that is known passes, to where that goes.
+   * Takes what sockets have received, so much of it at once that others have their turn. Where all that is known passes, records
+   * that went the long way go where that goes; else the blocks come to `blocks`.
    */
-  function takeReceived(from: UdpReceiver, out: RecordBatch[]): boolean {
+  function takeReceived(from: UdpReceiver, blocks: DatagramBlock[]): boolean {
     const {relay} = options
     const {handle} = from
-    for (let blocks = 0; handle !== undefined && relay !== undefined; blocks++) {
+    for (let passed = 0; handle !== undefined && relay !== undefined; passed++) {
       const {ended, fromMs, toMs} = from.next()
       if (fromMs === undefined || toMs === undefined) return ended
-      if (blocks === MAX_BLOCKS) {
+      if (passed === MAX_BLOCKS) {
         wake()
         return false
       }
@@ -234,11 +239,11 @@ export async function listen(command: DartaCommand, options: Listening): Promise
         const {count, octets, left} = relay.received(handle)
         intake.passed(count, octets)
         if (left === undefined) break
-        intake.take(left, out, true)
+        intake.take(left, [], true)
       }
     }
     const taken = from.take()
-    for (const block of taken.blocks) intake.take(block, out, false)
+    blocks.push(...taken.blocks)
     return taken.ended
   }
 
@@ -324,11 +329,16 @@ export async function listen(command: DartaCommand, options: Listening): Promise
         })
       }
       woken = false
-      const out: RecordBatch[] = []
       const before = intake.octets + streamOctets
-      if (receiver !== undefined) {
-        udpEnded = takeReceived(receiver, out)
+      const blocks: DatagramBlock[] = []
+      if (receiver !== undefined) udpEnded = takeReceived(receiver, blocks)
+      // One at a time: as text, and for a slow reader, all that waited would be a lot.
+      for (const block of blocks) {
+        const records: RecordBatch[] = []
+        intake.take(block, records, false)
+        if (records.length > 0) yield records
       }
+      const out: RecordBatch[] = []
       for (const {octets} of waiting) streamOctets += octets?.length ?? 0
       takeOctets(out)
       if (listeners.length === 0 && command.stopping.aborted) drained = true
