@@ -6,6 +6,7 @@ import {fileURLToPath} from 'node:url'
 import {mutateCapture} from './capture.mjs'
 import {datagramTargets} from './datagrams.mjs'
 import {diameter} from './diameter.mjs'
+import {ipdr} from './ipdr.mjs'
 import {mutateIpfix, splitMessages} from './ipfix.mjs'
 import {mappedTargets} from './mapped.mjs'
 import {loadComparison} from './meters.mjs'
@@ -133,6 +134,7 @@ export const targets = {
   ...datagramTargets,
   ...mappedTargets,
   diameter,
+  ipdr,
 
   async ipfix() {
     const exports_ = '../shared/fixtures/exports'

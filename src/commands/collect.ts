@@ -50,7 +50,7 @@ const count = Flags.custom<number>({parse: async (input) => parseCount(input)})
 
 export default class Collect extends DartaCommand {
   static override summary =
-    'Collect records of NetFlow, IPFIX, sFlow, RADIUS and Diameter; all become IPFIX.'
+    'Collect records of NetFlow, IPFIX, sFlow, RADIUS, Diameter and IPDR; all become IPFIX.'
   static override description =
     'Listens on any number of endpoints, or reads captures, IPFIX files and files of one datagram each: NetFlow 1, 5, 7 and 9, IPFIX with PSAMP, and ' +
     'sFlow 5. No field is lost: what has no element of IANA gets one of its own, described in the output (RFC 5610). ' +

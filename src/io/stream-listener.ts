@@ -18,6 +18,8 @@ export interface Connection {
   readonly localAddress: Uint8Array | undefined
   /** Sends octets to the peer, in protocols that answer. */
   write(octets: Uint8Array): void
+  /** Octets that were written and that the system has not taken yet. */
+  unsent(): number
   /** Ends it when the peer has what was written. */
   end(): void
   /** Takes no more until `resume`: the peer has to wait. */
@@ -155,6 +157,15 @@ function addressOf({remoteAddress}: Socket): Uint8Array | undefined {
   return remoteAddress === undefined ? undefined : addressOctets(remoteAddress)
 }
 
+/** Handles a socket that we have connected as one that somebody else has. */
+export function serveConnection(
+  socket: Socket,
+  handlers: ConnectionHandlers,
+  otherwise: string,
+): void {
+  begin(socket, new Set(), handlers, otherwise)
+}
+
 function begin(
   socket: Socket,
   open: Set<Socket>,
@@ -176,6 +187,7 @@ function begin(
     localAddress:
       socket.localAddress === undefined ? undefined : addressOctets(socket.localAddress),
     write: (octets) => void socket.write(octets),
+    unsent: () => socket.writableLength,
     end: () => void socket.end(() => socket.destroy()),
     pause: () => void socket.pause(),
     resume: () => void socket.resume(),

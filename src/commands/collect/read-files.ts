@@ -4,6 +4,7 @@ import type {OpenInput} from '../../io/open-input.js'
 import type {CollectingProcess} from '../../ipfix/session.js'
 import type {Collector, NamedProtocol} from '../../mediation/collector.js'
 import type {Exporter} from '../../mediation/protocol.js'
+import {isIpdrConnection} from '../../mediation/ipdr/message.js'
 import {createIpfixStream, type IpfixStream} from '../../mediation/ipfix-stream.js'
 import type {Losses} from '../../mediation/loss-records.js'
 import type {RecordBatch, RecordStream} from '../../record/batch.js'
@@ -11,6 +12,7 @@ import {DartaError} from '../../record/errors.js'
 import type {Ledger} from '../../record/ledger.js'
 import {addressText} from '../../record/value.js'
 import {createPayloadReader, type Payload} from './capture-payloads.js'
+import {createIpdrStreams, type IpdrStream} from './ipdr-stream.js'
 
 /** What a file of one datagram has at most. */
 const DATAGRAM_OCTETS = 65535
@@ -166,6 +168,8 @@ async function* readCapture(
   let out: RecordBatch[] = []
   const known = new Set<string>()
   const open = new Map<string, {stream: IpfixStream; exporter: Exporter} | undefined>()
+  const ipdr = new Map<string, IpdrStream>()
+  let ipdrStreams: ReturnType<typeof createIpdrStreams> | undefined
 
   function datagram(payload: Payload): void {
     const {octets, sourcePort, destinationPort, timeMs, offset} = payload
@@ -188,8 +192,20 @@ async function* readCapture(
 
   function stream(payload: Payload): void {
     const key = keyOf(payload)
+    const known = ipdr.get(key)
+    if (known !== undefined) {
+      known.push(payload.octets, payload.timeMs, out)
+      return
+    }
     if (!open.has(key)) {
       const {octets} = payload
+      if (isIpdrConnection(octets)) {
+        ipdrStreams ??= createIpdrStreams(ledger)
+        const one = ipdrStreams.open(octets, exporterOf(payload))
+        ipdr.set(key, one)
+        one.push(octets, payload.timeMs, out)
+        return
+      }
       const isIpfix = octets.length >= 4 && octets[0] === 0 && octets[1] === 10
       const exporter = exporterOf(payload)
       const stream = isIpfix ? createIpfixStream(streams(), exporter) : undefined
@@ -218,6 +234,8 @@ async function* readCapture(
         const key = keyOf(payload)
         close(open.get(key))
         open.delete(key)
+        ipdr.get(key)?.end(out)
+        ipdr.delete(key)
       },
     },
     account,
@@ -237,6 +255,7 @@ async function* readCapture(
   }
   reader.finish()
   for (const one of open.values()) close(one)
+  for (const one of ipdr.values()) one.end(out)
   if (out.length > 0) yield out
 }
 
