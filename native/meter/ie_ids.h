@@ -764,7 +764,6 @@ inline constexpr uint16_t dartaAccountingRealm = 543;
 inline constexpr uint16_t dartaAccountingSubSessionId = 544;
 inline constexpr uint16_t dartaDiameterAvps = 545;
 inline constexpr uint16_t dartaTextLine = 546;
-<<<<<<< HEAD
 inline constexpr uint16_t dartaSourceCountry = 560;
 inline constexpr uint16_t dartaDestinationCountry = 561;
 inline constexpr uint16_t dartaSourceCity = 562;
@@ -777,13 +776,11 @@ inline constexpr uint16_t dartaSourceHostName = 568;
 inline constexpr uint16_t dartaDestinationHostName = 569;
 inline constexpr uint16_t dartaIngressInterfaceName = 570;
 inline constexpr uint16_t dartaEgressInterfaceName = 571;
-=======
-inline constexpr uint16_t dartaIpdrDocument = 560;
-inline constexpr uint16_t dartaIpdrSession = 561;
-inline constexpr uint16_t dartaIpdrSequenceNumber = 562;
-inline constexpr uint16_t dartaIpdrSchema = 563;
-inline constexpr uint16_t dartaIpdrRecord = 564;
-inline constexpr uint16_t dartaIpdrTemplateId = 565;
-inline constexpr uint16_t dartaIpdrConfigurationId = 566;
->>>>>>> 027dad7 (collect: takes the IPDR Streaming Protocol, and acknowledges what is safe)
+inline constexpr uint16_t dartaIpdrDocument = 580;
+inline constexpr uint16_t dartaIpdrSession = 581;
+inline constexpr uint16_t dartaIpdrSequenceNumber = 582;
+inline constexpr uint16_t dartaIpdrSchema = 583;
+inline constexpr uint16_t dartaIpdrRecord = 584;
+inline constexpr uint16_t dartaIpdrTemplateId = 585;
+inline constexpr uint16_t dartaIpdrConfigurationId = 586;
 }  // namespace darta::ie

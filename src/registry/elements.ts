@@ -776,7 +776,6 @@ export const ie = {
   dartaAccountingSubSessionId: e(32473, 544, 'dartaAccountingSubSessionId', 'unsigned64', 'identifier', '', 'current', 'Part of a session that an accounting record is of'),
   dartaDiameterAvps: e(32473, 545, 'dartaDiameterAvps', 'octetArray', 'default', '', 'current', 'Pairs of a Diameter request that have no element; as they came'),
   dartaTextLine: e(32473, 546, 'dartaTextLine', 'string', 'default', '', 'current', 'Line of text that a program wrote as its result'),
-<<<<<<< HEAD
   dartaSourceCountry: e(32473, 560, 'dartaSourceCountry', 'string', 'identifier', '', 'current', 'Country of the source (ISO 3166-1 alpha-2); empty if unknown'),
   dartaDestinationCountry: e(32473, 561, 'dartaDestinationCountry', 'string', 'identifier', '', 'current', 'Country of the destination (ISO 3166-1 alpha-2); empty if unknown'),
   dartaSourceCity: e(32473, 562, 'dartaSourceCity', 'string', 'identifier', '', 'current', 'City of the source; empty if unknown'),
@@ -789,13 +788,11 @@ export const ie = {
   dartaDestinationHostName: e(32473, 569, 'dartaDestinationHostName', 'string', 'identifier', '', 'current', 'Name of the destination in the DNS; empty if unknown'),
   dartaIngressInterfaceName: e(32473, 570, 'dartaIngressInterfaceName', 'string', 'identifier', '', 'current', 'Interface that the Flow came in by; empty if unknown'),
   dartaEgressInterfaceName: e(32473, 571, 'dartaEgressInterfaceName', 'string', 'identifier', '', 'current', 'Interface that the Flow went out by; empty if unknown'),
-=======
-  dartaIpdrDocument: e(32473, 560, 'dartaIpdrDocument', 'string', 'identifier', '', 'current', 'Document that an IPDR record belongs to; a UUID'),
-  dartaIpdrSession: e(32473, 561, 'dartaIpdrSession', 'unsigned8', 'identifier', '', 'current', 'Session of the IPDR exporter that a record came in'),
-  dartaIpdrSequenceNumber: e(32473, 562, 'dartaIpdrSequenceNumber', 'unsigned64', 'identifier', '', 'current', 'Number of an IPDR record in its document'),
-  dartaIpdrSchema: e(32473, 563, 'dartaIpdrSchema', 'string', 'identifier', '', 'current', 'Service definition that an IPDR record is of'),
-  dartaIpdrRecord: e(32473, 564, 'dartaIpdrRecord', 'octetArray', 'default', '', 'current', 'What of an IPDR record could not be read; as it came'),
-  dartaIpdrTemplateId: e(32473, 565, 'dartaIpdrTemplateId', 'unsigned16', 'identifier', '', 'current', 'Template of an IPDR record that could not be read'),
-  dartaIpdrConfigurationId: e(32473, 566, 'dartaIpdrConfigurationId', 'unsigned16', 'identifier', '', 'current', 'Configuration of the template of an IPDR record that could not be read'),
->>>>>>> 027dad7 (collect: takes the IPDR Streaming Protocol, and acknowledges what is safe)
+  dartaIpdrDocument: e(32473, 580, 'dartaIpdrDocument', 'string', 'identifier', '', 'current', 'Document that an IPDR record belongs to; a UUID'),
+  dartaIpdrSession: e(32473, 581, 'dartaIpdrSession', 'unsigned8', 'identifier', '', 'current', 'Session of the IPDR exporter that a record came in'),
+  dartaIpdrSequenceNumber: e(32473, 582, 'dartaIpdrSequenceNumber', 'unsigned64', 'identifier', '', 'current', 'Number of an IPDR record in its document'),
+  dartaIpdrSchema: e(32473, 583, 'dartaIpdrSchema', 'string', 'identifier', '', 'current', 'Service definition that an IPDR record is of'),
+  dartaIpdrRecord: e(32473, 584, 'dartaIpdrRecord', 'octetArray', 'default', '', 'current', 'What of an IPDR record could not be read; as it came'),
+  dartaIpdrTemplateId: e(32473, 585, 'dartaIpdrTemplateId', 'unsigned16', 'identifier', '', 'current', 'Template of an IPDR record that could not be read'),
+  dartaIpdrConfigurationId: e(32473, 586, 'dartaIpdrConfigurationId', 'unsigned16', 'identifier', '', 'current', 'Configuration of the template of an IPDR record that could not be read'),
 }
