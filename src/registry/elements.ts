@@ -794,5 +794,5 @@ export const ie = {
   dartaIpdrSchema: e(32473, 583, 'dartaIpdrSchema', 'string', 'identifier', '', 'current', 'Service definition that an IPDR record is of'),
   dartaIpdrRecord: e(32473, 584, 'dartaIpdrRecord', 'octetArray', 'default', '', 'current', 'What of an IPDR record could not be read; as it came'),
   dartaIpdrTemplateId: e(32473, 585, 'dartaIpdrTemplateId', 'unsigned16', 'identifier', '', 'current', 'Template of an IPDR record that could not be read'),
-  dartaIpdrConfigurationId: e(32473, 586, 'dartaIpdrConfigurationId', 'unsigned16', 'identifier', '', 'current', 'Configuration of the template of an IPDR record that could not be read'),
+  dartaIpdrConfigurationId: e(32473, 586, 'dartaIpdrConfigurationId', 'unsigned16', 'identifier', '', 'current', 'Configuration of the template of an IPDR record not read'),
 }
