@@ -179,7 +179,7 @@ complete -c darta -n '__fish_seen_subcommand_from capture' -l json -d 'Write err
 complete -c darta -n '__fish_seen_subcommand_from capture' -l metrics -x -d 'Serve the counters at /metrics for Prometheus, to this machine unless HOST says otherwise'
 complete -c darta -n '__fish_seen_subcommand_from capture' -l strict-loss -d 'End with status 3 if anything was lost or damaged'
 complete -c darta -n '__fish_seen_subcommand_from capture' -l help -d 'Show help'
-complete -c darta -n __fish_use_subcommand -a collect -d 'Collect records of NetFlow, IPFIX, sFlow, RADIUS, Diameter and IPDR'
+complete -c darta -n __fish_use_subcommand -a collect -d 'Collect records of NetFlow, IPFIX, sFlow, SNMP, RADIUS, Diameter and IPDR'
 complete -c darta -n '__fish_seen_subcommand_from collect' -s r -l read -r -F -d 'Read FILE, the files below it if it is a directory, or standard input for -, the default'
 complete -c darta -n '__fish_seen_subcommand_from collect' -s b -l bind -x -d 'Address for --port'
 complete -c darta -n '__fish_seen_subcommand_from collect' -s p -l port -x -d 'Listen on this UDP port, the same as udp://ADDR:PORT'

@@ -783,4 +783,16 @@ inline constexpr uint16_t dartaIpdrSchema = 583;
 inline constexpr uint16_t dartaIpdrRecord = 584;
 inline constexpr uint16_t dartaIpdrTemplateId = 585;
 inline constexpr uint16_t dartaIpdrConfigurationId = 586;
+inline constexpr uint16_t dartaReadingIntervalMilliseconds = 600;
+inline constexpr uint16_t dartaInterfaceInOctetDeltaCount = 601;
+inline constexpr uint16_t dartaInterfaceInPacketDeltaCount = 602;
+inline constexpr uint16_t dartaInterfaceInDiscardDeltaCount = 603;
+inline constexpr uint16_t dartaInterfaceInErrorDeltaCount = 604;
+inline constexpr uint16_t dartaInterfaceOutOctetDeltaCount = 605;
+inline constexpr uint16_t dartaInterfaceOutPacketDeltaCount = 606;
+inline constexpr uint16_t dartaInterfaceOutDiscardDeltaCount = 607;
+inline constexpr uint16_t dartaInterfaceOutErrorDeltaCount = 608;
+inline constexpr uint16_t dartaCounterContinuity = 609;
+inline constexpr uint16_t dartaNotification = 610;
+inline constexpr uint16_t dartaNotificationKind = 611;
 }  // namespace darta::ie

@@ -34,6 +34,8 @@ import {joinStreams} from './collect/join-streams.js'
 import {decodings, openProtocols} from './collect/protocols.js'
 import {readFiles} from './collect/read-files.js'
 import {openAccounting, type Accounting} from './collect/accounting.js'
+import {polledEndpoints} from './collect/snmp/polled-endpoint.js'
+import {openPolling} from './collect/snmp/polling.js'
 import {openTemplateCache} from './collect/template-cache.js'
 import {openRotatingSink, parseLayout} from './collect/rotating-sink.js'
 import {sampledHeaderReader} from './collect/sampled-header.js'
@@ -50,7 +52,7 @@ const count = Flags.custom<number>({parse: async (input) => parseCount(input)})
 
 export default class Collect extends DartaCommand {
   static override summary =
-    'Collect records of NetFlow, IPFIX, sFlow, RADIUS, Diameter and IPDR; all become IPFIX.'
+    'Collect records of NetFlow, IPFIX, sFlow, SNMP, RADIUS, Diameter and IPDR; all become IPFIX.'
   static override description =
     'Listens on any number of endpoints, or reads captures, IPFIX files and files of one datagram each: NetFlow 1, 5, 7 and 9, IPFIX with PSAMP, and ' +
     'sFlow 5. No field is lost: what has no element of IANA gets one of its own, described in the output (RFC 5610). ' +
@@ -61,6 +63,7 @@ export default class Collect extends DartaCommand {
     "<%= config.bin %> collect udp://*:2055 udp://*:6343 tcp://*:4739 -w 'flows/%Y%m%d-%H%M.ipfix' -G 5m",
     '<%= config.bin %> collect -p 2055 | <%= config.bin %> print',
     '<%= config.bin %> collect tls://collector.example.net --tls-cert c.pem --tls-key k.pem --tls-ca ca.pem -w flows.ipfix',
+    "<%= config.bin %> collect 'snmp://192.0.2.1?secret-file=snmp.txt&interval=30s' snmptrap://*?secret-file=snmp.txt -o ndjson",
     '<%= config.bin %> collect -r exports.pcap --decode-as 9999=netflow9 -o ndjson',
   ]
   static override strict = false
@@ -217,13 +220,14 @@ export default class Collect extends DartaCommand {
       )
     }
     const {answering, others} = await answeringEndpoints(this.operands(raw))
-    const endpoints = endpointsOf(others, flags.port ?? [], flags.bind)
-    if (endpoints.length + answering.length > 0 && flags.read !== undefined) {
+    const {polled, received} = polledEndpoints(others)
+    const endpoints = endpointsOf(received, flags.port ?? [], flags.bind)
+    if (endpoints.length + answering.length + polled.length > 0 && flags.read !== undefined) {
       throw new DartaError('DARTA_USAGE', 'either listen or read files with -r, not both')
     }
     const handed = flags.read === undefined ? handedSockets().map(handedEndpoint) : []
     const receives = endpoints.length + handed.length > 0
-    const listens = receives || answering.length > 0
+    const listens = receives || answering.length + polled.length > 0
     if (!listens && flags.read === undefined && isTerminal(0)) {
       throw new InputMissing('give endpoints like udp://*:2055 to listen on, or files with -r')
     }
@@ -278,14 +282,17 @@ export default class Collect extends DartaCommand {
     const streams = (): CollectingProcess =>
       (streaming ??= createCollectingProcess({ledger, reliable: true, pool}))
     if (flags.journal !== undefined && answering.length === 0) {
-      throw new DartaError('DARTA_USAGE', '--journal is for radius://, diameter:// and ipdr://')
+      throw new DartaError(
+        'DARTA_USAGE',
+        '--journal is for radius://, diameter://, ipdr:// and snmptrap://',
+      )
     }
     const clock = {exportTime: 0}
     const origin = flags['no-origin'] ? undefined : createOrigin(kernels.appendTails)
     const sampling = createSampling(flags.sampling)
     const relay =
       receives &&
-      answering.length === 0 &&
+      answering.length + polled.length === 0 &&
       !flags['time-window'] &&
       !flags['session-details'] &&
       flags.count === undefined
@@ -310,6 +317,7 @@ export default class Collect extends DartaCommand {
           relayEncoder: (from, to) => sink?.relayEncoder?.(from, to),
         })
       : undefined
+    const polling = polled.length === 0 ? undefined : openPolling(this, polled, ledger)
     const accounting = await this.#openAccounting(answering, {
       journal: flags.journal,
       isSafeWhenWritten: flags.write === undefined || flags.write === '-',
@@ -348,9 +356,10 @@ export default class Collect extends DartaCommand {
         this.#reload(allowed, collector)
         void sink?.flush().catch(() => {})
       })
+      const others = [accounting?.records, polling?.records].filter((one) => one !== undefined)
       const source =
-        accounting !== undefined
-          ? joinStreams([accounting.records, ...(listeners ? [listeners.records] : [])])
+        others.length > 0
+          ? joinStreams([...others, ...(listeners ? [listeners.records] : [])])
           : (listeners?.records ??
             (flags['input-format'] === undefined
               ? readFiles(this, files, {collector, streams, ledger, decodeAs, ignorePorts, gone})
@@ -360,6 +369,7 @@ export default class Collect extends DartaCommand {
     } finally {
       clearInterval(saving)
       listeners?.close()
+      polling?.close()
       await accounting?.close()
       collector.end()
     }

@@ -1,14 +1,19 @@
 import type {MessageContext, RecordBatch} from './batch.js'
 import {fullLength, type InformationElement} from './element.js'
 import {createRecordBuilder, type RecordBuilder} from './record-writer.js'
-import {createTemplate, type FieldSpecifier} from './template.js'
-import type {RecordValue} from './value.js'
+import {createTemplate, type FieldSpecifier, type MibObject} from './template.js'
+import type {Value} from './value.js'
 
 /** Forms of records that are kept at once: which fields are there is up to who sends. */
 const MAX_FORMS = 1024
 
 /** Until `take` says which Message they are of. */
 const unknown = {exportTime: 0, sequenceNumber: 0, observationDomainId: 0, offset: 0}
+
+/** One field of a record, and the SNMP object that it has the value of, if it is of one. */
+export type FieldValue =
+  | readonly [InformationElement, Value]
+  | readonly [InformationElement, Value, MibObject | undefined]
 
 /** Makes batches of records of which each has its own fields. */
 export interface FieldRecords {
@@ -17,7 +22,7 @@ export interface FieldRecords {
    *
    * @throws DartaError DARTA_VALUE, DARTA_RANGE; then nothing was added
    */
-  add(fields: RecordValue): void
+  add(fields: readonly FieldValue[]): void
   /** The records since the last `take`, in runs of one form, in their order. */
   take(message: MessageContext): RecordBatch[]
 }
@@ -29,13 +34,19 @@ export function createFieldRecords(): FieldRecords {
   let last: RecordBuilder | undefined
   const done: RecordBatch[] = []
 
-  function builderOf(fields: RecordValue): RecordBuilder {
+  function builderOf(fields: readonly FieldValue[]): RecordBuilder {
     let key = ''
-    for (const [{enterpriseNumber, elementId}] of fields) key += `${enterpriseNumber}/${elementId},`
+    for (const [{enterpriseNumber, elementId}, , mib] of fields) {
+      key += `${enterpriseNumber}/${elementId}`
+      key += mib === undefined ? ',' : `=${mib.identifier.join('.')}[${mib.index.join()}],`
+    }
     const known = builders.get(key)
     if (known !== undefined) return known
     if (builders.size >= MAX_FORMS) builders.delete(builders.keys().next().value as string)
-    const specifiers = fields.map(([element]): FieldSpecifier => specifierOf(element))
+    const specifiers = fields.map(([element, , mib]): FieldSpecifier => {
+      const specifier = specifierOf(element)
+      return mib === undefined ? specifier : {...specifier, mib}
+    })
     const made = createRecordBuilder(createTemplate(256, specifiers))
     builders.set(key, made)
     return made

@@ -1,7 +1,6 @@
 import type {MessageContext, RecordBatch, RecordStream} from '../../record/batch.js'
 import type {StageLedger} from '../../record/ledger.js'
-import type {RecordValue} from '../../record/value.js'
-import {createFieldRecords} from '../../record/field-records.js'
+import {createFieldRecords, type FieldValue} from '../../record/field-records.js'
 import {createRecentRequests} from '../../mediation/recent-requests.js'
 import {MOST_IDENTITIES, type AccountingJournal, type JournalEntry} from './accounting-journal.js'
 
@@ -12,7 +11,7 @@ const MOST_WAITING = 16384
 interface Taken {
   readonly entry: JournalEntry
   /** The fields of its record. */
-  readonly fields: RecordValue
+  readonly fields: readonly FieldValue[]
   safe: boolean
   /** Answers that wait until it is safe: of the request, and of its repetitions. */
   readonly answers: (() => void)[]
@@ -23,7 +22,7 @@ export interface IntakeOptions {
   /** Where a request is counted. */
   account(protocol: JournalEntry['protocol']): StageLedger
   /** Fields of a request of an earlier process; undefined: it cannot be read any more. */
-  fieldsOf(entry: JournalEntry): RecordValue | undefined
+  fieldsOf(entry: JournalEntry): readonly FieldValue[] | undefined
   /** Resolves when all records given so far were written. */
   settle(): Promise<void>
   /** Whether what was written is where it belongs: a pipe. A file is when it has its name, as `published` tells. */
@@ -38,7 +37,7 @@ export interface AccountingIntake {
    *
    * @returns false if so many wait that this one has to come again
    */
-  take(entry: JournalEntry, fields: RecordValue, answer: () => void): boolean
+  take(entry: JournalEntry, fields: readonly FieldValue[], answer: () => void): boolean
   /** Whether another request can be taken now; else `then` is called when it can be tried again. */
   whenRoom(then: () => void): boolean
   /** Records of all that is taken until `stop`; first those that an earlier process left in its journal. */

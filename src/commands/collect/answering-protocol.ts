@@ -1,6 +1,6 @@
 import type {TlsCredentials} from '../../io/tls-credentials.js'
+import type {FieldValue} from '../../record/field-records.js'
 import type {Ledger, StageLedger} from '../../record/ledger.js'
-import type {RecordValue} from '../../record/value.js'
 import type {AccountingIntake} from './accounting-intake.js'
 import type {JournalEntry} from './accounting-journal.js'
 import type {AnsweringEndpoint} from './answering.js'
@@ -42,6 +42,6 @@ export interface AnsweringProtocol {
     /** Before anything is bound: what is wrong with the command line. @throws DartaError DARTA_USAGE, DARTA_FILE_READ */
     server(endpoint: AnsweringEndpoint): OpenServer
     /** The fields of a request that stands in a journal; undefined: it cannot be read any more. */
-    fieldsOf(entry: JournalEntry): RecordValue | undefined
+    fieldsOf(entry: JournalEntry): readonly FieldValue[] | undefined
   }
 }

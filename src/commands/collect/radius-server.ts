@@ -1,10 +1,8 @@
-import {createSocket, type RemoteInfo, type Socket} from 'node:dgram'
+import type {RemoteInfo} from 'node:dgram'
 import {readFileSync} from 'node:fs'
-import {lookup} from 'node:dns/promises'
 import {hostAndPort} from '../../io/endpoint.js'
 import {readError} from '../../io/errors.js'
 import {md5Of} from '../../io/md5.js'
-import {listenError} from '../../io/udp-receiver.js'
 import {accountingFields, identityOf} from '../../mediation/radius/accounting.js'
 import {accountingResponse, CODE, isAuthentic, readPacket} from '../../mediation/radius/packet.js'
 import {addressOctets} from '../../record/address.js'
@@ -13,6 +11,7 @@ import {addressText, hexText, type RecordValue} from '../../record/value.js'
 import type {JournalEntry} from './accounting-journal.js'
 import {readSecrets, type AnsweringEndpoint, type RadiusSecrets} from './answering.js'
 import type {AnsweringServer, ServerContext} from './answering-protocol.js'
+import {bindSocket} from './answering-socket.js'
 
 /** Where the secret is that no file was named for. */
 const SECRET_VARIABLE = 'DARTA_RADIUS_SECRET'
@@ -52,7 +51,7 @@ export async function serveRadius(
   const {account, intake} = options
   const {endpoint} = at
   if (endpoint.transport === 'unix') throw new TypeError('RADIUS is spoken over UDP')
-  const socket = await bind(endpoint.host, endpoint.port, endpoint.name, options.bufferOctets)
+  const socket = await bindSocket(endpoint.host, endpoint.port, endpoint.name, options.bufferOctets)
   let seen = 0
 
   function take(datagram: Uint8Array, sender: RemoteInfo): void {
@@ -145,46 +144,4 @@ export function radiusFields({octets, receivedMs}: JournalEntry): RecordValue | 
   if ('fault' in packet) return undefined
   const fields = accountingFields(packet, receivedMs)
   return 'fault' in fields ? undefined : fields
-}
-
-async function bind(
-  host: string,
-  port: number,
-  name: string,
-  bufferOctets: number,
-): Promise<Socket> {
-  const every = host === '' || host === '*'
-  let address = host
-  if (!every) {
-    try {
-      address = (await lookup(host)).address
-    } catch (error) {
-      throw new DartaError('DARTA_LISTEN', `${name}: no such host`, undefined, error)
-    }
-  }
-  try {
-    return await bound(every ? '::' : address, port, bufferOctets)
-  } catch (error) {
-    const {code = 'error', syscall = 'bind'} = error as NodeJS.ErrnoException
-    // A machine without IPv6.
-    if (every && code === 'EAFNOSUPPORT') return bound('0.0.0.0', port, bufferOctets)
-    throw listenError(name, code, syscall)
-  }
-}
-
-async function bound(address: string, port: number, bufferOctets: number): Promise<Socket> {
-  const socket = createSocket({type: address.includes(':') ? 'udp6' : 'udp4'})
-  await new Promise<void>((resolve, reject) => {
-    socket.once('error', reject)
-    socket.bind({address, port, exclusive: true}, () => {
-      socket.off('error', reject)
-      resolve()
-    })
-  })
-  try {
-    socket.setRecvBufferSize(bufferOctets)
-  } catch {
-    // The kernel's own limit is what it is.
-  }
-  return socket
 }

@@ -1,0 +1,137 @@
+import type {RemoteInfo} from 'node:dgram'
+import {fromBindings, fromTrapV1, type Notification} from '../../../mediation/snmp/notification.js'
+import {packageUser, type SnmpCredentials} from './credentials.js'
+import {bindingOf, type PackagePdu, type SnmpPackage} from './package.js'
+
+/** What a datagram says. */
+export type ReadNotification =
+  | {
+      readonly notification: Notification
+      /** Of an inform. */
+      readonly requestId: number
+      /** What an inform is to be answered. */
+      readonly response: Uint8Array | undefined
+    }
+  | {
+      readonly fault: string
+      /** Somebody meant to tell something. */
+      readonly isLoss: boolean
+      /** What is to be answered all the same: a Report of SNMPv3. */
+      readonly response: Uint8Array | undefined
+    }
+
+export interface NotificationReader {
+  read(datagram: Buffer, sender: RemoteInfo): ReadNotification
+}
+
+type Message = (datagram: Buffer, sender: RemoteInfo) => void
+
+/** usmStats, of which the next octet says which one a Report has. RFC 3414 section 5. */
+const USM_STATS = Buffer.from('2b060106030f0101', 'hex')
+const UNKNOWN_ENGINE_IDS = 4
+const UNKNOWN_USER_NAMES = 3
+
+/**
+ * Reads datagrams with the receiver of `net-snmp`, which answers informs at once; here its socket is none, so that what it
+ * would answer can wait.
+ */
+export function createNotificationReader(
+  snmp: SnmpPackage,
+  {communities, users}: SnmpCredentials,
+): NotificationReader {
+  let message: Message = () => {}
+  /** What the package made of the datagram at hand. */
+  let found: {response?: Uint8Array; error?: Error; pdu?: PackagePdu} = {}
+  const socket = {
+    on(event: string, listener: Message) {
+      if (event === 'message') message = listener
+    },
+    bind() {},
+    close() {},
+    send(octets: Uint8Array, from: number, length: number) {
+      found.response = octets.slice(from, from + length)
+    },
+  }
+  const receiver = snmp.createReceiver(
+    {
+      port: 1,
+      disableAuthorization: false,
+      dgramModule: {createSocket: () => socket as never},
+    },
+    (error, read) => {
+      if (error !== null) found.error ??= error
+      else if (read !== undefined) found.pdu = read.pdu
+    },
+  )
+  const authorizer = receiver.getAuthorizer()
+  for (const community of communities) authorizer.addCommunity(community)
+  for (const user of users) authorizer.addUser(packageUser(snmp, user))
+
+  return {
+    read(datagram, sender) {
+      found = {}
+      try {
+        message(datagram, sender)
+      } catch {
+        return {fault: 'malformed', isLoss: true, response: undefined}
+      }
+      const {response, error, pdu} = found
+      if (error !== undefined) return {...faultOf(error), response: undefined}
+      if (pdu === undefined) return {...reportFault(response), response}
+      const notification = notificationOf(snmp, pdu)
+      if (notification === undefined) {
+        return {fault: 'malformed', isLoss: true, response: undefined}
+      }
+      return {notification, requestId: pdu.id ?? 0, response}
+    },
+  }
+}
+
+function notificationOf(snmp: SnmpPackage, pdu: PackagePdu): Notification | undefined {
+  const bindings = pdu.varbinds.map((one) => bindingOf(snmp, one))
+  if (pdu.type === snmp.PduType.Trap) {
+    return fromTrapV1({
+      enterprise: pdu.enterprise!,
+      agentAddress: pdu.agentAddr!,
+      generic: pdu.generic!,
+      specific: pdu.specific!,
+      upTime: pdu.upTime!,
+      bindings: bindings.filter((one) => one !== undefined),
+    })
+  }
+  const kind = pdu.type === snmp.PduType.InformRequest ? 'inform' : 'trap'
+  const notification = fromBindings(kind, pdu.scoped === true ? 3 : 2, bindings)
+  if (notification === undefined || pdu.scoped !== true) return notification
+  const {contextEngineID = '', contextName = ''} = pdu
+  return {
+    ...notification,
+    context: {
+      engineId: new Uint8Array(Buffer.from(contextEngineID, 'hex')),
+      name: contextName,
+    },
+  }
+}
+
+/** The package has no codes for these; nothing of its words is passed on, since a community may be in them. */
+function faultOf({name, message}: Error): {fault: string; isLoss: boolean} {
+  switch (name) {
+    case 'RequestFailedError':
+      return {fault: 'unknown-sender', isLoss: true}
+    case 'ResponseInvalidError':
+      return {fault: /unknown pdu/i.test(message) ? 'malformed' : 'authentication', isLoss: true}
+    case 'RequestInvalidError':
+      return {fault: 'no-notification', isLoss: false}
+    default:
+      return {fault: 'malformed', isLoss: true}
+  }
+}
+
+/** Of who asks for our engine first, or is not who he says. RFC 3414 section 4. */
+function reportFault(report: Uint8Array | undefined): {fault: string; isLoss: boolean} {
+  const octets = Buffer.from(report ?? [])
+  const at = octets.indexOf(USM_STATS)
+  const statistic = at < 0 ? 0 : octets[at + USM_STATS.length]
+  if (statistic === UNKNOWN_ENGINE_IDS) return {fault: 'discovery', isLoss: false}
+  const fault = statistic === UNKNOWN_USER_NAMES ? 'unknown-sender' : 'authentication'
+  return {fault, isLoss: true}
+}

@@ -1,0 +1,198 @@
+import type {ExecutionContext} from 'ava'
+import {createSocket} from 'node:dgram'
+import {once} from 'node:events'
+import {existsSync, readFileSync} from 'node:fs'
+import {join} from 'node:path'
+import {decoded, udpCollector} from '../support/collector.js'
+import {bin, darta, folder, start, type Ended, type Running} from '../support/darta.js'
+import {needing, optionalPackage, tools} from '../support/needing.js'
+import {PASSPHRASES, secretFile, snmpEnvironment} from '../support/snmpd.js'
+
+const withSender = needing(tools('snmptrap'), optionalPackage('net-snmp'))
+
+const LINK_DOWN = '1.3.6.1.6.3.1.1.5.3'
+const IF_ENTRY = '1.3.6.1.2.1.2.2.1'
+const linkDown = [
+  ...['', LINK_DOWN, `${IF_ENTRY}.1.3`, 'i', '3', `${IF_ENTRY}.7.3`, 'i', '1'],
+  ...[`${IF_ENTRY}.8.3`, 'i', '2', '1.3.6.1.4.1.32473.1.5.9', 's', 'why'],
+]
+
+interface Server {
+  readonly running: Running
+  readonly port: number
+}
+
+async function serve(t: ExecutionContext, ...flags: string[]): Promise<Server> {
+  const url = `snmptrap://127.0.0.1:0?secret-file=${secretFile(t)}`
+  const running = start(t, bin, ['collect', url, ...flags])
+  await running.says(/listening on snmptrap:/)
+  return {running, port: Number(/snmptrap:\/\/127\.0\.0\.1:(\d+)/.exec(running.words())![1])}
+}
+
+/** What snmptrap says; HOST among its words is the port of loopback. */
+async function tell(t: ExecutionContext, port: number, words: readonly string[]): Promise<Ended> {
+  const args = words.map((word) => (word === 'HOST' ? `127.0.0.1:${port}` : word))
+  return start(t, 'snmptrap', args, {env: snmpEnvironment(folder(t))}).ended
+}
+
+const v2c = ['-v2c', '-c', 'public', '-r', '0', '-t', '30']
+const {authentication, privacy} = PASSPHRASES
+const v3 = [
+  ...['-v3', '-u', 'alice', '-l', 'authPriv', '-a', 'SHA-256', '-A', authentication],
+  ...['-x', 'AES', '-X', privacy, '-r', '0', '-t', '30'],
+]
+
+async function stopped({running}: Server): Promise<Ended> {
+  running.child.kill('SIGTERM')
+  return running.ended
+}
+
+type Line = Record<string, unknown>
+
+const linesOf = (octets: Buffer): Line[] =>
+  octets
+    .toString()
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Line)
+
+withSender(
+  'traps and informs of every version are records, and informs are answered',
+  async (t) => {
+    const server = await serve(t, '-o', 'ndjson')
+    const engine = '0x8000000001020304'
+    for (const words of [
+      [...v2c, 'HOST', ...linkDown],
+      [...v2c, '-Ci', 'HOST', ...linkDown],
+      [...v3, '-e', engine, '-E', engine, 'HOST', ...linkDown],
+      [...v3, '-Ci', 'HOST', ...linkDown],
+      // enterprise, agent, generic, specific, time ticks
+      ['-v1', '-c', 'public', 'HOST', '1.3.6.1.4.1.32473', '192.0.2.7', '6', '17', '4200'],
+      ['-v1', '-c', 'public', 'HOST', '1.3.6.1.4.1.32473', '192.0.2.7', '2', '0', '4200'],
+    ]) {
+      const {code, stderr} = await tell(t, server.port, words)
+      t.is(code, 0, stderr)
+    }
+    // Traps are not answered: the last one has come when this inform is.
+    t.is((await tell(t, server.port, [...v2c, '-Ci', 'HOST', '', '1.3.6.1.4.1.32473.0.1'])).code, 0)
+    const {code, stdout, stderr} = await stopped(server)
+    t.is(code, 0, stderr)
+    t.regex(stderr, /snmptrap: \d+ records in, 7 out, skipped \d+ \(discovery \d+\)/)
+    const records = linesOf(stdout)
+    t.deepEqual(
+      records.map((one) => [one.dartaNotificationKind, one.dartaNotification]),
+      [
+        ['trap v2c', LINK_DOWN],
+        ['inform v2c', LINK_DOWN],
+        ['trap v3', LINK_DOWN],
+        ['inform v3', LINK_DOWN],
+        ['trap v1', '1.3.6.1.4.1.32473.0.17'],
+        ['trap v1', LINK_DOWN],
+        ['inform v2c', '1.3.6.1.4.1.32473.0.1'],
+      ],
+    )
+    for (const record of records.slice(0, 4)) {
+      t.is(record.ingressInterface, 3)
+      t.deepEqual(record.mibObjectValueInteger, [3, 1, 2])
+      t.is(record.mibObjectIdentifier, '060b2b0601040181fd59010509')
+      t.is(record.mibObjectValueOctetString, Buffer.from('why').toString('hex'))
+      t.is(record.originalExporterIPv4Address, '127.0.0.1')
+    }
+    t.is(records[2].mibContextEngineID, '8000000001020304')
+    t.is(records[4].mibObjectValueTimeTicks, 4200)
+    t.is(records[4].mibObjectValueIPAddress, '192.0.2.7')
+  },
+)
+
+withSender('who does not know a secret is not answered, and counted', async (t) => {
+  const server = await serve(t)
+  const short = ['-r', '0', '-t', '0.3']
+  const wrong = async (...words: string[]): Promise<void> => {
+    t.not((await tell(t, server.port, [...words, ...short, '-Ci', 'HOST', ...linkDown])).code, 0)
+  }
+  await wrong('-v2c', '-c', 'other')
+  await wrong(...v3.map((word) => (word === 'alice' ? 'mallory' : word)))
+  await wrong(...v3.map((word) => (word === authentication ? 'not-this-one' : word)))
+  const socket = createSocket('udp4')
+  t.teardown(() => socket.close())
+  socket.send(Buffer.from('300a0201ff', 'hex'), server.port, '127.0.0.1')
+  t.is((await tell(t, server.port, [...v2c, '-Ci', 'HOST', ...linkDown])).code, 0)
+  const {code, stderr} = await stopped(server)
+  t.is(code, 0)
+  const [, come, out, skipped, lost] =
+    /snmptrap: (\d+) records in, (\d+) out, skipped (\d+) \(discovery \d+\), lost (\d+) /.exec(
+      stderr,
+    )!
+  t.is(out, '1')
+  t.is(Number(come), Number(out) + Number(skipped) + Number(lost), stderr)
+  t.regex(stderr, /unknown-sender 2/)
+  t.regex(stderr, /authentication 1/)
+  t.regex(stderr, /malformed 1/)
+  t.notRegex(stderr, /other|not-this-one/)
+})
+
+withSender('an inform that comes again is answered again and makes no second record', async (t) => {
+  const server = await serve(t, '-o', 'ndjson')
+  const nobody = await udpCollector(t)
+  const sending = tell(t, nobody.port, [...v2c, '-t', '0.2', '-r', '0', '-Ci', 'HOST', ...linkDown])
+  await nobody.until(() => nobody.datagrams.length > 0)
+  await sending
+  const socket = createSocket('udp4')
+  t.teardown(() => socket.close())
+  for (let i = 0; i < 3; i++) {
+    const answered = once(socket, 'message') as Promise<[Buffer]>
+    socket.send(nobody.datagrams[0], server.port, '127.0.0.1')
+    const [answer] = await answered
+    // A GetResponse with the same bindings.
+    t.is(answer.length, nobody.datagrams[0].length)
+    t.true(answer.includes(0xa2))
+  }
+  const {stdout, stderr} = await stopped(server)
+  t.regex(stderr, /snmptrap: 3 records in, 1 out, skipped 2 \(duplicate 2\)/)
+  t.is(linesOf(stdout).length, 1)
+})
+
+withSender(
+  'a collector that is killed when it has answered informs has each exactly once in the end',
+  async (t) => {
+    const at = folder(t)
+    const [journal, out] = [join(at, 'journal'), join(at, 'out.ipfix')]
+    const flags = ['--journal', journal, '-w', out]
+    const inform = (port: number, n: number, as: string[]): Promise<Ended> =>
+      tell(t, port, [
+        ...as,
+        '-Ci',
+        'HOST',
+        '',
+        `1.3.6.1.4.1.32473.0.${n}`,
+        '1.3.6.1.2.1.1.5.0',
+        's',
+        'x',
+      ])
+    const first = await serve(t, ...flags)
+    t.is((await inform(first.port, 1, v2c)).code, 0)
+    t.is((await inform(first.port, 2, v3)).code, 0)
+    first.running.child.kill('SIGKILL')
+    await first.running.ended
+    t.false(existsSync(out))
+    t.notRegex(readFileSync(journal, 'latin1'), /public|authpass|privpass/)
+    const second = await serve(t, ...flags)
+    t.is((await inform(second.port, 3, v3)).code, 0)
+    const {stderr} = await stopped(second)
+    t.regex(stderr, /2 requests from before go first/)
+    const notifications = decoded(readFileSync(out))
+      .records.filter((record) => 'dartaNotification' in record)
+      .map((record) => record.dartaNotification)
+    t.deepEqual(
+      notifications,
+      [1, 2, 3].map((n) => `1.3.6.1.4.1.32473.0.${n}`),
+    )
+  },
+)
+
+withSender('--journal is of no use where agents are only asked', async (t) => {
+  const url = `snmp://192.0.2.1?secret-file=${secretFile(t)}`
+  const {code, stderr} = await darta(t, ['collect', url, '--journal', join(folder(t), 'journal')])
+  t.is(code, 2)
+  t.regex(stderr, /--journal is for/)
+})
