@@ -5,6 +5,7 @@ import {openRecords} from '../cli/record-input.js'
 import {openRecordSink, writableFormat} from '../cli/record-output.js'
 import {placeName} from '../cli/rotation.js'
 import {runPipeline} from '../cli/run-pipeline.js'
+import {isTerminal} from '../cli/terminal.js'
 import {tlsCredentials, tlsFlags} from '../cli/tls-flags.js'
 import {parseDuration} from '../cli/values.js'
 import {removeApp} from '../engine/apps.js'
@@ -23,7 +24,7 @@ import {runDevEngine} from './route/dev-engine.js'
 import {engineFlags, openEngine} from './route/open-engine.js'
 import {publishRecords} from './route/publish.js'
 import {serveHook} from './route/serve-hook.js'
-import {engineStatus} from './route/status.js'
+import {showEngineStatus} from './route/status.js'
 import {keyApp, routedApp, type RoutedApp} from './route/application.js'
 import {checkSample} from './route/check.js'
 import {explainRecords, tupleBatch, type ExplainedGroup} from './route/explain.js'
@@ -136,7 +137,7 @@ export default class Route extends DartaCommand {
     status: Flags.boolean({
       dependsOn: ['engine'],
       summary:
-        'Only say which applications and units there are at the engine, and how far they are.',
+        'Only say which applications and units there are at the engine, and how far they are: on a terminal again each second, elsewhere a line of JSON each, with -o table a table.',
     }),
     remove: Flags.string({
       helpValue: 'APP',
@@ -148,6 +149,12 @@ export default class Route extends DartaCommand {
       dependsOn: ['engine'],
       summary:
         'Only serve units and results at the engine over HTTP; :PORT is loopback, port 0 any that is free.',
+    }),
+    'engine-roles': Flags.string({
+      helpValue: 'DIR',
+      exclusive: ['engine', 'dev-engine'],
+      summary:
+        'Only write DIR/darta.conf for nats-server, which lets publishers, units, readers and an operator do what each has to, and their keys; with --tls-cert and --tls-key also TLS.',
     }),
     'dev-engine': Flags.boolean({
       exclusive: ['engine'],
@@ -269,11 +276,19 @@ export default class Route extends DartaCommand {
       await runDevEngine(this, 4222)
       return true
     }
+    if (flags['engine-roles'] !== undefined) {
+      const {writeEngineRoles} = await import('./route/engine-roles.js')
+      writeEngineRoles(this, flags['engine-roles'], flags)
+      return true
+    }
     if (!flags.status && flags.remove === undefined && flags.hook === undefined) return false
     const engine = await openEngine(flags)
     try {
       if (flags.remove !== undefined) await removeApp(engine, flags.remove)
-      if (flags.status) this.print(await engineStatus(engine))
+      if (flags.status) {
+        const table = flags.output === 'table' || (flags.output === undefined && isTerminal(1))
+        await showEngineStatus(this, engine, table ? 'table' : 'ndjson')
+      }
       if (flags.hook !== undefined) await serveHook(this, engine, flags.hook)
     } finally {
       await engine.close()

@@ -1,6 +1,7 @@
 import {DartaError} from '../record/errors.js'
-import {jsonOctets, readJson, type Engine} from './engine.js'
-import {checkName, type Deployment} from './task.js'
+import {jsonOctets, patiently, readJson, type Engine} from './engine.js'
+import {liveBucket, publishersOf} from './member.js'
+import {bucketOf, checkName, type Deployment} from './task.js'
 
 /** An application as it is declared to all who work for it: data, and never code. */
 export interface DeployedApp extends Deployment {
@@ -11,12 +12,30 @@ export interface DeployedApp extends Deployment {
 }
 
 const BUCKET = 'apps'
+const DECLARE_MS = 30_000
+
+/** All that an application has of its own. */
+function bucketsOf(app: string): string[] {
+  return [liveBucket(app), ...Object.values(bucketOf).map((name) => name(app))]
+}
 
 /** @throws DartaError DARTA_USAGE it is declared already, and otherwise */
 export async function deployApp(engine: Engine, app: DeployedApp): Promise<void> {
   const key = checkName(app.app)
   const value = jsonOctets(app)
-  if ((await engine.put(BUCKET, key, value, 0)) === undefined) {
+  // Servers of a cluster that has just begun do not know yet which of them have room.
+  await patiently(
+    engine,
+    () => engine.declare(app.topic, [...bucketsOf(key), publishersOf(app.topic), BUCKET]),
+    DECLARE_MS,
+  )
+  if ((await engine.keys(bucketOf.final(key))).includes('end')) {
+    throw new DartaError(
+      'DARTA_USAGE',
+      `${app.app} has ended at ${engine.name}; route --remove ${app.app} lets it begin anew`,
+    )
+  }
+  if ((await patiently(engine, () => engine.put(BUCKET, key, value, 0))) === undefined) {
     const stored = await engine.get(BUCKET, key)
     if (stored !== undefined && Buffer.compare(stored.value, value) !== 0) {
       throw new DartaError(
@@ -25,12 +44,11 @@ export async function deployApp(engine: Engine, app: DeployedApp): Promise<void>
       )
     }
   }
-  await engine.declare(app.topic, app.parts)
 }
 
 /** @throws DartaError DARTA_ENGINE there is none, or what is declared is none */
 export async function deployedApp(engine: Engine, name: string): Promise<DeployedApp> {
-  const stored = await engine.get(BUCKET, checkName(name))
+  const stored = await patiently(engine, () => engine.get(BUCKET, checkName(name)))
   if (stored === undefined) {
     const names = await engine.keys(BUCKET)
     const hint = names.length === 0 ? 'nothing is' : `${names.join(', ')} are`
@@ -42,7 +60,6 @@ export async function deployedApp(engine: Engine, name: string): Promise<Deploye
   const app = readJson(stored.value)
   if (!isDeployed(app))
     throw new DartaError('DARTA_ENGINE', `what is declared as '${name}' is no application`)
-  await engine.declare(app.topic, app.parts)
   return app
 }
 
@@ -51,7 +68,16 @@ export async function deployedNames(engine: Engine): Promise<string[]> {
 }
 
 export async function removeApp(engine: Engine, name: string): Promise<void> {
-  await engine.delete(BUCKET, checkName(name))
+  const key = checkName(name)
+  const {topic} = await deployedApp(engine, key)
+  // Units end when they see that it is gone; what they still write has nowhere to go.
+  await engine.delete(BUCKET, key)
+  await engine.drop(topic, [...bucketsOf(key), publishersOf(topic)])
+}
+
+/** Whether an application is still declared. */
+export async function isDeclared(engine: Engine, name: string): Promise<boolean> {
+  return (await engine.get(BUCKET, name)) !== undefined
 }
 
 function isDeployed(value: unknown): value is DeployedApp {

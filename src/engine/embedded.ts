@@ -38,6 +38,12 @@ export function createEmbeddedEngine(store: EmbeddedStore, clock: Clock): Engine
     name: 'embedded',
     clock,
     async declare() {},
+    async drop(topic, buckets) {
+      for (const name of store.logs.keys()) {
+        if (name.startsWith(`${topic}/`)) store.logs.delete(name)
+      }
+      for (const bucket of buckets) store.buckets.delete(bucket)
+    },
     async append(topic, part, octets) {
       const log = logOf(topic, part)
       log.entries.push(octets)
@@ -50,11 +56,13 @@ export function createEmbeddedEngine(store: EmbeddedStore, clock: Clock): Engine
         .slice(start, start + most)
         .map((octets, i): Entry => ({sequence: first + start + i, octets}))
     },
-    async trim(topic, part, below) {
-      const log = logOf(topic, part)
-      const n = Math.min(log.entries.length, Math.max(0, below - log.first))
-      log.entries.splice(0, n)
-      log.first += n
+    async trim(topic, below) {
+      for (const [part, number] of below.entries()) {
+        const log = logOf(topic, part)
+        const n = Math.min(log.entries.length, Math.max(0, number - log.first))
+        log.entries.splice(0, n)
+        log.first += n
+      }
     },
     async get(bucket, key) {
       return bucketOf(bucket).get(key)

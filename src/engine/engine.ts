@@ -1,3 +1,5 @@
+import {DartaError} from '../record/errors.js'
+
 /**
  * What carries records between machines, as narrow as it can be: a log in parts, and a registry of small values that are changed by
  * compare-and-swap. One file per engine: embedded.ts, nats.ts. Nothing of an engine may be known elsewhere, and nothing
@@ -7,8 +9,10 @@ export interface Engine {
   readonly name: string
   /** Of this process: never set back, and of no meaning to others. */
   readonly clock: Clock
-  /** Makes sure that a topic's log is there; all who use it say the same. */
-  declare(topic: string, parts: number): Promise<void>
+  /** Makes sure that a topic's log and these buckets are there. */
+  declare(topic: string, buckets: readonly string[]): Promise<void>
+  /** Removes a topic's log and buckets with all that is in them. */
+  drop(topic: string, buckets: readonly string[]): Promise<void>
   /**
    * Appends to a part of a topic's log and gives the entry's number, from 1 on. Appends to one part are made one after another.
    *
@@ -17,8 +21,9 @@ export interface Engine {
   append(topic: string, part: number, octets: Uint8Array): Promise<number>
   /** Entries of the part from number `from` on, in order; at most `most`, none after a while without any. */
   read(topic: string, part: number, from: number, most: number): Promise<readonly Entry[]>
-  /** Forgets entries below this number, when it likes. */
-  trim(topic: string, part: number, below: number): Promise<void>
+  /** Forgets entries below these numbers, one for each part, when it likes. */
+  trim(topic: string, below: readonly number[]): Promise<void>
+  /** A bucket's name is `NAME`, or `NAME/OWNER` for what one application or topic has in it. */
   get(bucket: string, key: string): Promise<Stored | undefined>
   /**
    * Stores a value if the key's revision is still `expected` (0: there is none) and gives its new revision; undefined: somebody
@@ -46,6 +51,31 @@ export interface Clock {
   now(): number
   sleep(ms: number): Promise<void>
 }
+
+/**
+ * Tries again what an engine did not answer: one that elects a leader needs 4 to 8 s.
+ *
+ * @throws DartaError DARTA_ENGINE nothing was answered in the time of `patienceMs`
+ */
+export async function patiently<T>(
+  engine: Engine,
+  work: () => Promise<T>,
+  patienceMs = PATIENCE_MS,
+): Promise<T> {
+  const since = engine.clock.now()
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      const tired = engine.clock.now() - since > patienceMs
+      if (tired || !(error instanceof DartaError) || error.code !== 'DARTA_ENGINE') throw error
+      await engine.clock.sleep(RETRY_MS)
+    }
+  }
+}
+
+const PATIENCE_MS = 15_000
+const RETRY_MS = 250
 
 const utf8 = {encoder: new TextEncoder(), decoder: new TextDecoder()}
 

@@ -8,65 +8,72 @@ import type {Engine, Entry, Stored} from './engine.js'
 /** What is used of the npm package `nats`, which is optional. */
 interface NatsModule {
   connect(options: Record<string, unknown>): Promise<Connection>
+  headers(): Headers
+  readonly nkeys: {fromSeed(seed: Uint8Array): {getPublicKey(): string}}
+  nkeyAuthenticator(seed: Uint8Array): unknown
+  credsAuthenticator(credentials: Uint8Array): unknown
+}
+interface Headers {
+  set(name: string, value: string): void
+  readonly code: number
+  readonly description: string
 }
 interface Connection {
   readonly info?: {readonly version: string; readonly cluster?: string}
-  jetstream(options?: Record<string, unknown>): JetStream
-  jetstreamManager(options?: Record<string, unknown>): Promise<Manager>
-  drain(): Promise<void>
-  close(): Promise<void>
-}
-interface JetStream {
-  publish(
+  publish(subject: string, octets: Uint8Array, options?: {reply?: string}): void
+  request(
     subject: string,
     octets: Uint8Array,
-    options: Record<string, unknown>,
-  ): Promise<{readonly seq: number}>
-  readonly consumers: {get(stream: string, name: string): Promise<Consumer>}
-  readonly views: {kv(bucket: string, options: Record<string, unknown>): Promise<Kv>}
-}
-interface Manager {
-  readonly streams: {
-    add(config: Record<string, unknown>): Promise<unknown>
-    info(name: string): Promise<unknown>
-    purge(name: string, options: {seq: number}): Promise<unknown>
-  }
-  readonly consumers: {
-    add(stream: string, config: Record<string, unknown>): Promise<{readonly name: string}>
-    delete(stream: string, name: string): Promise<unknown>
-  }
-}
-interface Consumer {
-  fetch(options: Record<string, unknown>): Promise<AsyncIterable<Message>>
-}
-/** A consumer of one part of a topic, and the sequence number that it gives next. */
-interface Reader {
-  readonly consumer: Consumer
-  readonly name: string
-  next: number
+    options: {timeout: number; headers?: Headers},
+  ): Promise<Message>
+  subscribe(
+    subject: string,
+    options: {callback: (error: Error | null, message: Message) => void},
+  ): {unsubscribe(): void}
+  reconnect(): Promise<void>
+  close(): Promise<void>
 }
 interface Message {
-  readonly seq: number
   readonly data: Uint8Array
+  readonly reply?: string
+  readonly headers?: Headers
 }
-interface KvEntry {
-  readonly value: Uint8Array
-  readonly revision: number
-  readonly operation: string
+
+/** What JetStream answers, as far as it is read. */
+interface Answer {
+  readonly error?: {readonly code: number; readonly err_code?: number; readonly description: string}
+  readonly seq?: number
+  readonly message?: {readonly seq: number; readonly data?: string; readonly hdrs?: string}
+  readonly config?: {readonly num_replicas: number}
+  readonly state?: {readonly subjects?: Readonly<Record<string, number>>}
+  readonly total?: number
+  readonly offset?: number
+  readonly limit?: number
 }
-interface Kv {
-  get(key: string): Promise<KvEntry | null>
-  create(key: string, value: Uint8Array): Promise<number>
-  update(key: string, value: Uint8Array, revision: number): Promise<number>
-  delete(key: string): Promise<void>
-  keys(): Promise<AsyncIterable<string>>
+
+/** A consumer of one part of a topic. */
+interface Reader {
+  readonly stream: string
+  readonly name: string
+  readonly inbox: string
+  /** What has come and was not read. */
+  readonly queue: Entry[]
+  /** Number from which the next read is expected. */
+  next: number
+  /** Messages that were asked for and have not come. */
+  asked: number
+  /** When the server last said anything. */
+  heard: number
+  fault: DartaError | undefined
+  wake: () => void
+  readonly subscription: {unsubscribe(): void}
 }
 
 export interface NatsOptions {
   /** `nats://HOST[:PORT]`, several with commas; `tls://` asks for TLS and verifies the server. */
   readonly url: string
-  /** Copies of everything; 3 in a cluster. */
-  readonly replicas: number
+  /** Copies of everything; unless said otherwise 3 in a cluster, else 1. */
+  readonly replicas?: number | undefined
   /** Octets of each topic's log; a full log blocks its publishers. */
   readonly maxOctets: number
   readonly tls?: {
@@ -76,6 +83,8 @@ export interface NatsOptions {
     readonly cert?: string | undefined
     readonly key?: string | undefined
   }
+  /** Who connects: the seed of an NKey, or credentials as NATS writes them, a JWT with a seed. */
+  readonly credentials?: {readonly kind: 'seed' | 'jwt'; readonly text: string} | undefined
   /** How long an answer is waited for, ms; 5000 unless said otherwise. */
   readonly answerMs?: number
   /** Also clusters of servers that are known to lose acknowledged messages. */
@@ -84,36 +93,60 @@ export interface NatsOptions {
 
 /** Servers before this have lost acknowledged messages in clusters. */
 const LEAST_CLUSTER = [2, 10, 23]
-const CONNECT_MS = 4000
+const CONNECT_MS = 3000
 const ANSWER_MS = 5000
+/** A connection whose server says nothing for three of these is given up: a link that was cut closes none. */
+const PING_MS = 1000
+/** A server of a cluster through which nothing was answered for so long may be cut off from the others. */
+const CUT_OFF_MS = 6000
+/** How long a cluster may need before it answers the first time, and how often it is asked. */
+const AGREE_MS = 10_000
+const RETRY_MS = 250
 /** How long a read waits for entries. */
 const READ_MS = 200
-/** Code of JetStream: the revision is another one. */
+/** Entries of a part that come before they are read, at most, and how few ask for more. */
+const AHEAD = 24
+const FEW = 8
+/** A request for entries lives so long, and is known to live by a word as often. */
+const PULL_MS = 10_000
+const PULL_BEAT_MS = 1000
+
+/** Codes of JetStream. */
 const WRONG_REVISION = 10071
+const NO_MESSAGE = 10037
+const NO_STREAM = 10059
+const NO_PEERS = [10005, 10074]
+
+const empty = new Uint8Array(0)
+const utf8 = {encoder: new TextEncoder(), decoder: new TextDecoder()}
 
 /**
- * NATS with JetStream and its key-value store. Of JetStream only what servers from 2.9 on have: one subject to a consumer, revisions,
- * discard of new messages when a stream is full, purging of a stream's head.
+ * NATS with JetStream; a bucket of the registry is what NATS calls a key-value store. Of JetStream only what servers from
+ * 2.9 on have: one subject to a consumer, revisions, discard of new messages when a stream is full, purging of a stream's head, or
+ * of a key. What is asked of the registry, its keys included, is answered by the leader of a bucket's copies: others may be behind.
  *
- * @throws DartaError DARTA_ENGINE nobody answers within 4 s, the server has no JetStream, or is one that loses messages
+ * @throws DartaError DARTA_ENGINE nobody answers within 3 s, the server has no JetStream, or is one that loses messages
  */
 export async function connectNats(options: NatsOptions): Promise<Engine> {
   const nats = loadPackage()
-  const {url, replicas, answerMs = ANSWER_MS} = options
+  const {url, answerMs = ANSWER_MS} = options
+  const inboxPrefix = inboxOf(nats, options.credentials)
   let connection: Connection
-  let manager: Manager
   try {
     connection = await nats.connect({
       servers: url.split(',').map((server) => server.replace(/^(nats|tls):\/\//, '')),
       timeout: CONNECT_MS,
       maxReconnectAttempts: -1,
       reconnectTimeWait: 250,
+      pingInterval: PING_MS,
+      maxPingOut: 3,
+      noAsyncTraces: true,
       name: 'darta',
+      ...authentication(nats, options.credentials),
       ...(url.startsWith('tls:') && {
         tls: {...options.tls, checkServerIdentity: identityCheck(url)},
       }),
     })
-    manager = await connection.jetstreamManager({timeout: answerMs})
   } catch (error) {
     throw engineError(url, error)
   }
@@ -126,142 +159,330 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
       `${url} is a cluster of NATS ${version}, which can lose acknowledged messages; ${least} does not`,
     )
   }
-  const js = connection.jetstream({timeout: answerMs})
-  const buckets = new Map<string, Promise<Kv>>()
+  const replicas = options.replicas ?? (cluster === undefined ? 1 : 3)
+  const buckets = new Map<string, Promise<void>>()
   const readers = new Map<string, Reader>()
-  const declared = new Map<string, number>()
+  let answeredAt = performance.now()
+  let names = 0
+  const own = Math.random().toString(36).slice(2)
 
   const streamOf = (topic: string): string => `DARTA_${topic}`
   const subjectOf = (topic: string, part: number): string => `darta.${topic}.${part}`
+  const bucketStream = (bucket: string): string => `KV_darta_${bucket.split('/')[0]}`
+  const keySubject = (bucket: string, key: string): string =>
+    `$KV.darta_${bucket.replace('/', '.')}.${key}`
 
-  async function guarded<T>(work: () => Promise<T>): Promise<T> {
+  /** Asks, and gives what was answered, which may say that it failed. @throws DartaError nothing was answered */
+  async function ask(subject: string, octets: Uint8Array, headers?: Headers): Promise<Answer> {
     try {
-      return await work()
+      const {data} = await connection.request(subject, octets, {
+        timeout: answerMs,
+        ...(headers !== undefined && {headers}),
+      })
+      const answer = JSON.parse(utf8.decoder.decode(data)) as Answer
+      // Of its part of a cluster that is cut off a server says that it cannot.
+      if (answer.error?.code === 503) changeServer()
+      else answeredAt = performance.now()
+      return answer
     } catch (error) {
-      throw engineError(url, error)
+      changeServer()
+      throw engineError(url, error, subject)
     }
   }
 
-  function kvOf(bucket: string): Promise<Kv> {
-    let kv = buckets.get(bucket)
-    if (kv === undefined) {
-      kv = js.views.kv(`darta_${bucket}`, {history: 1, replicas, timeout: answerMs})
+  function changeServer(): void {
+    const now = performance.now()
+    if (cluster === undefined || now - answeredAt < CUT_OFF_MS) return
+    answeredAt = now
+    void connection.reconnect()
+  }
+
+  /** @throws DartaError it failed, unless by one of these codes */
+  async function api(name: string, body?: unknown, ...allowed: number[]): Promise<Answer> {
+    const octets = body === undefined ? empty : utf8.encoder.encode(JSON.stringify(body))
+    const answer = await ask(`$JS.API.${name}`, octets)
+    if (answer.error === undefined || allowed.includes(answer.error.err_code ?? 0)) return answer
+    throw refusal(answer)
+  }
+
+  function refusal({error}: Answer): DartaError {
+    return new DartaError('DARTA_ENGINE', `${url}: ${error?.description ?? 'refused'}`)
+  }
+
+  /** Makes a stream where there is none. */
+  async function makeStream(config: {readonly name: string}): Promise<void> {
+    const {name} = config
+    const known = await api(`STREAM.INFO.${name}`, undefined, NO_STREAM)
+    if (known.error === undefined) {
+      const copies = known.config?.num_replicas
+      if (options.replicas === undefined || copies === options.replicas) return
+      throw new DartaError(
+        'DARTA_USAGE',
+        `--replicas ${options.replicas}: ${name} is at ${url} with ${copies ?? 0}`,
+      )
+    }
+    const copies = {num_replicas: replicas}
+    const made = await api(`STREAM.CREATE.${name}`, {...config, ...copies}, ...NO_PEERS)
+    if (made.error === undefined) return
+    throw new DartaError(
+      'DARTA_ENGINE',
+      `${url}: there are no ${replicas} servers with room for a copy each (--replicas): ${made.error.description}`,
+    )
+  }
+
+  function haveBucket(bucketName: string): Promise<void> {
+    const [bucket] = bucketName.split('/')
+    let made = buckets.get(bucket)
+    if (made === undefined) {
+      made = makeStream({
+        name: bucketStream(bucket),
+        ...{subjects: [keySubject(bucket, '>')], max_msgs_per_subject: 1, max_bytes: -1},
+        ...{retention: 'limits', discard: 'new', storage: 'file', allow_rollup_hdrs: true},
+      })
       // Asked again where it failed.
-      kv.catch(() => buckets.delete(bucket))
-      buckets.set(bucket, kv)
+      made.catch(() => buckets.delete(bucket))
+      buckets.set(bucket, made)
     }
-    return kv
+    return made
   }
 
-  async function readerOf(topic: string, part: number, from: number): Promise<Reader> {
-    const key = `${topic}/${part}`
-    const known = readers.get(key)
-    if (known?.next === from) return known
-    if (known !== undefined) await forget(topic, key, known.name)
+  function openReader(topic: string, part: number, from: number): Promise<Reader> {
     const stream = streamOf(topic)
-    const {name} = await manager.consumers.add(stream, {
-      filter_subject: subjectOf(topic, part),
-      ack_policy: 'none',
-      deliver_policy: 'by_start_sequence',
-      opt_start_seq: from,
-      inactive_threshold: 60_000_000_000,
-      mem_storage: true,
-      num_replicas: 1,
-    })
-    const reader = {consumer: await js.consumers.get(stream, name), name, next: from}
-    readers.set(key, reader)
-    return reader
+    const name = `darta-${own}-${names++}`
+    // What others may subscribe to is theirs.
+    const inbox = `${inboxPrefix}.${name}`
+    const reader: Reader = {
+      ...{stream, name, inbox, queue: [], next: from, asked: 0, heard: performance.now()},
+      ...{fault: undefined, wake: () => {}},
+      subscription: connection.subscribe(inbox, {
+        callback: (error, message) => {
+          reader.heard = performance.now()
+          if (error !== null) reader.fault = engineError(url, error)
+          else take(reader, message)
+          reader.wake()
+        },
+      }),
+    }
+    readers.set(`${topic}/${part}`, reader)
+    const subject = subjectOf(topic, part)
+    return api(`CONSUMER.CREATE.${stream}.${name}.${subject}`, {
+      stream_name: stream,
+      config: {
+        ...{name, filter_subject: subject, ack_policy: 'none'},
+        ...{deliver_policy: 'by_start_sequence', opt_start_seq: from, replay_policy: 'instant'},
+        ...{inactive_threshold: 60_000_000_000, mem_storage: true, num_replicas: 1},
+      },
+    }).then(
+      () => reader,
+      (error: unknown) => {
+        forget(topic, part)
+        throw error
+      },
+    )
   }
 
-  async function forget(topic: string, key: string, name: string): Promise<void> {
+  function take(reader: Reader, {data, headers, reply}: Message): void {
+    if (headers !== undefined && headers.code > 0) {
+      if (headers.code === 408 || headers.code === 404) reader.asked = 0
+      else if (headers.code !== 100) {
+        const {code, description} = headers
+        reader.fault = new DartaError('DARTA_ENGINE', `${url}: ${description} (${code})`)
+      }
+      return
+    }
+    const sequence = sequenceOf(reply ?? '')
+    if (sequence === undefined) return
+    reader.asked = Math.max(0, reader.asked - 1)
+    reader.queue.push({sequence, octets: data})
+  }
+
+  /** Asks for entries before they are needed. */
+  function pull(reader: Reader): void {
+    if (reader.asked > 0 || reader.queue.length > FEW) return
+    reader.asked = AHEAD
+    reader.heard = performance.now()
+    const [expires, idle_heartbeat] = [PULL_MS * 1e6, PULL_BEAT_MS * 1e6]
+    const request = JSON.stringify({batch: AHEAD, expires, idle_heartbeat})
+    const subject = `$JS.API.CONSUMER.MSG.NEXT.${reader.stream}.${reader.name}`
+    connection.publish(subject, utf8.encoder.encode(request), {reply: reader.inbox})
+  }
+
+  function forget(topic: string, part: number): void {
+    const key = `${topic}/${part}`
+    const reader = readers.get(key)
+    if (reader === undefined) return
     readers.delete(key)
-    await manager.consumers.delete(streamOf(topic), name).catch(() => {})
+    reader.subscription.unsubscribe()
+    // A server that does not hear of it forgets it after a while.
+    api(`CONSUMER.DELETE.${reader.stream}.${reader.name}`).catch(() => {})
   }
 
+  for (const since = performance.now(); ; await sleep(RETRY_MS)) {
+    try {
+      await api('INFO')
+      break
+    } catch (error) {
+      // Servers of a cluster that have just met, or lost another, agree first.
+      if (cluster !== undefined && performance.now() - since < AGREE_MS) continue
+      await connection.close()
+      throw error
+    }
+  }
   return {
     name: url,
     clock: {now: () => performance.now(), sleep: async (ms) => void (await sleep(ms))},
-    declare: (topic, parts) =>
-      guarded(async () => {
-        declared.set(topic, parts)
-        await manager.streams.add({
-          name: streamOf(topic),
-          subjects: [`darta.${topic}.*`],
-          retention: 'limits',
-          discard: 'new',
-          storage: 'file',
-          max_bytes: options.maxOctets,
-          num_replicas: replicas,
-        })
-      }),
-    append: (topic, part, octets) =>
-      guarded(async () => {
-        const {seq} = await js.publish(subjectOf(topic, part), octets, {timeout: answerMs})
-        return seq
-      }),
-    read: (topic, part, from, most) =>
-      guarded(async () => {
-        const reader = await readerOf(topic, part, from)
-        const entries: Entry[] = []
-        try {
-          const found = await reader.consumer.fetch({max_messages: most, expires: 1000 + READ_MS})
-          for await (const {seq, data} of found) {
-            entries.push({sequence: seq, octets: data})
-            reader.next = seq + 1
-            if (entries.length === most) break
+    declare: async (topic, of) => {
+      await makeStream({
+        name: streamOf(topic),
+        ...{subjects: [`darta.${topic}.*`], retention: 'limits', discard: 'new', storage: 'file'},
+        max_bytes: options.maxOctets,
+      } as {name: string})
+      await Promise.all(of.map(haveBucket))
+    },
+    drop: async (topic, of) => {
+      await api(`STREAM.DELETE.${streamOf(topic)}`, undefined, NO_STREAM)
+      for (const bucket of of) {
+        const filter = keySubject(bucket, '>')
+        await api(`STREAM.PURGE.${bucketStream(bucket)}`, {filter}, NO_STREAM)
+      }
+    },
+    append: async (topic, part, octets) => {
+      const answer = await ask(subjectOf(topic, part), octets)
+      if (answer.seq === undefined) throw refusal(answer)
+      return answer.seq
+    },
+    read: async (topic, part, from, most) => {
+      let reader = readers.get(`${topic}/${part}`)
+      if (reader?.next !== from) {
+        forget(topic, part)
+        reader = await openReader(topic, part, from)
+      }
+      pull(reader)
+      if (reader.queue.length === 0 && reader.fault === undefined) {
+        const waiting = reader
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, READ_MS)
+          waiting.wake = () => {
+            clearTimeout(timer)
+            resolve()
           }
-        } catch (error) {
-          await forget(topic, `${topic}/${part}`, reader.name)
-          throw error
-        }
+        })
+      }
+      const entries = reader.queue.splice(0, most)
+      if (entries.length > 0) {
+        reader.next = entries[entries.length - 1].sequence + 1
+        pull(reader)
         return entries
-      }),
-    trim: (topic, part, below) =>
-      guarded(async () => {
-        const kv = await kvOf('trim')
-        const own = new TextEncoder().encode(String(below))
-        const key = (of: number): string => `${topic}_${of}`
-        const known = await kv.get(key(part))
-        if (known === null) await kv.create(key(part), own).catch(() => 0)
-        else await kv.update(key(part), own, known.revision).catch(() => 0)
-        // Only the head of a stream is removed, and only by one: other ways of removing have lost messages in clusters.
-        const parts = declared.get(topic)
-        if (part !== 0 || parts === undefined) return
-        let least = below
-        for (let other = 1; other < parts; other++) {
-          const stored = await kv.get(key(other))
-          if (stored === null) return
-          least = Math.min(least, Number(new TextDecoder().decode(stored.value)))
-        }
-        if (least > 1) await manager.streams.purge(streamOf(topic), {seq: least})
-      }),
-    get: (bucket, key) =>
-      guarded(async (): Promise<Stored | undefined> => {
-        const entry = await (await kvOf(bucket)).get(key)
-        if (entry === null || entry.operation !== 'PUT') return undefined
-        return {value: entry.value, revision: entry.revision}
-      }),
-    put: (bucket, key, value, expected) =>
-      guarded(async () => {
-        const kv = await kvOf(bucket)
-        try {
-          return await (expected === 0 ? kv.create(key, value) : kv.update(key, value, expected))
-        } catch (error) {
-          const {api_error: api} = error as {api_error?: {err_code?: number}}
-          if (api?.err_code === WRONG_REVISION) return undefined
-          throw error
-        }
-      }),
-    delete: (bucket, key) => guarded(async () => (await kvOf(bucket)).delete(key)),
-    keys: (bucket) =>
-      guarded(async () => {
-        const keys: string[] = []
-        for await (const key of await (await kvOf(bucket)).keys()) keys.push(key)
-        return keys
-      }),
+      }
+      if (reader.fault !== undefined) {
+        forget(topic, part)
+        throw reader.fault
+      }
+      // Nobody answers the request any more: whoever had the consumer has gone, and it with him.
+      if (performance.now() - reader.heard > 3 * PULL_BEAT_MS) forget(topic, part)
+      return entries
+    },
+    trim: async (topic, below) => {
+      // Only the head of a stream is removed: other ways of removing have lost messages in clusters.
+      const seq = Math.min(...below)
+      if (seq > 1 && Number.isFinite(seq)) await api(`STREAM.PURGE.${streamOf(topic)}`, {seq})
+    },
+    get: async (bucket, key): Promise<Stored | undefined> => {
+      await haveBucket(bucket)
+      const found = await last(bucket, key)
+      return found?.deleted === false ? found : undefined
+    },
+    put: async (bucket, key, value, expected) => {
+      await haveBucket(bucket)
+      const answer = await putAt(bucket, key, value, expected)
+      if (answer !== undefined || expected !== 0) return answer
+      // Servers before keep a mark of what was deleted.
+      const found = await last(bucket, key)
+      return found?.deleted === true ? putAt(bucket, key, value, found.revision) : undefined
+    },
+    delete: async (bucket, key) => {
+      await haveBucket(bucket)
+      await api(`STREAM.PURGE.${bucketStream(bucket)}`, {filter: keySubject(bucket, key)})
+    },
+    keys: async (bucket) => {
+      await haveBucket(bucket)
+      const filter = keySubject(bucket, '>')
+      const keys: string[] = []
+      for (let offset = 0; ;) {
+        const answer = await api(`STREAM.INFO.${bucketStream(bucket)}`, {
+          subjects_filter: filter,
+          offset,
+        })
+        const subjects = Object.keys(answer.state?.subjects ?? {})
+        for (const subject of subjects) keys.push(subject.slice(filter.length - 1))
+        offset += subjects.length
+        if (subjects.length === 0 || offset >= (answer.total ?? 0)) return keys
+      }
+    },
     close: async () => {
       await connection.close()
     },
+  }
+
+  async function putAt(
+    bucket: string,
+    key: string,
+    value: Uint8Array,
+    expected: number,
+  ): Promise<number | undefined> {
+    const headers = nats.headers()
+    headers.set('Nats-Expected-Last-Subject-Sequence', String(expected))
+    const answer = await ask(keySubject(bucket, key), value, headers)
+    if (answer.seq !== undefined && answer.error === undefined) return answer.seq
+    if (answer.error?.err_code === WRONG_REVISION) return undefined
+    throw refusal(answer)
+  }
+
+  async function last(
+    bucket: string,
+    key: string,
+  ): Promise<(Stored & {readonly deleted: boolean}) | undefined> {
+    const {message} = await api(
+      `STREAM.MSG.GET.${bucketStream(bucket)}`,
+      {last_by_subj: keySubject(bucket, key)},
+      NO_MESSAGE,
+    )
+    if (message === undefined) return undefined
+    const marks = Buffer.from(message.hdrs ?? '', 'base64').toString()
+    return {
+      value: Buffer.from(message.data ?? '', 'base64'),
+      revision: message.seq,
+      deleted: marks.includes('KV-Operation'),
+    }
+  }
+}
+
+/** Number of a message in its stream, which a server puts into the subject of its acknowledgement. */
+function sequenceOf(reply: string): number | undefined {
+  const tokens = reply.split('.')
+  if (tokens[0] !== '$JS' || tokens[1] !== 'ACK') return undefined
+  // Between servers of several domains two tokens more.
+  const sequence = Number(tokens[tokens.length === 9 ? 5 : 7])
+  return Number.isSafeInteger(sequence) ? sequence : undefined
+}
+
+type Credentials = NatsOptions['credentials']
+
+function authentication(nats: NatsModule, credentials: Credentials): Record<string, unknown> {
+  if (credentials === undefined) return {}
+  const octets = utf8.encoder.encode(credentials.text.trim())
+  if (credentials.kind === 'jwt') return {authenticator: nats.credsAuthenticator(octets)}
+  return {authenticator: nats.nkeyAuthenticator(octets), inboxPrefix: inboxOf(nats, credentials)}
+}
+
+/** Where a user's answers go: with an NKey, where nobody else may listen. */
+function inboxOf(nats: NatsModule, credentials: Credentials): string {
+  if (credentials?.kind !== 'seed') return '_INBOX'
+  try {
+    const seed = utf8.encoder.encode(credentials.text.trim())
+    return `_INBOX.${nats.nkeys.fromSeed(seed).getPublicKey()}`
+  } catch (error) {
+    throw new DartaError('DARTA_USAGE', 'the credentials hold no seed of an NKey', undefined, error)
   }
 }
 
@@ -301,10 +522,25 @@ function isOlder(version: string): boolean {
   return false
 }
 
-function engineError(url: string, error: unknown): DartaError {
+/** @param subject that was asked */
+function engineError(url: string, error: unknown, subject?: string): DartaError {
   if (error instanceof DartaError) return error
-  const {message, code} = error as {message?: string; code?: string}
-  const words =
-    code === '503' ? 'it has no JetStream (nats-server -js)' : (message ?? String(error))
+  const {message = String(error), code} = error as {message?: string; code?: string}
+  let words = message
+  if (code === '503') {
+    words =
+      subject === '$JS.API.INFO'
+        ? 'it has no JetStream (nats-server -js)'
+        : `nobody has ${subject ?? 'it'} now`
+  } else if (code === 'PERMISSIONS_VIOLATION') {
+    return new DartaError(
+      'DARTA_PERMISSION',
+      `${url}: who these credentials are may not use ${subject ?? message}`,
+      undefined,
+      error,
+    )
+  } else if (code === 'AUTHORIZATION_VIOLATION') {
+    words = 'it asks who connects (--engine-credentials), or does not know these credentials'
+  } else if (code === 'TIMEOUT' && subject !== undefined) words = `no answer about ${subject}`
   return new DartaError('DARTA_ENGINE', `${url}: ${words}`, undefined, error)
 }

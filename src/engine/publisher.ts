@@ -34,6 +34,8 @@ export interface Publisher {
   punctuate(): Promise<void>
   /** No more records will come. */
   end(): Promise<void>
+  /** Records that the log has of it, by part, and the moment that they have reached. */
+  readonly reached: {readonly sent: readonly number[]; readonly watermark: number}
 }
 
 /** Octets of records that are worth an entry: a few hundred records, far below what an engine takes at once. */
@@ -49,8 +51,10 @@ interface Part {
   chunks: Uint8Array[]
   octets: number
   records: number
-  /** Records that the log has. */
+  /** Records that were sent, or are about to. */
   sent: number
+  /** Records that the log has. */
+  acknowledged: number
   /** Appends follow one another. */
   last: Promise<void>
 }
@@ -69,6 +73,7 @@ export function createPublisher(engine: Engine, options: PublisherOptions): Publ
     octets: 0,
     records: 0,
     sent: 0,
+    acknowledged: 0,
     last: Promise.resolve(),
   }))
   let watermark = -Infinity
@@ -107,7 +112,7 @@ export function createPublisher(engine: Engine, options: PublisherOptions): Publ
       } catch (error) {
         // It may have been taken all the same: the reader drops what it has seen by the number of records before it.
         if (engine.clock.now() - since > options.patienceMs) throw error
-        if (!(error instanceof DartaError)) throw error
+        if (!(error instanceof DartaError) || error.code !== 'DARTA_ENGINE') throw error
         ledger.note('sent-again')
         await engine.clock.sleep(RETRY_MS)
       }
@@ -117,7 +122,10 @@ export function createPublisher(engine: Engine, options: PublisherOptions): Publ
   function inTurn(part: Part, octets: Uint8Array, records: number): Promise<void> {
     part.last = part.last
       .then(() => append(part, octets))
-      .then(() => void (ledger.out += records))
+      .then(() => {
+        ledger.out += records
+        part.acknowledged += records
+      })
       .catch((error: unknown) => {
         fault ??= error instanceof Error ? error : new Error(String(error))
         if (records > 0) ledger.lose('engine', records)
@@ -209,6 +217,9 @@ export function createPublisher(engine: Engine, options: PublisherOptions): Publ
     },
     punctuate: () => tell(watermark),
     end: () => tell(Infinity),
+    get reached() {
+      return {sent: parts.map((part) => part.acknowledged), watermark}
+    },
   }
 }
 

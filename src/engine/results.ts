@@ -3,7 +3,7 @@ import type {Decoder} from '../record/format.js'
 import {Ledger} from '../record/ledger.js'
 import {fieldIndex} from '../record/template.js'
 import {ie} from '../registry/elements.js'
-import type {Engine} from './engine.js'
+import {patiently, type Engine} from './engine.js'
 import {getLarge, isPiece} from './large-values.js'
 import {bucketOf} from './task.js'
 
@@ -20,12 +20,20 @@ export async function* followResults(
   const bucket = bucketOf.final(app)
   const seen = new Set<string>()
   while (!stopping.aborted) {
-    const keys = (await engine.keys(bucket)).filter((key) => !isPiece(key)).sort()
+    const all = await patiently(engine, () => engine.keys(bucket), PATIENCE_MS)
+    const keys = all.filter((key) => !isPiece(key)).sort()
+    let behind = false
     for (const key of keys) {
       if (key === 'end' || seen.has(key)) continue
-      const stored = await engine.get(bucket, key)
-      const value = stored && (await getLarge(engine, bucket, stored.value))
-      if (value === undefined) continue
+      const read = async (): Promise<Uint8Array | undefined> => {
+        const stored = await engine.get(bucket, key)
+        return stored && getLarge(engine, bucket, stored.value)
+      }
+      const value = await patiently(engine, read, PATIENCE_MS)
+      if (value === undefined) {
+        behind = true
+        continue
+      }
       seen.add(key)
       const decoder = newDecoder(new Ledger())
       // Whoever writes them describes their elements again (RFC 5610).
@@ -34,9 +42,11 @@ export async function* followResults(
       )
       if (batches.length > 0) yield batches
     }
-    if (keys.includes('end')) return
+    if (keys.includes('end') && !behind) return
     await engine.clock.sleep(FOLLOW_MS)
   }
 }
 
 const FOLLOW_MS = 250
+/** An engine that is gone for so long is told of. */
+const PATIENCE_MS = 60_000

@@ -29,6 +29,20 @@ export interface TaskCounters {
   readonly repeated: number
 }
 
+export function noCounters(): TaskCounters {
+  return {analysed: 0, skipped: 0, late: 0, lost: 0, repeated: 0}
+}
+
+export function addCounters(a: TaskCounters, b: TaskCounters): TaskCounters {
+  return {
+    analysed: a.analysed + b.analysed,
+    skipped: a.skipped + b.skipped,
+    late: a.late + b.late,
+    lost: a.lost + b.lost,
+    repeated: a.repeated + b.repeated,
+  }
+}
+
 /** What is known of a publisher. */
 interface Known {
   /** Its records so far. */
@@ -42,10 +56,29 @@ interface Known {
 
 interface Checkpoint {
   readonly sequence: number
+  /** Of the entries that were taken the highest number: `sequence` goes back where entries are read again. */
+  readonly highest: number
   readonly publishers: Record<string, Omit<Known, 'watermark'> & {watermark: number | null}>
   /** What is below is closed; null: nothing, or all. */
   readonly watermark: number | null
   readonly ended: boolean
+  readonly counters: TaskCounters
+  /** Beginnings of the windows of which it told results, without those that were merged long ago. */
+  readonly windows: readonly number[]
+}
+
+/** What a part's owner tells all others after each checkpoint. */
+export interface Progress {
+  /** Revision of the checkpoint: what a former owner tells late has a lower one. */
+  readonly fence: number
+  /** Up to which moment windows are closed; null: none yet. */
+  readonly closedMs: number | 'all' | null
+  /** Beginnings of windows that have results of this part. */
+  readonly windows: readonly number[]
+  /** Number of the first entry that may still be read again. */
+  readonly keep: number
+  /** Records taken, by publisher. */
+  readonly taken: Readonly<Record<string, number>>
   readonly counters: TaskCounters
 }
 
@@ -72,8 +105,8 @@ export interface Task {
   readonly counters: TaskCounters
   /** Up to which moment windows are closed, and told so to others. */
   readonly closedMs: number
-  /** Records in the log that were read so far, for the plan. */
-  readonly sequence: number
+  /** Records that were analysed since it was claimed. */
+  readonly analysed: number
   /** Reads some entries; false: there were none. @throws Fenced; DartaError */
   step(): Promise<boolean>
   /** Stores what it knows, so that another can go on. @throws Fenced */
@@ -88,14 +121,20 @@ const READ = 64
 /** Before an end is believed, the last part of the log is read so often again, for publishers of which nothing was heard. */
 const END_LOOKS = 3
 /** How often a hole in the log is read again before its records are lost, and how long that waits. */
-const HOLE_TRIES = 5
+const HOLE_TRIES = 25
 const HOLE_MS = 200
+/** A window's results are known to be merged, at the latest, when so many others were told after it. */
+const TOLD_WINDOWS = 4
+const AGAIN_MS = 50
+/** Of the time, checkpoints take a tenth at most. */
+const CHECKPOINT_REST = 9
 
+/** The buckets of an application. */
 export const bucketOf = {
-  state: 'state',
-  progress: 'progress',
-  results: (app: string): string => `res_${app}`,
-  final: (app: string): string => `final_${app}`,
+  state: (app: string): string => `state/${app}`,
+  progress: (app: string): string => `progress/${app}`,
+  results: (app: string): string => `results/${app}`,
+  final: (app: string): string => `final/${app}`,
 }
 
 /** Key of a window's results: the moment at which it begins, then the part; zero-padded, so that keys sort as times. */
@@ -112,8 +151,8 @@ export function windowKey(startMs: number): string {
 export async function claimTask(engine: Engine, options: TaskOptions): Promise<Task> {
   const {deployment, part, analysis, newDecoder} = options
   const {app, topic} = deployment
-  const key = `${app}_${part}`
-  const ledger = new StageLedger(key, 'records')
+  const key = String(part)
+  const ledger = new StageLedger(`${app} ${part}`, 'records')
   const unit: ProcessingUnit = createProcessingUnit(analysis, {
     windowing: deployment.windowing && {...deployment.windowing, watermark: 'given'},
     maxOctets: options.maxOctets,
@@ -135,9 +174,12 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
   let watermark = -Infinity
   let ended = false
   let revision = 0
+  let progressRevision = 0
   let told = -Infinity
+  let windows: number[] = []
   let changed = false
   let storedAt = engine.clock.now()
+  let storingMs = 0
   let suspected = {sequence: 0, tries: 0}
 
   function counters(): TaskCounters {
@@ -161,12 +203,15 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
 
   async function claim(): Promise<void> {
     for (;;) {
-      const stored = await engine.get(bucketOf.state, key)
-      const value = stored && (await getLarge(engine, bucketOf.state, stored.value))
-      if (stored !== undefined && value === undefined) continue
+      const stored = await engine.get(bucketOf.state(app), key)
+      const value = stored && (await getLarge(engine, bucketOf.state(app), stored.value))
+      if (stored !== undefined && value === undefined) {
+        await engine.clock.sleep(AGAIN_MS)
+        continue
+      }
       // A new revision with the same value: commits of whoever had it fail from now on.
       const next = await engine.put(
-        bucketOf.state,
+        bucketOf.state(app),
         key,
         stored?.value ?? new Uint8Array(0),
         stored?.revision ?? 0,
@@ -186,8 +231,9 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
     const length = new DataView(value.buffer, value.byteOffset).getUint32(0)
     const known = readJson(value.subarray(4, 4 + length)) as Checkpoint
     sequence = known.sequence
-    highest = sequence
+    highest = known.highest
     base = known.counters
+    windows = [...known.windows]
     ended = known.ended
     watermark = known.watermark ?? -Infinity
     for (const [id, of] of Object.entries(known.publishers)) {
@@ -199,12 +245,16 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
   }
 
   async function store(): Promise<void> {
+    const began = engine.clock.now()
+    await forgetMerged()
     const checkpoint: Checkpoint = {
       sequence,
+      highest,
       publishers: Object.fromEntries(publishers),
       watermark,
       ended,
       counters: counters(),
+      windows,
     }
     const head = jsonOctets(checkpoint)
     const snapshot = unit.snapshot(false)
@@ -212,38 +262,60 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
     new DataView(octets.buffer).setUint32(0, head.length)
     octets.set(head, 4)
     octets.set(snapshot, 4 + head.length)
-    const next = await putLarge(engine, bucketOf.state, key, octets, revision)
+    const next = await putLarge(engine, bucketOf.state(app), key, octets, revision)
     if (next === undefined) throw new Fenced(part)
     revision = next
     changed = false
-    storedAt = engine.clock.now()
-    if (closedMs() > told) {
-      told = closedMs()
-      await tellProgress()
-    }
-    // What came before the last entries of others may have been skipped, and will be asked for again.
-    const needed = [...publishers.values()].filter((of) => !of.gone && !of.ended)
-    // Of a publisher that nothing was heard of yet the first ones: hence two checkpoints late.
-    const [safe] = reached
+    told = closedMs()
+    await tellProgress()
     reached.push(sequence)
     if (reached.length > 2) reached.shift()
-    await engine.trim(topic, part, Math.min(safe, ...needed.map(({last}) => last)) + 1)
+    storedAt = engine.clock.now()
+    storingMs = storedAt - began
   }
 
-  /** Others merge a window when all parts have closed it. */
+  /** Others merge a window when all parts have closed it, and forget entries that no part reads again. */
   async function tellProgress(): Promise<void> {
+    // What came before the last entries of others may have been skipped, and will be asked for again.
+    const needed = [...publishers.values()].filter((of) => !of.gone && !of.ended)
+    const progress: Progress = {
+      fence: revision,
+      closedMs: told === Infinity ? 'all' : told === -Infinity ? null : told,
+      windows,
+      // Of a publisher that nothing was heard of yet the first ones: hence two checkpoints late.
+      keep: Math.min(reached[0], ...needed.map(({last}) => last)) + 1,
+      taken: Object.fromEntries([...publishers].map(([id, of]) => [id, of.before])),
+      counters: counters(),
+    }
+    const value = jsonOctets(progress)
+    const bucket = bucketOf.progress(app)
     for (;;) {
-      const known = await engine.get(bucketOf.progress, key)
-      const value = jsonOctets({closedMs: told === Infinity ? 'all' : told, counters: counters()})
-      if ((await engine.put(bucketOf.progress, key, value, known?.revision ?? 0)) !== undefined) {
+      const next = await engine.put(bucket, key, value, progressRevision)
+      if (next !== undefined) {
+        progressRevision = next
         return
       }
+      const known = await engine.get(bucket, key)
+      if (known !== undefined && (readJson(known.value) as Progress).fence > revision) {
+        throw new Fenced(part)
+      }
+      progressRevision = known?.revision ?? 0
+      await engine.clock.sleep(AGAIN_MS)
+    }
+  }
+
+  /** Windows that are merged need not be told of for ever. */
+  async function forgetMerged(): Promise<void> {
+    while (windows.length > TOLD_WINDOWS) {
+      const merged = await engine.get(bucketOf.final(app), windowKey(windows[0]))
+      if (merged === undefined) return
+      windows = windows.slice(1)
     }
   }
 
   /** Results of the windows that are over: a snapshot each, for whoever merges the parts. */
-  async function tellResults(windows: ReturnType<ProcessingUnit['finish']>): Promise<void> {
-    for (const {window, state, exportTime, close} of windows) {
+  async function tellResults(closed: ReturnType<ProcessingUnit['finish']>): Promise<void> {
+    for (const {window, state, exportTime, close} of closed) {
       await state.finish?.()
       const snapshot = state.snapshot(true)
       const value = new Uint8Array(4 + snapshot.length)
@@ -252,6 +324,8 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
       const name = `${windowKey(window?.startMs ?? 0)}.${part}`
       // Refused where it was told before a takeover.
       await putLarge(engine, bucketOf.results(app), name, value, 0)
+      const startMs = window?.startMs ?? 0
+      if (!windows.includes(startMs)) windows = [...windows, startMs]
       close()
     }
   }
@@ -263,7 +337,7 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
       publishers.set(header.publisher, known)
     }
     if (header.kind === 'gone') {
-      known.gone = true
+      known.gone = !known.ended
       return 'taken'
     }
     if (header.before > known.before) return 'hole'
@@ -327,8 +401,8 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
     get closedMs() {
       return told
     },
-    get sequence() {
-      return sequence
+    get analysed() {
+      return ledger.out
     },
     async step() {
       const entries = await engine.read(topic, part, sequence + 1, READ)
@@ -366,7 +440,8 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
           await tellResults(unit.finish())
         }
       }
-      const due = engine.clock.now() - storedAt >= options.checkpointMs
+      const rest = Math.max(options.checkpointMs, storingMs * CHECKPOINT_REST)
+      const due = engine.clock.now() - storedAt >= rest
       if (changed && (due || closedMs() > told)) await store()
       return entries.length > 0
     },

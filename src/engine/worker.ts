@@ -2,20 +2,22 @@ import type {RecordBatch} from '../record/batch.js'
 import type {Decoder} from '../record/format.js'
 import type {Ledger} from '../record/ledger.js'
 import type {Analysis} from '../processing/analysis/app.js'
-import {withWindow} from '../processing/analysis/result-records.js'
-import {jsonOctets, readJson, type Engine} from './engine.js'
-import {writeEntry} from './entry.js'
-import {deleteLarge, getLarge, isPiece, putLarge} from './large-values.js'
-import {makePlan, type Plan} from './plan.js'
+import {DartaError} from '../record/errors.js'
+import {isDeclared} from './apps.js'
+import {jsonOctets, patiently, readJson, type Engine} from './engine.js'
+import {createLeader} from './leader.js'
+import {LEADER_KEY, liveBucket, memberKey, PLAN_KEY, type MemberState} from './member.js'
+import type {Plan} from './plan.js'
 import {
+  addCounters,
   bucketOf,
   claimTask,
   Fenced,
-  windowKey,
+  noCounters,
   type Deployment,
   type Task,
-  type TaskCounters,
 } from './task.js'
+import {createWatch} from './watch.js'
 
 /** Times in milliseconds. Nobody compares clocks: each waits by its own. */
 export interface Pace {
@@ -47,59 +49,46 @@ export interface WorkerOptions {
   readonly note?: (what: string) => void
 }
 
-export interface MemberState {
-  readonly id: string
-  readonly weight: number
-  /** Counts the beats. */
-  readonly beat: number
-  readonly epoch: number
-  /** Entries read of each part that it has. */
-  readonly parts: Readonly<Record<string, number>>
-  readonly counters: TaskCounters
-}
-
-export const liveBucket = (app: string): string => `live_${app}`
-export const PLAN_KEY = 'plan'
-const LEADER_KEY = 'leader'
-const memberKey = (id: string): string => `m_${id}`
-export const publisherKey = (topic: string, id: string): string => `p_${topic}_${id}`
-export const PUBLISHERS = 'publishers'
-
-interface Watched {
-  revision: number
-  since: number
-}
+/** A rate is measured over this time, ms. */
+const RATE_MS = 2000
 
 /**
  * A Processing Unit among others: says that it is alive, takes the parts that the plan gives it, and, if it holds the lease,
- * makes the plan, declares publishers dead and merges windows that all parts have closed. Ends when `stopping` does, or when all
- * parts have come to their end.
+ * makes the plan, declares publishers dead and merges windows that all parts have closed. Ends when `stopping` does, when all
+ * parts have come to their end, or when the application was removed.
  */
 export async function runWorker(engine: Engine, options: WorkerOptions): Promise<void> {
   const {id, deployment, pace, stopping} = options
-  const {app, topic, parts} = deployment
+  const {app, parts} = deployment
   const bucket = liveBucket(app)
   const tasks = new Map<number, Task>()
   const running = new Set<Promise<void>>()
-  const watched = new Map<string, Watched>()
   const note = options.note ?? (() => {})
+  const watch = createWatch(engine.clock)
+  const leader = createLeader(engine, {...options, watch, deadMs: pace.deadMs, note})
   let plan: Plan | undefined
   let planRevision = 0
   let beat = 0
   let done = false
   let leaderRevision = 0
+  let memberRevision = 0
+  let fault: DartaError | undefined
+  let measured = {at: engine.clock.now(), records: 0, rate: 0}
 
-  const over = (): boolean => stopping.aborted || done
+  const over = (): boolean => stopping.aborted || done || fault !== undefined
 
-  /** Whether a key has not changed for so long that whoever should change it is dead. */
-  function isStale(key: string, revision: number): boolean {
-    const known = watched.get(key)
-    if (known?.revision !== revision) {
-      watched.set(key, {revision, since: engine.clock.now()})
-      return false
+  /** Records per second that were analysed here of late. */
+  function rateOf(): number {
+    const now = engine.clock.now()
+    const records = [...tasks.values()].reduce((sum, task) => sum + task.analysed, 0) + retired
+    const past = now - measured.at
+    if (past >= RATE_MS) {
+      measured = {at: now, records, rate: Math.round(((records - measured.records) * 1000) / past)}
     }
-    return engine.clock.now() - known.since >= pace.deadMs
+    return measured.rate
   }
+  /** Records of tasks that this unit has no more. */
+  let retired = 0
 
   async function live(): Promise<void> {
     const state: MemberState = {
@@ -107,18 +96,27 @@ export async function runWorker(engine: Engine, options: WorkerOptions): Promise
       weight: options.weight,
       beat: beat++,
       epoch: plan?.epoch ?? 0,
-      parts: Object.fromEntries([...tasks].map(([part, task]) => [part, task.sequence])),
+      parts: Object.fromEntries([...tasks].map(([part, task]) => [part, task.counters.analysed])),
+      rate: rateOf(),
       counters: [...tasks.values()].map((task) => task.counters).reduce(addCounters, noCounters()),
     }
-    const known = await engine.get(bucket, memberKey(id))
-    await engine.put(bucket, memberKey(id), jsonOctets(state), known?.revision ?? 0)
+    const octets = jsonOctets(state)
+    let next = await engine.put(bucket, memberKey(id), octets, memberRevision)
+    if (next === undefined) {
+      // It was taken for dead, or its last word was not acknowledged.
+      const known = await engine.get(bucket, memberKey(id))
+      next = await engine.put(bucket, memberKey(id), octets, known?.revision ?? 0)
+    }
+    memberRevision = next ?? 0
   }
 
   /** Takes or keeps the lease. */
   async function leads(): Promise<boolean> {
     const known = await engine.get(bucket, LEADER_KEY)
     const mine = known !== undefined && known.revision === leaderRevision
-    if (known !== undefined && !mine && !isStale(LEADER_KEY, known.revision)) return false
+    if (known !== undefined && !mine && !watch.isStale(LEADER_KEY, known.revision, pace.deadMs)) {
+      return false
+    }
     const next = await engine.put(bucket, LEADER_KEY, jsonOctets({id, beat}), known?.revision ?? 0)
     if (next === undefined) return false
     if (!mine) note('leads')
@@ -126,123 +124,11 @@ export async function runWorker(engine: Engine, options: WorkerOptions): Promise
     return true
   }
 
-  async function members(): Promise<MemberState[]> {
-    const found: MemberState[] = []
-    for (const key of await engine.keys(bucket)) {
-      if (!key.startsWith('m_')) continue
-      const stored = await engine.get(bucket, key)
-      if (stored === undefined) continue
-      if (isStale(`${bucket}/${key}`, stored.revision)) {
-        await engine.delete(bucket, key)
-        note(`${key.slice(2)} is dead`)
-      } else found.push(readJson(stored.value) as MemberState)
-    }
-    return found
-  }
-
   async function readPlan(): Promise<void> {
     const stored = await engine.get(bucket, PLAN_KEY)
     if (stored === undefined || stored.revision === planRevision) return
     planRevision = stored.revision
     plan = readJson(stored.value) as Plan
-  }
-
-  async function makeNextPlan(): Promise<void> {
-    const known = await engine.get(bucket, PLAN_KEY)
-    const before = known && (readJson(known.value) as Plan)
-    const all = await members()
-    if (all.length === 0) return
-    const loads = Array.from({length: parts}, (_, part) =>
-      Math.max(0, ...all.map((member) => member.parts[part] ?? 0)),
-    )
-    const even = loads.every((load) => load === 0)
-    // What was measured changes all the time; parts move when units come and go, or when somebody has far too much.
-    const same =
-      before !== undefined &&
-      before.owners.every((owner) => all.some((member) => member.id === owner)) &&
-      all.every((member) => member.weight === 0 || before.owners.includes(member.id))
-    if (same) return
-    const next = makePlan(before, all, even ? loads.map(() => 1) : loads)
-    if (next.epoch === before?.epoch) return
-    await engine.put(bucket, PLAN_KEY, jsonOctets(next), known?.revision ?? 0)
-  }
-
-  /** Says in each part that a publisher has gone which gives no more signs of life and did not end. */
-  async function buryPublishers(): Promise<void> {
-    for (const key of await engine.keys(PUBLISHERS)) {
-      if (!key.startsWith(`p_${topic}_`)) continue
-      const stored = await engine.get(PUBLISHERS, key)
-      if (stored === undefined || !isStale(key, stored.revision)) continue
-      const header = {
-        kind: 'gone',
-        publisher: key.slice(`p_${topic}_`.length),
-        before: 0,
-        records: 0,
-        watermark: NaN,
-      } as const
-      for (let part = 0; part < parts; part++) {
-        await engine.append(topic, part, writeEntry(header, []))
-      }
-      await engine.delete(PUBLISHERS, key)
-      note(`publisher ${header.publisher} is dead`)
-    }
-  }
-
-  /** Merges the windows that every part has closed. */
-  async function mergeWindows(): Promise<void> {
-    let closed = Infinity
-    let told = 0
-    for (const key of await engine.keys(bucketOf.progress)) {
-      if (!key.startsWith(`${app}_`)) continue
-      const stored = await engine.get(bucketOf.progress, key)
-      if (stored === undefined) continue
-      const {closedMs} = readJson(stored.value) as {closedMs: number | 'all' | null}
-      closed = Math.min(closed, closedMs === 'all' ? Infinity : (closedMs ?? -Infinity))
-      told++
-    }
-    if (told < parts) return
-    const windows = Map.groupBy(
-      (await engine.keys(bucketOf.results(app))).filter((key) => !isPiece(key)),
-      (key) => key.split('.')[0],
-    )
-    const lengthMs = deployment.windowing?.lengthMs ?? 0
-    for (const [name, keys] of [...windows].sort(([a], [b]) => (a < b ? -1 : 1))) {
-      const startMs = Number(name)
-      if (deployment.windowing === undefined ? closed !== Infinity : startMs + lengthMs > closed) {
-        continue
-      }
-      await mergeWindow(startMs, keys)
-    }
-    if (closed === Infinity) {
-      await engine.put(bucketOf.final(app), 'end', jsonOctets({}), 0)
-    }
-  }
-
-  async function mergeWindow(startMs: number, keys: readonly string[]): Promise<void> {
-    const results = bucketOf.results(app)
-    const name = windowKey(startMs)
-    if ((await engine.get(bucketOf.final(app), name)) === undefined) {
-      const state = options.analysis.createState({maxOctets: options.maxOctets})
-      let exportTime = 0
-      for (const key of [...keys].sort()) {
-        const stored = await engine.get(results, key)
-        const value = stored && (await getLarge(engine, results, stored.value))
-        // Another leader is at it, and has deleted it because it is done.
-        if (value === undefined) return state.close()
-        exportTime = Math.max(exportTime, new DataView(value.buffer, value.byteOffset).getUint32(0))
-        state.merge(value.subarray(4))
-      }
-      const window = deployment.windowing && {
-        startMs,
-        endMs: startMs + deployment.windowing.lengthMs,
-      }
-      const message = {exportTime, sequenceNumber: 0, observationDomainId: 0, offset: 0}
-      await state.finish?.()
-      const octets = options.encode(withWindow(state.results(message), window))
-      state.close()
-      await putLarge(engine, bucketOf.final(app), name, octets, 0)
-    }
-    for (const key of keys) await deleteLarge(engine, results, key)
   }
 
   async function work(part: number): Promise<void> {
@@ -268,6 +154,7 @@ export async function runWorker(engine: Engine, options: WorkerOptions): Promise
       await engine.clock.sleep(pace.beatMs)
     } finally {
       tasks.delete(part)
+      retired += task?.analysed ?? 0
       task?.close()
     }
   }
@@ -286,40 +173,39 @@ export async function runWorker(engine: Engine, options: WorkerOptions): Promise
   }
 
   async function isOver(): Promise<boolean> {
-    return (await engine.get(bucketOf.final(app), 'end')) !== undefined
+    if ((await engine.get(bucketOf.final(app), 'end')) !== undefined) return true
+    if (await isDeclared(engine, app)) return false
+    note(`${app} was removed`)
+    return true
   }
 
-  while (!over()) {
+  for (let round = 0; !over(); round++) {
     try {
       await live()
+      watch.sound()
       if (await leads()) {
-        await makeNextPlan()
-        await buryPublishers()
-        await mergeWindows()
+        await leader.plan()
+        if (round % 2 === 0) {
+          await leader.bury()
+          await leader.merge()
+        }
       }
       await readPlan()
       startTasks()
       done = await isOver()
     } catch (error) {
-      note(error instanceof Error ? error.message : String(error))
+      watch.unsound()
+      if (error instanceof DartaError && error.code === 'DARTA_PERMISSION') fault = error
+      else note(error instanceof Error ? error.message : String(error))
     }
     if (!over()) await engine.clock.sleep(pace.beatMs / 2)
   }
   await Promise.all(running)
   // Gone now, and not when others have waited for long enough.
-  await engine.delete(bucket, memberKey(id))
-}
-
-export function noCounters(): TaskCounters {
-  return {analysed: 0, skipped: 0, late: 0, lost: 0, repeated: 0}
-}
-
-export function addCounters(a: TaskCounters, b: TaskCounters): TaskCounters {
-  return {
-    analysed: a.analysed + b.analysed,
-    skipped: a.skipped + b.skipped,
-    late: a.late + b.late,
-    lost: a.lost + b.lost,
-    repeated: a.repeated + b.repeated,
+  try {
+    await patiently(engine, () => engine.delete(bucket, memberKey(id)), pace.deadMs)
+  } catch (error) {
+    if (fault === undefined) note(error instanceof Error ? error.message : String(error))
   }
+  if (fault !== undefined) throw fault
 }

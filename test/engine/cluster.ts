@@ -1,3 +1,4 @@
+import {deployApp} from '../../src/engine/apps.js'
 import {createPublisher, type Publisher} from '../../src/engine/publisher.js'
 import type {Deployment} from '../../src/engine/task.js'
 import {runWorker, type Pace} from '../../src/engine/worker.js'
@@ -95,6 +96,8 @@ export async function runCluster(
     parts: course.parts,
     windowing: course.windowing,
   }
+  const declaring = createEmbeddedEngine(cluster.store, time)
+  await deployApp(declaring, {...deployment, words: [], seed: 1})
   const notes: string[] = []
   const units: {process: SimulatedProcess; stop: AbortController; gone: boolean}[] = []
   let finished: () => void
@@ -200,8 +203,8 @@ export async function runCluster(
     results.set(key, Buffer.from(value!).toString('hex'))
   }
   let [analysed, lost, late] = [0, 0, 0]
-  for (const key of await engine.keys(bucketOf.progress)) {
-    const stored = await engine.get(bucketOf.progress, key)
+  for (const key of await engine.keys(bucketOf.progress('app'))) {
+    const stored = await engine.get(bucketOf.progress('app'), key)
     const {counters} = JSON.parse(Buffer.from(stored!.value).toString()) as {
       counters: {analysed: number; lost: number; late: number}
     }

@@ -97,7 +97,7 @@ needing(tools('nats-server', 'curl', 'jq'), optionalPackage('nats'))(
     hook.child.kill('SIGTERM')
     t.is((await hook.ended).code, 0)
 
-    const status = await darta(t, ['route', '-q', '--engine', url, '--status'])
+    const status = await darta(t, ['route', '-q', '--engine', url, '--status', '-o', 'table'])
     t.regex(status.stdout.toString(), /analysed 724, late 0, lost 0, repeated 0/)
   },
 )

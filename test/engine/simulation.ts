@@ -114,7 +114,8 @@ export class SimulatedCluster {
     const engine: Engine = {
       name: 'simulated',
       clock: {now: () => time.now(), sleep: (ms) => delay(ms)},
-      declare: (topic, parts) => inner.declare(topic, parts),
+      declare: (topic, buckets) => inner.declare(topic, buckets),
+      drop: (topic, buckets) => call(() => inner.drop(topic, buckets)),
       append: async (topic, part, octets) => {
         const sequence = await call(() => inner.append(topic, part, octets))
         if (this.chance(faults.unansweredAppend)) throw new DartaError('DARTA_ENGINE', 'no answer')
@@ -128,7 +129,7 @@ export class SimulatedCluster {
         }
         return entries
       },
-      trim: (topic, part, below) => call(() => inner.trim(topic, part, below)),
+      trim: (topic, below) => call(() => inner.trim(topic, below)),
       get: (bucket, key) => call(() => inner.get(bucket, key)),
       put: (bucket, key, value, expected) => call(() => inner.put(bucket, key, value, expected)),
       delete: (bucket, key) => call(() => inner.delete(bucket, key)),

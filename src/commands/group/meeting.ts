@@ -44,7 +44,7 @@ export async function groupMeeting(url: GroupUrl, flags: TlsFlagValues): Promise
       const {connectNats} = await import('../../engine/nats.js')
       // Nothing is appended to a log.
       return connectNats({
-        ...{url: url.url, replicas: 1, maxOctets: 1, answerMs: ANSWER_MS},
+        ...{url: url.url, maxOctets: 1, answerMs: ANSWER_MS},
         ...(credentials !== undefined && {tls}),
       })
     },

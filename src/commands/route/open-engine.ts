@@ -1,6 +1,7 @@
 import * as Flags from '@oclif/core/flags'
 import {parseSize} from '../../cli/values.js'
 import type {Engine} from '../../engine/engine.js'
+import {readCredentials} from './read-credentials.js'
 import {DartaError} from '../../record/errors.js'
 
 export const engineFlags = {
@@ -14,7 +15,7 @@ export const engineFlags = {
     max: 5,
     helpValue: 'N',
     dependsOn: ['engine'],
-    summary: 'Copies that the engine keeps; 3 in a cluster.',
+    summary: 'Copies that the engine keeps; unless said otherwise 3 in a cluster, else 1.',
   }),
   'engine-size': Flags.custom<number>({parse: async (input) => parseSize(input)})({
     helpValue: 'SIZE',
@@ -27,18 +28,25 @@ export const engineFlags = {
     dependsOn: ['engine'],
     summary: 'Certificates that a tls:// engine is verified by, as PEM.',
   }),
+  'engine-credentials': Flags.string({
+    helpValue: 'FILE',
+    dependsOn: ['engine'],
+    summary:
+      'Who connects to the engine: the seed of an NKey, or NATS credentials; nobody but its owner may read the file.',
+  }),
   'allow-old-server': Flags.boolean({
     dependsOn: ['engine'],
     summary: 'Use a cluster of servers that are known to lose messages.',
   }),
 }
 
-/** @throws DartaError DARTA_USAGE, DARTA_ENGINE */
+/** @throws DartaError DARTA_USAGE, DARTA_FILE_READ, DARTA_PERMISSION, DARTA_ENGINE */
 export async function openEngine(flags: {
   readonly engine?: string
   readonly replicas?: number
   readonly 'engine-size'?: number
   readonly 'engine-ca'?: string
+  readonly 'engine-credentials'?: string
   readonly 'allow-old-server': boolean
 }): Promise<Engine> {
   const {engine: url} = flags
@@ -48,12 +56,15 @@ export async function openEngine(flags: {
       `--engine: expected nats://HOST[:PORT] or tls://HOST[:PORT], not '${url ?? ''}'`,
     )
   }
+  const who = flags['engine-credentials']
+  const credentials = who === undefined ? undefined : readCredentials(who)
   const {connectNats} = await import('../../engine/nats.js')
   return connectNats({
     url,
-    replicas: flags.replicas ?? 1,
+    replicas: flags.replicas,
     maxOctets: flags['engine-size'] ?? 1_000_000_000,
     tls: {...(flags['engine-ca'] !== undefined && {caFile: flags['engine-ca']})},
+    credentials,
     allowOldServer: flags['allow-old-server'],
   })
 }

@@ -1,9 +1,9 @@
 import {randomBytes} from 'node:crypto'
 import type {DartaCommand} from '../../cli/base-command.js'
 import {deployApp, type DeployedApp} from '../../engine/apps.js'
-import type {Engine} from '../../engine/engine.js'
+import {jsonOctets, patiently, type Engine} from '../../engine/engine.js'
 import {createPublisher, type Publisher} from '../../engine/publisher.js'
-import {PUBLISHERS, publisherKey} from '../../engine/worker.js'
+import {publishersOf, type PublisherState} from '../../engine/member.js'
 import {createEncoder} from '../../ipfix/encoder.js'
 import type {Windowing} from '../../processing/analysis/processing-unit.js'
 import type {RecordStream} from '../../record/batch.js'
@@ -60,12 +60,42 @@ export async function publishRecords(
   const each = (work: (publisher: Publisher) => Promise<void>): Promise<unknown> =>
     Promise.all(publishers.map(({publisher}) => work(publisher)))
 
+  const revisions = new Map<string, number>()
+  const sayAlive = async (): Promise<void> => {
+    for (const {topic, publisher} of publishers) {
+      const {sent, watermark} = publisher.reached
+      const state: PublisherState = {
+        patienceMs: PATIENCE_MS,
+        sent,
+        watermark: Number.isFinite(watermark) ? watermark : null,
+      }
+      const bucket = publishersOf(topic)
+      const put = (expected: number): Promise<number | undefined> =>
+        engine.put(bucket, id, jsonOctets(state), expected)
+      const next =
+        (await put(revisions.get(topic) ?? 0)) ??
+        // The last word was not acknowledged.
+        (await put((await engine.get(bucket, id))?.revision ?? 0))
+      revisions.set(topic, next ?? 0)
+    }
+  }
+
   let fault: Error | undefined
   let over = false
   const alive = async (): Promise<void> => {
+    let answeredAt = engine.clock.now()
     while (!over) {
       try {
-        for (const {topic} of publishers) await sayAlive(engine, publisherKey(topic, id))
+        await sayAlive()
+        answeredAt = engine.clock.now()
+      } catch (error) {
+        // Others wait for as long before they take it for dead.
+        if (engine.clock.now() - answeredAt > PATIENCE_MS) {
+          fault ??= error instanceof Error ? error : new Error(String(error))
+          return
+        }
+      }
+      try {
         await each((publisher) => publisher.punctuate())
       } catch (error) {
         fault ??= error instanceof Error ? error : new Error(String(error))
@@ -88,10 +118,7 @@ export async function publishRecords(
   }
   if (fault !== undefined) throw fault
   await each((publisher) => publisher.end())
-  for (const {topic} of publishers) await engine.delete(PUBLISHERS, publisherKey(topic, id))
-}
-
-async function sayAlive(engine: Engine, key: string): Promise<void> {
-  const known = await engine.get(PUBLISHERS, key)
-  await engine.put(PUBLISHERS, key, new Uint8Array([1]), known?.revision ?? 0)
+  for (const {topic} of publishers) {
+    await patiently(engine, () => engine.delete(publishersOf(topic), id), PATIENCE_MS)
+  }
 }

@@ -3,9 +3,9 @@ import {once} from 'node:events'
 import type {AddressInfo} from 'node:net'
 import type {DartaCommand} from '../../cli/base-command.js'
 import {deployedApp, deployedNames} from '../../engine/apps.js'
-import {readJson, type Engine} from '../../engine/engine.js'
+import type {Engine} from '../../engine/engine.js'
 import {followResults} from '../../engine/results.js'
-import {liveBucket, type MemberState} from '../../engine/worker.js'
+import {readMembers} from '../../engine/member.js'
 import ndjson from '../../formats/ndjson.js'
 import {hostAndPort, parseEndpoint} from '../../io/endpoint.js'
 import {createDecoder} from '../../ipfix/decoder.js'
@@ -68,13 +68,9 @@ function sourceOf(engine: Engine): HookSource {
     },
     async units(app) {
       if (!(await isThere(app))) return undefined
-      const keys = (await engine.keys(liveBucket(app))).filter((key) => key.startsWith('m_'))
-      const stored = await Promise.all(keys.sort().map((key) => engine.get(liveBucket(app), key)))
-      return stored.flatMap((one) => {
-        if (one === undefined) return []
-        const {id, weight, parts, counters} = readJson(one.value) as MemberState
+      return (await readMembers(engine, app)).map(({id, weight, parts, counters}) => {
         const {analysed, late, lost} = counters
-        return [{id, weight, parts: Object.keys(parts).map(Number), analysed, late, lost}]
+        return {id, weight, parts: Object.keys(parts).map(Number), analysed, late, lost}
       })
     },
     async results(app, stopping) {

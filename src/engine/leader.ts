@@ -1,0 +1,200 @@
+import type {RecordBatch} from '../record/batch.js'
+import type {Analysis} from '../processing/analysis/app.js'
+import {withWindow} from '../processing/analysis/result-records.js'
+import {jsonOctets, readJson, type Engine} from './engine.js'
+import {writeEntry} from './entry.js'
+import {deleteLarge, getLarge, isPiece, putLarge} from './large-values.js'
+import {
+  liveBucket,
+  memberKey,
+  PLAN_KEY,
+  publishersOf,
+  type MemberState,
+  type PublisherState,
+} from './member.js'
+import {makePlan, type Plan} from './plan.js'
+import {bucketOf, windowKey, type Deployment, type Progress} from './task.js'
+import type {Watch} from './watch.js'
+
+export interface LeaderOptions {
+  readonly deployment: Deployment
+  readonly analysis: Analysis
+  readonly maxOctets: number
+  /** The octets of a window's results as they are stored and read. */
+  readonly encode: (batches: Iterable<RecordBatch>) => Uint8Array
+  readonly watch: Watch
+  /** Without a sign of life for so long a unit is dead, ms. */
+  readonly deadMs: number
+  readonly note: (what: string) => void
+}
+
+/** What the unit that holds the lease does for all. That two do it at once harms nothing: all is compare-and-swap. */
+export interface Leader {
+  /** Gives parts to the units that are alive. */
+  plan(): Promise<void>
+  /** Says in each part that a publisher has gone which gives no more signs of life and did not end. */
+  bury(): Promise<void>
+  /** Merges the windows that every part has closed, and lets the log forget what all have read. */
+  merge(): Promise<void>
+}
+
+/** Least time between two times that the log forgets, ms. */
+const TRIM_MS = 2000
+
+export function createLeader(engine: Engine, options: LeaderOptions): Leader {
+  const {deployment, watch, note} = options
+  const {app, topic, parts} = deployment
+  const bucket = liveBucket(app)
+  /** Keys of windows that are known to be merged. */
+  const merged = new Set<string>()
+  let trimmed = 0
+  let trimmedAt = -Infinity
+
+  async function members(): Promise<MemberState[]> {
+    const keys = (await engine.keys(bucket)).filter((key) => key.startsWith(memberKey('')))
+    const stored = await Promise.all(keys.map((key) => engine.get(bucket, key)))
+    const found: MemberState[] = []
+    for (const [i, key] of keys.entries()) {
+      const one = stored[i]
+      if (one === undefined) continue
+      if (watch.isStale(`${bucket}/${key}`, one.revision, options.deadMs)) {
+        await engine.delete(bucket, key)
+        note(`${key.slice(memberKey('').length)} is dead`)
+      } else found.push(readJson(one.value) as MemberState)
+    }
+    return found
+  }
+
+  async function progress(): Promise<(Progress | undefined)[]> {
+    const of = bucketOf.progress(app)
+    const each = Array.from({length: parts}, (_, part) => engine.get(of, String(part)))
+    return (await Promise.all(each)).map((one) => one && (readJson(one.value) as Progress))
+  }
+
+  async function trim(below: readonly number[]): Promise<void> {
+    const least = Math.min(...below)
+    const now = engine.clock.now()
+    if (least <= trimmed || now - trimmedAt < TRIM_MS) return
+    trimmedAt = now
+    await engine.trim(topic, below)
+    trimmed = least
+  }
+
+  /** Whether the window's results are there, and what they were merged from is not any more. */
+  async function mergeWindow(startMs: number, keys: ReadonlySet<string>): Promise<boolean> {
+    const results = bucketOf.results(app)
+    const final = bucketOf.final(app)
+    const name = windowKey(startMs)
+    if (!merged.has(name) && (await engine.get(final, name)) === undefined) {
+      const state = options.analysis.createState({maxOctets: options.maxOctets})
+      let exportTime = 0
+      for (const key of [...keys].sort()) {
+        const stored = await engine.get(results, key)
+        const value = stored && (await getLarge(engine, results, stored.value))
+        // Not here yet, or another leader is at it and has deleted it because it is done.
+        if (value === undefined) {
+          state.close()
+          return false
+        }
+        exportTime = Math.max(exportTime, new DataView(value.buffer, value.byteOffset).getUint32(0))
+        state.merge(value.subarray(4))
+      }
+      const window = deployment.windowing && {
+        startMs,
+        endMs: startMs + deployment.windowing.lengthMs,
+      }
+      const message = {exportTime, sequenceNumber: 0, observationDomainId: 0, offset: 0}
+      await state.finish?.()
+      const octets = options.encode(withWindow(state.results(message), window))
+      state.close()
+      await putLarge(engine, final, name, octets, 0)
+    }
+    merged.add(name)
+    return true
+  }
+
+  return {
+    async plan() {
+      const known = await engine.get(bucket, PLAN_KEY)
+      const before = known && (readJson(known.value) as Plan)
+      const all = await members()
+      if (all.length === 0) return
+      const loads = Array.from({length: parts}, (_, part) =>
+        Math.max(0, ...all.map((member) => member.parts[part] ?? 0)),
+      )
+      const even = loads.every((load) => load === 0)
+      // What was measured changes all the time; parts move when units come and go.
+      const same =
+        before !== undefined &&
+        before.owners.every((owner) => all.some((member) => member.id === owner)) &&
+        all.every((member) => member.weight === 0 || before.owners.includes(member.id))
+      if (same) return
+      const next = makePlan(before, all, even ? loads.map(() => 1) : loads)
+      if (next.epoch === before?.epoch) return
+      await engine.put(bucket, PLAN_KEY, jsonOctets(next), known?.revision ?? 0)
+    },
+    async bury() {
+      const publishers = publishersOf(topic)
+      for (const key of await engine.keys(publishers)) {
+        const stored = await engine.get(publishers, key)
+        if (stored === undefined) continue
+        const {patienceMs} = readJson(stored.value) as PublisherState
+        if (!watch.isStale(key, stored.revision, patienceMs + options.deadMs)) continue
+        const header = {
+          kind: 'gone',
+          publisher: key,
+          before: 0,
+          records: 0,
+          watermark: NaN,
+        } as const
+        for (let part = 0; part < parts; part++) {
+          await engine.append(topic, part, writeEntry(header, []))
+        }
+        await engine.delete(publishers, key)
+        note(`publisher ${header.publisher} is dead`)
+      }
+    },
+    async merge() {
+      const told = await progress()
+      const all = told.flatMap((one) => one ?? [])
+      if (all.length < parts) return
+      await trim(all.map(({keep}) => keep))
+      const closed = Math.min(
+        ...all.map(({closedMs}) => (closedMs === 'all' ? Infinity : (closedMs ?? -Infinity))),
+      )
+      const results = bucketOf.results(app)
+      const windows = new Map<number, Set<string>>()
+      const listed = new Map<number, string[]>()
+      const add = (startMs: number, key: string): void => {
+        windows.set(startMs, (windows.get(startMs) ?? new Set()).add(key))
+      }
+      // What the parts say they have told counts, whatever a list of keys says.
+      for (const [part, one] of all.entries()) {
+        for (const startMs of one.windows) add(startMs, `${windowKey(startMs)}.${part}`)
+      }
+      for (const key of await engine.keys(results)) {
+        if (isPiece(key)) continue
+        const startMs = Number(key.split('.')[0])
+        add(startMs, key)
+        listed.set(startMs, [...(listed.get(startMs) ?? []), key])
+      }
+      const lengthMs = deployment.windowing?.lengthMs ?? 0
+      let whole = true
+      for (const [startMs, keys] of [...windows].sort(([a], [b]) => a - b)) {
+        if (
+          deployment.windowing === undefined ? closed !== Infinity : startMs + lengthMs > closed
+        ) {
+          continue
+        }
+        if (!(await mergeWindow(startMs, keys))) whole = false
+        else {
+          const done = listed.get(startMs) ?? []
+          await Promise.all(done.map((key) => deleteLarge(engine, results, key)))
+        }
+      }
+      if (closed === Infinity && whole) {
+        await engine.put(bucketOf.final(app), 'end', jsonOctets({}), 0)
+      }
+    },
+  }
+}
