@@ -154,6 +154,8 @@ if ! provide "$(printf '%s' "$build_needs" | missing)" 'the build'; then
 fi
 if [ "$wanted" = test ]; then
   provide "$(printf '%s' "$test_needs" | missing)" 'the tests' || say 'the tests that need them are skipped'
+  # Debian 12's server is not for clusters.
+  sh scripts/nats-server.sh || say 'tests of a cluster of NATS servers are skipped'
 fi
 if [ "$wanted" = lab ]; then
   provide "$(printf '%s' "$lab_needs" | missing)" 'the lab' || exit 1
