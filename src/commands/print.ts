@@ -5,6 +5,7 @@ import * as common from '../cli/flags.js'
 import {limitRecords} from '../cli/limit-records.js'
 import {openRecordSink} from '../cli/record-output.js'
 import {runPipeline} from '../cli/run-pipeline.js'
+import type {RecordStage} from '../record/batch.js'
 import {openSelected} from './filter/open-selected.js'
 
 export default class Print extends DartaCommand {
@@ -32,6 +33,11 @@ export default class Print extends DartaCommand {
     ...common.recordOutput,
     'line-buffered': common.lineBuffered,
     count: common.count,
+    order: {
+      ...common.order,
+      summary:
+        'In this order, as of darta sort: tstart, bytes, srcip,dstport …; -c N is its first N.',
+    },
     ...common.recordFilter,
     'time-range': common.timeRange,
     numeric: common.numeric,
@@ -46,6 +52,7 @@ export default class Print extends DartaCommand {
 
   protected async execute(): Promise<void> {
     const {flags, raw} = await this.parse(Print)
+    const order = flags.order === undefined ? undefined : await this.#sort(flags.order, flags.count)
     const source = await openSelected(this, flags, this.operands(raw))
     const sink = await openRecordSink(this, {
       write: flags.write,
@@ -62,7 +69,14 @@ export default class Print extends DartaCommand {
         bigint: flags.bigint,
       },
     })
-    const stages = flags.count === undefined ? [] : [limitRecords(flags.count)]
-    await runPipeline(this, source, stages, sink)
+    const limit = flags.count === undefined ? [] : [limitRecords(flags.count)]
+    await runPipeline(this, source, order === undefined ? limit : [order], sink)
+  }
+
+  /** @throws DartaError DARTA_USAGE */
+  async #sort(order: string, most: number | undefined): Promise<RecordStage> {
+    // Loaded where it is needed: printing is the usual case.
+    const {sortOf} = await import('./sort/sort-of.js')
+    return sortOf(this, {order, most})
   }
 }

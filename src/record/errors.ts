@@ -47,6 +47,7 @@ export const errorCodes = {
   DARTA_UNDELIVERED: 'records could not be delivered to a Collector',
   DARTA_UNFIT: 'something on this machine falsifies or forbids measurement',
   DARTA_UNBALANCED: 'user-map audit found traffic that is in no account',
+  DARTA_UNSORTED: 'an input of sort --merge is not in order',
   DARTA_USAGE: 'the command line is wrong',
   DARTA_USER_SOURCE: 'a source of user accounts cannot be used; the message says why',
   DARTA_VALUE: 'a value cannot be read as, or written as, its abstract data type',

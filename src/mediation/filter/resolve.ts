@@ -285,7 +285,7 @@ function durationReader(template: Template): Reader<number> | undefined {
 }
 
 /** As nfdump computes them: whole numbers, and 0 of a Flow that did not last. */
-function rateReader(
+export function rateReader(
   of: 'duration' | 'bps' | 'pps' | 'bpp',
   template: Template,
 ): Reader<number | undefined> | undefined {

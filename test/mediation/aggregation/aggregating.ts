@@ -24,7 +24,7 @@ export function plain(batches: Iterable<RecordBatch>): Plain[] {
 }
 
 /** What was appended, in memory. */
-function memoryStore(): SpillStore {
+export function memoryStore(): SpillStore {
   const pieces = new Map<string, Uint8Array[]>()
   return {
     append(name, octets) {
