@@ -12,8 +12,7 @@ const unknown = {exportTime: 0, sequenceNumber: 0, observationDomainId: 0, offse
 
 /** One field of a record, and the SNMP object that it has the value of, if it is of one. */
 export type FieldValue =
-  | readonly [InformationElement, Value]
-  | readonly [InformationElement, Value, MibObject | undefined]
+  readonly [InformationElement, Value] | readonly [InformationElement, Value, MibObject | undefined]
 
 /** Makes batches of records of which each has its own fields. */
 export interface FieldRecords {

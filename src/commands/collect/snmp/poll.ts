@@ -14,8 +14,8 @@ import {SnmpFailure, type Answer, type SnmpAgent} from './agent.js'
 export interface PolledDevice {
   readonly interfaces: boolean
   readonly objects: readonly AskedObject[]
-  /** By ifIndex. */
-  readings: ReadonlyMap<number, InterfaceReading>
+  /** By ifIndex; those of interfaces that were not told of this time stay. */
+  readonly readings: Map<number, InterfaceReading>
 }
 
 export interface PollEvents {
@@ -27,6 +27,9 @@ export interface PollEvents {
   /** Resolves when there is room for more records. */
   room(): Promise<void>
 }
+
+/** Interfaces of a device that are remembered. */
+const MOST_READINGS = 65536
 
 /** Failures of one object, after which others may be asked for. */
 const OWN = new Set(['refused', 'too-big', 'not-increasing', 'too-many', 'malformed'])
@@ -80,27 +83,25 @@ async function pollInterfaces(
   } catch (error) {
     goOnAfter(error, events, indices.length > 0)
   }
-  const readings = new Map<number, InterfaceReading>()
-  try {
-    for (const index of indices) {
-      try {
-        const {bindings, ...times} = await interfaceAnswer(agent, index)
-        const before = device.readings.get(index)
-        const read = interfaceRecord(index, bindings, times, before)
-        // It went while the others were asked for.
-        if (read === undefined) continue
-        readings.set(index, read.reading)
-        events.record(read.fields, times.timeMs)
-        await events.room()
-      } catch (error) {
-        goOnAfter(error, events, true)
-      }
+  const {readings} = device
+  for (const index of indices) {
+    try {
+      const {bindings, ...times} = await interfaceAnswer(agent, index)
+      const read = interfaceRecord(index, bindings, times, readings.get(index))
+      // It went while the others were asked for.
+      if (read === undefined) continue
+      // Those that were read longest ago stand first.
+      readings.delete(index)
+      readings.set(index, read.reading)
+      events.record(read.fields, times.timeMs)
+      await events.room()
+    } catch (error) {
+      goOnAfter(error, events, true)
     }
-    device.readings = readings
-  } catch (error) {
-    // Of those that were not asked for any more the last reading still is the last.
-    device.readings = new Map([...device.readings, ...readings])
-    throw error
+  }
+  for (const index of readings.keys()) {
+    if (readings.size <= MOST_READINGS) break
+    readings.delete(index)
   }
 }
 
