@@ -261,6 +261,32 @@ needing(...snmpd, tools('tshark'))(
   },
 )
 
+withAgent('darta enrich names interfaces of an Exporter as its SNMP agent does', async (t) => {
+  const agent = await startSnmpd(t)
+  const names = join(folder(t), 'names.ipfix')
+  const url = `snmp://127.0.0.1:${agent.port}?secret-file=${secretFile(t)}&polls=1`
+  await darta(t, ['collect', '--no-losses', url, '-w', names])
+  const flows = join(folder(t), 'flows.ndjson')
+  const flow = (exporter: string): string =>
+    `${JSON.stringify({
+      sourceIPv4Address: '192.0.2.1',
+      ingressInterface: 1,
+      originalExporterIPv4Address: exporter,
+      originalObservationDomainId: 5,
+    })}\n`
+  writeFileSync(flows, flow('127.0.0.1') + flow('127.0.0.9'))
+  const {stdout} = await darta(t, [
+    ...['enrich', '--interfaces', '-r', names, '-r', flows, '-o', 'json'],
+  ])
+  const found = (JSON.parse(stdout.toString()) as Line[]).filter(
+    (one) => 'sourceIPv4Address' in one,
+  )
+  t.deepEqual(
+    found.map((one) => one.dartaIngressInterfaceName),
+    ['lo', ''],
+  )
+})
+
 test('endpoints of SNMP that are wrong are refused, and no secret is repeated', async (t) => {
   const refused = async (url: string, env: NodeJS.ProcessEnv = {}): Promise<string> => {
     const {code, stderr} = await darta(t, ['collect', url], '', {env: {...process.env, ...env}})

@@ -27,18 +27,32 @@ const exporters = [
   ie.exporterIPv6Address,
 ]
 
+/** The Exporter that the record names, undefined where it names none. */
+function exporterReader(template: Template): Reader<string> | undefined {
+  const field = exporters.map((e) => fieldIndex(template, e)).find((place) => place >= 0)
+  if (field === undefined) return undefined
+  return (batch, index) => {
+    const {start, length} = fieldSpan(batch, index, field)
+    let exporter = ''
+    for (let i = 0; i < length; i++) exporter += `.${batch.octets[start + i]}`
+    return exporter
+  }
+}
+
 /** Whose interface it is: the Exporter that the record names, and its Observation Domain. */
 function ownerReader(template: Template): Reader<string> {
-  const fields = exporters.map((e) => fieldIndex(template, e)).filter((field) => field >= 0)
+  const exporter = exporterReader(template)
   const domain = readerOf(template, ie.originalObservationDomainId, numberReader)
   return (batch, index) => {
-    let owner = String(domain?.(batch, index) ?? batch.message.observationDomainId)
-    if (fields.length > 0) {
-      const {start, length} = fieldSpan(batch, index, fields[0])
-      for (let i = 0; i < length; i++) owner += `.${batch.octets[start + i]}`
-    }
-    return owner
+    const owner = String(domain?.(batch, index) ?? batch.message.observationDomainId)
+    return owner + (exporter?.(batch, index) ?? '')
   }
+}
+
+/** The same for records of an SNMP agent, which numbers the interfaces of its device for all Observation Domains. */
+function deviceReader(template: Template): Reader<string> | undefined {
+  const exporter = exporterReader(template)
+  return exporter && ((batch, index) => `device${exporter(batch, index)}`)
 }
 
 /** Names come from `interfaceName`, or `interfaceDescription` where there is none, of records about an interface. */
@@ -57,7 +71,8 @@ export function createInterfaceNames(): InterfaceNames {
       .map((element) => readerOf(template, element, numberReader))
       .filter((reader) => reader !== undefined)
     if (name === undefined || numbers.length === 0) return false
-    const owner = ownerReader(template)
+    const polled = fieldIndex(template, ie.dartaCounterContinuity) >= 0
+    const owner = (polled ? deviceReader(template) : undefined) ?? ownerReader(template)
     return (batch, index) => {
       const value = name(batch, index)
       if (typeof value !== 'string' || value === '') return
@@ -85,7 +100,11 @@ export function createInterfaceNames(): InterfaceNames {
       const number = readerOf(template, element, numberReader)
       if (number === undefined) return undefined
       const owner = ownerReader(template)
-      return (batch, index) => names.get(`${owner(batch, index)}/${number(batch, index)}`) ?? ''
+      const device = deviceReader(template)
+      const nameOf = (who: Reader<string>, batch: RecordBatch, index: number): string | undefined =>
+        names.get(`${who(batch, index)}/${number(batch, index)}`)
+      return (batch, index) =>
+        nameOf(owner, batch, index) ?? (device && nameOf(device, batch, index)) ?? ''
     },
   }
 }
