@@ -7,11 +7,14 @@ import {MOST_IDENTITIES, type AccountingJournal, type JournalEntry} from './acco
 /** Requests that wait for the output at once; more are told to come again. */
 const MOST_WAITING = 16384
 
+/** The fields of a request's record, or what gives them when the record is made. */
+export type RequestFields = readonly FieldValue[] | (() => readonly FieldValue[])
+
 /** A request and what has to be known of it to answer it. */
 interface Taken {
-  readonly entry: JournalEntry
-  /** The fields of its record. */
-  readonly fields: readonly FieldValue[]
+  /** Let go of, with the fields, when its record is made: what is remembered for long is who it was. */
+  entry: JournalEntry
+  fields: RequestFields
   safe: boolean
   /** Answers that wait until it is safe: of the request, and of its repetitions. */
   readonly answers: (() => void)[]
@@ -37,7 +40,7 @@ export interface AccountingIntake {
    *
    * @returns false if so many wait that this one has to come again
    */
-  take(entry: JournalEntry, fields: readonly FieldValue[], answer: () => void): boolean
+  take(entry: JournalEntry, fields: RequestFields, answer: () => void): boolean
   /** Whether another request can be taken now; else `then` is called when it can be tried again. */
   whenRoom(then: () => void): boolean
   /** Records of all that is taken until `stop`; first those that an earlier process left in its journal. */
@@ -69,9 +72,8 @@ export function createAccountingIntake(options: IntakeOptions): AccountingIntake
 
   for (const identity of journal?.done ?? []) recent.add(identity, settled)
 
-  function batchOf({entry, fields}: Taken): RecordBatch[] {
-    const {sender, receivedMs} = entry
-    const message: MessageContext = {
+  function messageOf({sender, receivedMs}: JournalEntry): MessageContext {
+    return {
       exportTime: Math.floor(receivedMs / 1000),
       sequenceNumber: 0,
       observationDomainId: 0,
@@ -82,9 +84,26 @@ export function createAccountingIntake(options: IntakeOptions): AccountingIntake
       }),
       receivedMs,
     }
-    records.add(fields)
-    options.account(entry.protocol).out++
-    return records.take(message)
+  }
+
+  /** Their records, those together that came together. */
+  function batchesOf(all: readonly Taken[]): RecordBatch[] {
+    const batches: RecordBatch[] = []
+    let last: JournalEntry | undefined
+    const close = (): void => {
+      if (last !== undefined) batches.push(...records.take(messageOf(last)))
+    }
+    for (const one of all) {
+      const {entry, fields} = one
+      if (last !== undefined && !cameTogether(last, entry)) close()
+      last = entry
+      records.add(typeof fields === 'function' ? fields() : fields)
+      options.account(entry.protocol).out++
+      one.entry = settled.entry
+      one.fields = settled.fields
+    }
+    close()
+    return batches
   }
 
   function makeSafe(all: readonly Taken[]): void {
@@ -109,7 +128,7 @@ export function createAccountingIntake(options: IntakeOptions): AccountingIntake
       const one: Taken = {entry, fields: fields ?? [], safe: true, answers: []}
       recent.add(entry.identity, one)
       if (fields === undefined) account.lose('journal')
-      else yield batchOf(one)
+      else yield batchesOf([one])
       written++
     }
     if (options.isSafeWhenWritten && written > 0) {
@@ -129,7 +148,7 @@ export function createAccountingIntake(options: IntakeOptions): AccountingIntake
         await inTurn(() => journal.add(taken.map(({entry}) => entry)))
         makeSafe(taken)
       }
-      yield taken.flatMap(batchOf)
+      yield batchesOf(taken)
       // Who asks for more has given these to the output.
       written += taken.length
       if (journal === undefined || options.isSafeWhenWritten) await options.settle()
@@ -170,6 +189,14 @@ export function createAccountingIntake(options: IntakeOptions): AccountingIntake
       wakeUp()
     },
   }
+}
+
+function cameTogether(a: JournalEntry, b: JournalEntry): boolean {
+  return (
+    a.receivedMs === b.receivedMs &&
+    a.sender.name === b.sender.name &&
+    a.sender.address === b.sender.address
+  )
 }
 
 /** Of a request that an earlier process has done with, nothing is needed but that it is safe. */

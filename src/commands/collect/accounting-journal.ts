@@ -59,8 +59,9 @@ export async function openAccountingJournal(path: string): Promise<AccountingJou
     const {size} = await handle.stat()
     if (size > octets) await handle.truncate(octets)
     // What is done with is not carried along.
-    await shorten(pending.map(entryPiece))
-    waiting = placesOf(pending, octets)
+    const pieces = pending.map(entryPiece)
+    await shorten(pieces)
+    waiting = placesOf(pending, pieces, octets)
   } catch (error) {
     throw readError(path, error)
   }
@@ -108,15 +109,16 @@ export async function openAccountingJournal(path: string): Promise<AccountingJou
     pending,
     done,
     async add(entries) {
-      await append(entries.map(entryPiece))
-      waiting.push(...placesOf(entries, octets))
+      const pieces = entries.map(entryPiece)
+      await append(pieces)
+      for (const place of placesOf(entries, pieces, octets)) waiting.push(place)
     },
     async settle(count) {
       if (count === 0) return
       const body = Buffer.alloc(4)
       body.writeUInt32BE(count)
       await append([pieceOf(KIND.settled, body)])
-      identities.push(...waiting.slice(0, count).map(({identity}) => identity))
+      for (const {identity} of waiting.slice(0, count)) identities.push(identity)
       waiting = waiting.slice(count)
       if (identities.length > 2 * MOST_IDENTITIES) identities = identities.slice(-MOST_IDENTITIES)
       const needed = waiting.reduce((sum, one) => sum + one.octets, 0)
@@ -137,16 +139,17 @@ export async function openAccountingJournal(path: string): Promise<AccountingJou
   }
 }
 
-/** Where these entries lie, which end at `end`. */
+/** Where these entries lie, whose pieces end at `end`. */
 function placesOf(
   entries: readonly JournalEntry[],
+  pieces: readonly Uint8Array[],
   end: number,
 ): {at: number; octets: number; identity: RequestIdentity}[] {
-  const sizes = entries.map((one) => entryPiece(one).length)
-  let at = end - sizes.reduce((sum, size) => sum + size, 0)
+  let at = end - pieces.reduce((sum, {length}) => sum + length, 0)
   return entries.map(({identity}, i) => {
-    at += sizes[i]
-    return {at: at - sizes[i], octets: sizes[i], identity}
+    const octets = pieces[i].length
+    at += octets
+    return {at: at - octets, octets, identity}
   })
 }
 
@@ -206,7 +209,7 @@ function take(
   if (kind === KIND.identity) {
     identities.push(JSON.parse(body.toString()) as RequestIdentity)
   } else if (kind === KIND.settled) {
-    identities.push(...waiting.splice(0, body.readUInt32BE(0)).map(({identity}) => identity))
+    for (const {identity} of waiting.splice(0, body.readUInt32BE(0))) identities.push(identity)
   } else if (kind === KIND.entry) {
     const length = body.readUInt32BE(0)
     const head = JSON.parse(body.toString('utf8', 4, 4 + length)) as Omit<JournalEntry, 'octets'>

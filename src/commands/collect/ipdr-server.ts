@@ -15,6 +15,7 @@ import type {SessionStart} from '../../mediation/ipdr/message.js'
 import {identityOf, storedRecord} from '../../mediation/ipdr/stored-record.js'
 import {DartaError} from '../../record/errors.js'
 import {addressText, hexText} from '../../record/value.js'
+import type {JournalEntry} from './accounting-journal.js'
 import type {AnsweringEndpoint} from './answering.js'
 import type {AnsweringServer, ServerContext} from './answering-protocol.js'
 import type {IpdrRecords} from './ipdr-records.js'
@@ -71,6 +72,26 @@ interface Outstanding {
   safe: boolean
 }
 
+/** A record as a journal has it; its octets are put together only for one. */
+class ReceivedEntry implements JournalEntry {
+  readonly protocol = 'ipdr'
+  readonly identity: JournalEntry['identity']
+  readonly sender: JournalEntry['sender']
+  readonly receivedMs: number
+  readonly #record: ReceivedRecord
+
+  constructor(record: ReceivedRecord, sender: JournalEntry['sender'], receivedMs: number) {
+    this.identity = identityOf(record, sender.address ?? sender.name)
+    this.sender = sender
+    this.receivedMs = receivedMs
+    this.#record = record
+  }
+
+  get octets(): Uint8Array {
+    return storedRecord(this.#record)
+  }
+}
+
 interface Peer {
   readonly connection: Connection
   readonly collector: IpdrCollector
@@ -83,13 +104,16 @@ interface Peer {
   inFlight: number
   isHeld: boolean
   waitsForRoom: boolean
-  isPumping: boolean
   /** By session, in the order of their numbers; gone when they are acknowledged. */
   readonly outstanding: Map<number, Outstanding[]>
   /** Documents that sessions are at. */
   readonly documents: Map<number, Uint8Array>
-  /** What is acknowledged at the end of this turn. */
-  readonly acknowledging: Map<number, Outstanding>
+  /** Sessions of which something became safe in this turn. */
+  readonly settling: Set<number>
+  /** As the journal has it. */
+  readonly sender: JournalEntry['sender']
+  /** When the last octets came. */
+  receivedMs: number
 }
 
 /**
@@ -135,31 +159,32 @@ export async function serveIpdr(
     changed()
   }
 
-  function acknowledge(peer: Peer): void {
-    for (const [session, {configId, sequence}] of peer.acknowledging) {
-      peer.collector.acknowledge(session, configId, sequence, performance.now())
+  /** Acknowledges all of a session that is safe up to the first that is not, once for all that became safe in one turn. */
+  function settle(peer: Peer): void {
+    for (const session of peer.settling) {
+      const list = peer.outstanding.get(session) ?? []
+      const count = list.findIndex(({safe}) => !safe)
+      const safe = list.splice(0, count < 0 ? list.length : count)
+      // Numbers of a document before mean something else now.
+      const last = safe.findLast(({document}) =>
+        isSame(document, peer.documents.get(session) ?? document),
+      )
+      if (last === undefined) continue
+      peer.collector.acknowledge(session, last.configId, last.sequence, performance.now())
     }
-    peer.acknowledging.clear()
+    peer.settling.clear()
+    pump(peer)
     arm(peer)
     changed()
   }
 
-  /** All of a session that is safe up to the first that is not. */
-  function settle(peer: Peer, session: number): void {
-    const list = peer.outstanding.get(session) ?? []
-    const count = list.findIndex(({safe}) => !safe)
-    const safe = list.splice(0, count < 0 ? list.length : count)
-    // Numbers of a document before mean something else now.
-    const last = safe.findLast(({document}) =>
-      isSame(document, peer.documents.get(session) ?? document),
-    )
-    if (last === undefined) return changed()
-    if (peer.acknowledging.size === 0) setImmediate(() => acknowledge(peer))
-    peer.acknowledging.set(session, last)
+  function becameSafe(peer: Peer, session: number, one: Outstanding): void {
+    one.safe = true
+    if (peer.settling.size === 0) setImmediate(() => settle(peer))
+    peer.settling.add(session)
   }
 
   function take(peer: Peer, record: ReceivedRecord): void {
-    const {connection} = peer
     const {session, document, configId, sequence, octets} = record
     const one: Outstanding = {document, configId, sequence, safe: false}
     let list = peer.outstanding.get(session)
@@ -167,27 +192,16 @@ export async function serveIpdr(
     list.push(one)
     if (octets.length > MOST_RECORD_OCTETS) {
       account.lose('too-long', 1, peer.octets)
-      one.safe = true
-      return settle(peer, session)
+      return becameSafe(peer, session, one)
     }
     peer.inFlight++
-    const {name, address, port} = connection
-    const who = address === undefined ? name : addressText(address)
+    const {sender, receivedMs, octets: offset} = peer
     const taken = intake.take(
-      {
-        protocol: 'ipdr',
-        identity: identityOf(record, who),
-        sender: {name, port, ...(address !== undefined && {address: hexText(address)})},
-        receivedMs: Date.now(),
-        octets: storedRecord(record),
-      },
-      records.fieldsOf(record, peer.octets),
+      new ReceivedEntry(record, sender, receivedMs),
+      () => records.fieldsOf(record, offset),
       () => {
         peer.inFlight--
-        one.safe = true
-        settle(peer, session)
-        // One that is known is answered at once.
-        if (!peer.isPumping) pump(peer)
+        becameSafe(peer, session, one)
       },
     )
     // It is not acknowledged, and comes again.
@@ -198,7 +212,6 @@ export async function serveIpdr(
   function pump(peer: Peer): void {
     const {queue} = peer
     let count = 0
-    peer.isPumping = true
     while (count < queue.length && peer.inFlight < MOST_IN_FLIGHT && !peer.waitsForRoom) {
       peer.waitsForRoom = !intake.whenRoom(() => {
         peer.waitsForRoom = false
@@ -209,7 +222,6 @@ export async function serveIpdr(
       peer.queuedOctets -= record.octets.length
       take(peer, record)
     }
-    peer.isPumping = false
     queue.splice(0, count)
     if (peer.isHeld && queue.length === 0 && !isStopping) {
       peer.isHeld = false
@@ -239,6 +251,7 @@ export async function serveIpdr(
   }
 
   function begin(connection: Connection): void {
+    const {name, address, port} = connection
     const collector = createIpdrCollector(
       options.connects ? 'initiator' : 'responder',
       {...options, vendor: VENDOR, address: connection.localAddress ?? NO_ADDRESS, port: 4737},
@@ -280,10 +293,11 @@ export async function serveIpdr(
       inFlight: 0,
       isHeld: false,
       waitsForRoom: false,
-      isPumping: false,
       outstanding: new Map(),
       documents: new Map(),
-      acknowledging: new Map(),
+      settling: new Set(),
+      sender: {name, port, ...(address !== undefined && {address: hexText(address)})},
+      receivedMs: 0,
     }
     peers.set(connection, peer)
     collector.start(performance.now())
@@ -302,6 +316,7 @@ export async function serveIpdr(
     data(connection, octets) {
       const peer = peers.get(connection)
       if (peer === undefined) return
+      peer.receivedMs = Date.now()
       peer.collector.receive(new Uint8Array(octets), performance.now())
       peer.octets += octets.length
       pump(peer)
@@ -367,7 +382,7 @@ export async function serveIpdr(
       for (const {connection} of peers.values()) connection.pause()
       const isBusy = (): boolean =>
         [...peers.values()].some(
-          ({queue, inFlight, acknowledging}) => queue.length + inFlight + acknowledging.size > 0,
+          ({queue, inFlight, settling}) => queue.length + inFlight + settling.size > 0,
         )
       let late = false
       const timer = setTimeout(() => {

@@ -1,5 +1,5 @@
 import type {AbstractType} from '../../record/element.js'
-import {addressText, hexText, macText, type Value} from '../../record/value.js'
+import {hexText, type Value} from '../../record/value.js'
 import type {XdrReader} from '../../record/xdr-reader.js'
 import type {TypedField} from '../map/taker.js'
 
@@ -8,7 +8,7 @@ export interface IpdrType {
   readonly type: AbstractType
   /** Of one value, where it is not the same for all. */
   typeOf?(value: Value | undefined): AbstractType
-  /** Reads one value; undefined: it is there and means nothing. */
+  /** Reads one value, octets where they lie; undefined: it is there and means nothing. */
   read(reader: XdrReader): Value | undefined
 }
 
@@ -26,13 +26,6 @@ function floating(reader: XdrReader, octets: 4 | 8): number {
   const copy = reader.octets(octets).slice()
   const view = new DataView(copy.buffer)
   return octets === 4 ? view.getFloat32(0) : view.getFloat64(0)
-}
-
-/** An address of one of these lengths; one of no octets is none. */
-function address(reader: XdrReader, ...lengths: readonly number[]): Value | undefined {
-  const octets = reader.opaque(MOST_VALUE)
-  if (octets.length === 0) return ''
-  return lengths.includes(octets.length) ? addressText(octets) : undefined
 }
 
 /** 8-4-4-4-12 digits, as documents in XML have it. */
@@ -53,7 +46,7 @@ export const ipdrTypes: ReadonlyMap<number, IpdrType> = new Map<number, IpdrType
   [0x24, {type: 'unsigned64', read: (reader) => plain(reader.unsigned64())}],
   [0x25, {type: 'float32', read: (reader) => floating(reader, 4)}],
   [0x26, {type: 'float64', read: (reader) => floating(reader, 8)}],
-  [0x27, {type: 'octetArray', read: (reader) => reader.opaque(MOST_VALUE).slice()}],
+  [0x27, {type: 'octetArray', read: (reader) => reader.opaque(MOST_VALUE)}],
   [0x28, {type: 'string', read: (reader) => reader.text(MOST_VALUE)}],
   [0x29, {type: 'boolean', read: (reader) => reader.unsigned8() !== 0}],
   [0x2a, {type: 'signed8', read: (reader) => (reader.unsigned8() << 24) >> 24}],
@@ -62,8 +55,8 @@ export const ipdrTypes: ReadonlyMap<number, IpdrType> = new Map<number, IpdrType
   [0x2d, {type: 'unsigned16', read: (reader) => reader.unsigned16()}],
   [0x122, {type: 'dateTimeSeconds', read: seconds}],
   [0x224, {type: 'dateTimeMilliseconds', read: (reader) => plain(reader.unsigned64())}],
-  [0x322, {type: 'ipv4Address', read: (reader) => addressText(reader.octets(4))}],
-  [0x427, {type: 'ipv6Address', read: (reader) => address(reader, 16)}],
+  [0x322, {type: 'ipv4Address', read: (reader) => reader.octets(4)}],
+  [0x427, {type: 'ipv6Address', read: (reader) => reader.opaque(MOST_VALUE)}],
   [
     0x527,
     {
@@ -75,14 +68,14 @@ export const ipdrTypes: ReadonlyMap<number, IpdrType> = new Map<number, IpdrType
     },
   ],
   [0x623, {type: 'dateTimeMicroseconds', read: (reader) => reader.unsigned64()}],
-  [0x723, {type: 'macAddress', read: (reader) => macText(reader.octets(8), 2)}],
+  [0x723, {type: 'macAddress', read: (reader) => reader.octets(8).subarray(2)}],
   [
     0x827,
     {
-      type: 'string',
+      type: 'ipv4Address',
       typeOf: (value) =>
-        typeof value === 'string' && value.includes(':') ? 'ipv6Address' : 'ipv4Address',
-      read: (reader) => address(reader, 4, 16),
+        value instanceof Uint8Array && value.length === 16 ? 'ipv6Address' : 'ipv4Address',
+      read: (reader) => reader.opaque(MOST_VALUE),
     },
   ],
 ])

@@ -1,5 +1,5 @@
 import type {DecodeContext, Decoder} from '../../record/format.js'
-import {hexText, type Value} from '../../record/value.js'
+import {addressText, hexText, macText} from '../../record/value.js'
 import {createXdrReader, XdrFault, type XdrReader} from '../../record/xdr-reader.js'
 import {createTaker, type TypedField} from '../map/taker.js'
 import {ipdrMapping, localName} from './fields.js'
@@ -134,7 +134,8 @@ function readFields(
     if (isArray) {
       const items: unknown[] = []
       for (let n = countOf(reader, MOST_ITEMS); n > 0; n--) {
-        items.push(type === undefined ? structureOf(reader, members) : jsonValue(type.read(reader)))
+        if (type === undefined) items.push(structureOf(reader, members))
+        else items.push(jsonValue(readField(reader, name, type)))
       }
       out.push([field, items.length === 0 ? '' : JSON.stringify(items), 'string'])
     } else if (type === undefined) {
@@ -148,12 +149,17 @@ function readFields(
 function structureOf(reader: XdrReader, members: readonly Attribute[]): Record<string, unknown> {
   const fields: TypedField[] = []
   readFields(reader, members, '', fields)
-  return Object.fromEntries(fields.map(([name, value]) => [name, jsonValue(value)]))
+  return Object.fromEntries(fields.map((field) => [field[0], jsonValue(field)]))
 }
 
-function jsonValue(value: Value | undefined): unknown {
+function jsonValue([, value, type]: TypedField): unknown {
   if (typeof value === 'bigint') return String(value)
-  return value instanceof Uint8Array ? hexText(value) : value
+  if (!(value instanceof Uint8Array)) return value
+  if (type === 'macAddress') return macText(value, 0)
+  const isAddress = type === 'ipv4Address' || type === 'ipv6Address'
+  return isAddress && (value.length === 4 || value.length === 16)
+    ? addressText(value)
+    : hexText(value)
 }
 
 /**

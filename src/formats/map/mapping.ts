@@ -130,7 +130,8 @@ export function readMapping(text: string, name: string): Mapping {
 
   const named = new Map<string, MappedField | undefined>()
   const binary: BinaryField[] = []
-  const made = new Map<string, MappedField | undefined>()
+  const made = new Map<AbstractType, Map<string, MappedField>>()
+  let madeCount = 0
   const numbers = new Set<number>()
 
   /** An element of its own, described in the output (RFC 5610). */
@@ -232,12 +233,14 @@ export function readMapping(text: string, name: string): Mapping {
         return given
       }
       // The same field of another type is another element.
-      const key = type === 'string' ? field : `${field} ${type}`
-      let found = made.get(key)
-      if (found === undefined && made.size < MOST_MADE) {
-        const element = make(field, type, key)
+      let fields = made.get(type)
+      if (fields === undefined) made.set(type, (fields = new Map<string, MappedField>()))
+      let found = fields.get(field)
+      if (found === undefined && madeCount < MOST_MADE) {
+        const element = make(field, type, type === 'string' ? field : `${field} ${type}`)
         found = {field, element, factor: 1, time: 'iso', names: new Map(), isNamed: false}
-        made.set(key, found)
+        fields.set(field, found)
+        madeCount++
       }
       return found
     },

@@ -8,7 +8,7 @@ import {valueWriter, type ValueWriter} from '../../record/record-writer.js'
 import type {RecordValue, Value} from '../../record/value.js'
 import {fieldValue} from './field-value.js'
 import type {MappedField, Mapping} from './mapping.js'
-import {typedValue} from './typed-value.js'
+import {surelyFits, typedValue} from './typed-value.js'
 
 /** Fields without an element that are named in the account. */
 const MOST_NAMED = 32
@@ -59,6 +59,7 @@ export function createFieldReader(mapping: Mapping, ledger: Ledger, name: string
     mapped: MappedField | undefined,
     isEmpty: boolean,
     valueOf: (mapped: MappedField) => Value | undefined,
+    from: AbstractType | undefined,
     offset: number,
     line: number | undefined,
   ): void {
@@ -77,7 +78,11 @@ export function createFieldReader(mapping: Mapping, ledger: Ledger, name: string
     }
     seen.add(field)
     const value = valueOf(mapped)
-    if (value === undefined || !fits(mapped.element, value)) {
+    const {element} = mapped
+    const isFit =
+      value !== undefined &&
+      ((from !== undefined && surelyFits(element, value, from)) || fits(element, value))
+    if (!isFit) {
       fields.lose(`value-of-${field}`, 1, offset, line)
       return
     }
@@ -99,7 +104,7 @@ export function createFieldReader(mapping: Mapping, ledger: Ledger, name: string
         const isEmpty = typeof given === 'string' && mapping.absent.has(given)
         const valueOf = (mapped: MappedField): Value | undefined =>
           typeof given === 'string' ? fieldValue(mapped, given) : given
-        take(record, seen, field, mapping.of(field), isEmpty, valueOf, offset, line)
+        take(record, seen, field, mapping.of(field), isEmpty, valueOf, undefined, offset, line)
       }
       return record
     },
@@ -114,7 +119,7 @@ export function createFieldReader(mapping: Mapping, ledger: Ledger, name: string
         const valueOf = (mapped: MappedField): Value | undefined =>
           given === undefined ? undefined : typedValue(mapped, given, type)
         const mapped = mapping.of(field, type)
-        take(record, seen, field, mapped, isEmpty, valueOf, offset, undefined)
+        take(record, seen, field, mapped, isEmpty, valueOf, type, offset, undefined)
       }
       return record
     },

@@ -1,5 +1,5 @@
-import type {AbstractType} from '../../record/element.js'
-import {addressText, macText, type Value} from '../../record/value.js'
+import type {AbstractType, InformationElement} from '../../record/element.js'
+import type {Value} from '../../record/value.js'
 import {fieldValue} from './field-value.js'
 import type {MappedField} from './mapping.js'
 
@@ -29,6 +29,15 @@ export function canHold(to: AbstractType, from: AbstractType): boolean {
   return from === 'octetArray' && to in lengths
 }
 
+/** Whether a value of type `from` can be written as one of this element without a look; what `typedValue` gave. */
+export function surelyFits({type}: InformationElement, value: Value, from: AbstractType): boolean {
+  if (type !== from) return false
+  // Three octets a character at most, and 65535 in all.
+  if (typeof value === 'string') return value.length <= 21_845
+  // A time in NTP's form has an end.
+  return type !== 'dateTimeMicroseconds' && type !== 'dateTimeNanoseconds'
+}
+
 /** The value that one of type `from` is for an element that can hold it; undefined: it is none. */
 export function typedValue(
   mapped: MappedField,
@@ -38,9 +47,8 @@ export function typedValue(
   const {element, factor} = mapped
   const to = element.type
   if (from === 'string' && typeof value === 'string') return fieldValue(mapped, value)
-  if (to !== from && value instanceof Uint8Array) {
-    if (value.length !== lengths[to]) return undefined
-    return to === 'macAddress' ? macText(value, 0) : addressText(value)
+  if (value instanceof Uint8Array) {
+    return value.length === (lengths[to] ?? value.length) ? value : undefined
   }
   const unit = units[to]
   if (unit !== undefined && to !== from) {

@@ -60,14 +60,27 @@ export function readStoredRecord(octets: Uint8Array): ReceivedRecord | undefined
  */
 export function identityOf(record: ReceivedRecord, exporter: string): RequestIdentity {
   const {document, session, sequence, octets} = record
-  const name = document.every((octet) => octet === 0) ? exporter : hexText(document)
+  const name = nameOf(document) ?? exporter
   const key = `${name} ${session} ${sequence}`
   return record.isDuplicate ? {key} : {key, exact: String(hashOf(octets))}
+}
+
+/** By its octets, which all records of a session share. */
+const names = new WeakMap<Uint8Array, string | null>()
+
+/** A document's name; undefined: it has none. */
+function nameOf(document: Uint8Array): string | undefined {
+  let name = names.get(document)
+  if (name === undefined) {
+    name = document.every((octet) => octet === 0) ? null : hexText(document)
+    names.set(document, name)
+  }
+  return name ?? undefined
 }
 
 /** FNV-1a of 32 bits. */
 function hashOf(octets: Uint8Array): number {
   let hash = 0x811c9dc5
-  for (const octet of octets) hash = Math.imul(hash ^ octet, 0x01000193) >>> 0
+  for (let i = 0; i < octets.length; i++) hash = Math.imul(hash ^ octets[i], 0x01000193)
   return hash
 }

@@ -198,6 +198,19 @@ test('a journal that a crash has cut gives what is whole of it', async (t) => {
   await t.throwsAsync(openAccountingJournal(path), {code: 'DARTA_SPILL'})
 })
 
+test('an output that has very many requests is done with all of them at once', async (t) => {
+  const path = join(folder(t), 'journal')
+  const first = await openAccountingJournal(path)
+  const count = 150_000
+  await first.add(Array.from({length: count}, (_, i) => entry(String(i))))
+  await first.settle(count)
+  await first.close()
+  const second = await openAccountingJournal(path)
+  await second.close()
+  t.is(second.pending.length, 0)
+  t.is(second.done.at(-1)?.key, String(count - 1))
+})
+
 test('without a journal nothing is answered before the output has it, and a repetition waits with it', async (t) => {
   let settled = (): void => {}
   const account = new Ledger().stage('radius', 'records')
