@@ -33,12 +33,12 @@ uint64_t count_of(napi_env env, napi_value value) {
 
 struct Call {
   Groups* groups = nullptr;
-  Arguments<3> arguments;
+  Arguments<4> arguments;
 };
 
 /// The kernel behind `this` and the arguments; nothing, with an exception pending, if it is closed or not one.
 std::optional<Call> call_of(napi_env env, napi_callback_info info) {
-  const Arguments<3> arguments(env, info);
+  const Arguments<4> arguments(env, info);
   Groups* const groups = owned_by<Groups>(env, arguments.self);
   if (groups != nullptr) return Call{groups, arguments};
   refuse(env, "this kernel of groups is closed");
@@ -78,7 +78,9 @@ napi_value add(napi_env env, napi_callback_info info) {
   const auto octets = octets_of(env, call->arguments[0]);
   const auto spans = words_of(env, call->arguments[1]);
   const uint64_t count = count_of(env, call->arguments[2]);
-  if (3 * count > spans.size() || !call->groups->add(octets, spans.first(3 * count))) {
+  const auto numbers =
+      elements_of<uint32_t>(env, call->arguments[3]).value_or(std::span<uint32_t>());
+  if (3 * count > spans.size() || !call->groups->add(octets, spans.first(3 * count), numbers)) {
     napi_throw_range_error(env, nullptr, "a span leaves its octets");
   }
   return nullptr;
@@ -111,6 +113,30 @@ napi_value rows(napi_env env, napi_callback_info info) {
   if (!id) return nullptr;
   const uint64_t from = count_of(env, call->arguments[1]);
   return to_value(env, call->groups->rows(*id, from, octets_of(env, call->arguments[2])));
+}
+
+napi_value order(napi_env env, napi_callback_info info) {
+  const auto call = call_of(env, info);
+  if (!call) return nullptr;
+  const auto id = shape_of(env, *call);
+  if (!id) return nullptr;
+  const auto into = elements_of<uint32_t>(env, call->arguments[1]);
+  if (!into || !call->groups->order(*id, *into)) {
+    napi_throw_range_error(env, nullptr, "no room for the order of all groups");
+  }
+  return nullptr;
+}
+
+napi_value gather(napi_env env, napi_callback_info info) {
+  const auto call = call_of(env, info);
+  if (!call) return nullptr;
+  const auto id = shape_of(env, *call);
+  if (!id) return nullptr;
+  const auto numbers = elements_of<uint32_t>(env, call->arguments[1]);
+  if (!numbers || !call->groups->gather(*id, *numbers, octets_of(env, call->arguments[2]))) {
+    napi_throw_range_error(env, nullptr, "there is no such row, or no room for it");
+  }
+  return nullptr;
 }
 
 napi_value refused_row(napi_env env, napi_callback_info info) {
@@ -155,6 +181,8 @@ napi_value create_groups(napi_env env, napi_callback_info info) {
                   {"addRows", add_rows},
                   {"count", count_groups},
                   {"rows", rows},
+                  {"order", order},
+                  {"gather", gather},
                   {"refusedRow", refused_row},
                   {"refused", refused},
                   {"limited", limited},

@@ -15,6 +15,12 @@ static_assert(std::endian::native == std::endian::little, "rows are least signif
 enum Fold : uint8_t { kSum = 0, kMin = 1, kMax = 2, kOr = 3 };
 constexpr uint32_t kSkipZero = 1;
 constexpr uint32_t kExceptSame = 2;
+constexpr uint32_t kRows = 4;
+constexpr uint32_t kRanked = 8;
+/// Instead of where a move comes from.
+constexpr int32_t kConstant = -1;
+constexpr int32_t kWay = -2;
+constexpr uint32_t kNoGroup = 0xffffffff;
 constexpr size_t kHeader = 6;
 constexpr size_t kMove = 5;
 constexpr size_t kSource = 4;
@@ -85,11 +91,24 @@ int64_t Groups::program(std::span<const int32_t> code) {
   program->shape = static_cast<size_t>(code[1]);
   program->skip_zero = (static_cast<uint32_t>(code[2]) & kSkipZero) != 0;
   program->except_same = (static_cast<uint32_t>(code[2]) & kExceptSame) != 0;
+  program->rows = (static_cast<uint32_t>(code[2]) & kRows) != 0;
+  program->ranked = (static_cast<uint32_t>(code[2]) & kRanked) != 0;
   program->half = static_cast<size_t>(code[3]);
   const size_t key_octets = shapes_[program->shape].key_octets;
-  if (2 * program->half > key_octets) return -1;
+  if (2 * program->half > key_octets || (program->ranked && program->half < 2)) return -1;
+  if (program->rows && (program->skip_zero || program->except_same)) return -1;
   for (size_t i = 0; i < moves + except; i++) {
     const auto c = code.subspan(kHeader + i * kMove, kMove);
+    if (i < moves && (c[0] == kConstant || c[0] == kWay)) {
+      if (c[1] != 1 || c[2] < 0 || static_cast<size_t>(c[2]) >= key_octets) return -1;
+      if (c[0] == kWay) {
+        program->way_at = c[2];
+      } else {
+        program->constants.resize(key_octets);
+        program->constants[static_cast<size_t>(c[2])] = static_cast<uint8_t>(c[3]);
+      }
+      continue;
+    }
     if (c[0] < 0 || c[1] <= 0 || c[2] < 0) return -1;
     const Move move{static_cast<uint32_t>(c[0]), static_cast<uint32_t>(c[1]),
                     static_cast<uint32_t>(c[2]), static_cast<uint8_t>(c[3]), c[4]};
@@ -106,6 +125,7 @@ int64_t Groups::program(std::span<const int32_t> code) {
         static_cast<size_t>(c[0]) > program->stride)
       return -1;
     if (c[2] == 0 && c[1] != 8) return -1;
+    if (program->rows && c[1] != 0 && (c[1] != 8 || c[2] != 1 || c[3] != 0)) return -1;
     Source source{};
     source.end = static_cast<uint32_t>(c[0]);
     source.length = static_cast<uint32_t>(c[1]);
@@ -123,8 +143,11 @@ void Groups::ranks(std::span<const uint8_t> table) {
   std::copy_n(table.begin(), std::min(table.size(), ranks_.size()), ranks_.begin());
 }
 
-bool Groups::add(std::span<const uint8_t> octets, std::span<const int32_t> spans) {
+bool Groups::add(std::span<const uint8_t> octets, std::span<const int32_t> spans,
+                 std::span<uint32_t> numbers) {
   base_ = octets.data();
+  uint32_t* number = numbers.empty() ? nullptr : numbers.data();
+  std::fill(numbers.begin(), numbers.end(), kNoGroup);
   for (size_t s = 0; s + 3 <= spans.size(); s += 3) {
     if (spans[s] < 0 || spans[s + 1] < 0 || spans[s + 2] < 0) return false;
     const size_t start = static_cast<size_t>(spans[s]);
@@ -134,11 +157,19 @@ bool Groups::add(std::span<const uint8_t> octets, std::span<const int32_t> spans
     // Neither product nor sum can wrap: all three are below 2^31.
     if (start + count * program.stride > octets.size()) return false;
     const uint8_t* record = base_ + start;
-    if (shapes_[program.shape].key_octets == 0 && !program.skip_zero && !program.except_same) {
+    if (number != nullptr &&
+        count > static_cast<size_t>(numbers.data() + numbers.size() - number)) {
+      return false;
+    }
+    if (shapes_[program.shape].key_octets == 0 && !program.skip_zero && !program.except_same &&
+        !program.rows && number == nullptr) {
       add_total(record, count, program);
       continue;
     }
-    for (size_t i = 0; i < count; i++, record += program.stride) queue(record, program);
+    for (size_t i = 0; i < count; i++, record += program.stride) {
+      queue(record, program, number);
+      if (number != nullptr) number++;
+    }
   }
   settle();
   return true;
@@ -187,13 +218,33 @@ uint32_t Groups::hash_key(const uint8_t* key, size_t octets) const {
   return static_cast<uint32_t>(mix(hash ^ octets, seed_ | 1) >> 32);
 }
 
+/// Puts the halves of a key in their order; whether they changed places.
+bool Groups::order_halves(const Program& program, uint8_t* key) const {
+  const size_t half = program.half;
+  uint8_t* const second = key + half;
+  if (!program.ranked) {
+    if (std::memcmp(key, second, half) <= 0) return false;
+    std::swap_ranges(key, second, second);
+    return true;
+  }
+  const uint16_t a = be16(second - 2);
+  const uint16_t b = be16(second + half - 2);
+  const bool changed = ranks_[b] < ranks_[a] || (ranks_[b] == ranks_[a] && b < a);
+  if (changed) std::swap_ranges(key, second, second);
+  std::memset(second + half - 2, 0, 2);
+  return changed;
+}
+
 /// Builds the key and asks for its slot, so that it is at hand when `settle` comes to it.
-void Groups::queue(const uint8_t* record, const Program& program) {
+void Groups::queue(const uint8_t* record, const Program& program, uint32_t* number) {
   if (program.skip_zero && all_zero(record, program)) return;
   const Shape& shape = shapes_[program.shape];
   const size_t octets = shape.key_octets;
   uint8_t* key = keys_.data() + waiting_ * key_room_;
-  std::memset(key, 0, octets);
+  if (program.constants.empty())
+    std::memset(key, 0, octets);
+  else
+    std::memcpy(key, program.constants.data(), octets);
   read_moves(record, program.moves, key);
   if (program.except_same) {
     uint8_t* other = keys_.data() + kBatch * key_room_;
@@ -201,12 +252,11 @@ void Groups::queue(const uint8_t* record, const Program& program) {
     read_moves(record, program.except_moves, other);
     if (equal_keys(key, other, octets)) return;
   }
-  const size_t half = program.half;
-  if (half > 0 && std::memcmp(key, key + half, half) > 0)
-    std::swap_ranges(key, key + half, key + half);
+  const bool changed = program.half > 0 && order_halves(program, key);
+  if (program.way_at >= 0) key[program.way_at] = changed ? 1 : 0;
   const uint32_t hash = hash_key(key, octets);
   __builtin_prefetch(&shape.slots[hash >> (32 - shape.slot_bits)]);
-  pending_[waiting_] = {record, &program, hash};
+  pending_[waiting_] = {record, &program, hash, number};
   if (++waiting_ == kBatch) settle();
 }
 
@@ -230,9 +280,17 @@ void Groups::settle() {
     prefetch_row(shapes_[pending_[i].program->shape], pending_[i].hash);
   for (size_t i = 0; i < waiting_; i++) {
     const Program& program = *pending_[i].program;
-    uint64_t* columns =
-        find(shapes_[program.shape], keys_.data() + i * key_room_, pending_[i].hash);
-    fold_record(pending_[i].record, program, columns);
+    Shape& shape = shapes_[program.shape];
+    uint64_t* columns = find(shape, keys_.data() + i * key_room_, pending_[i].hash);
+    if (program.rows)
+      fold_row(pending_[i].record, program, columns);
+    else
+      fold_record(pending_[i].record, program, columns);
+    if (pending_[i].number != nullptr && columns != refused_row_.data()) {
+      const auto* row = reinterpret_cast<const uint8_t*>(columns) - shape.key_octets;
+      *pending_[i].number =
+          static_cast<uint32_t>(static_cast<size_t>(row - &shape.rows[0]) / shape.row_octets);
+    }
   }
   waiting_ = 0;
 }
@@ -240,6 +298,16 @@ void Groups::settle() {
 void Groups::fold_record(const uint8_t* record, const Program& program, uint64_t* columns) {
   for (size_t c = 0; c < columns_.size(); c++) {
     fold(columns[c], read_source(record, program.sources[c]), columns_[c]);
+  }
+}
+
+/// The columns of a row of another table, least significant octet first.
+void Groups::fold_row(const uint8_t* row, const Program& program, uint64_t* columns) {
+  for (size_t c = 0; c < columns_.size(); c++) {
+    const Source& source = program.sources[c];
+    const uint64_t value =
+        source.length > 0 ? load<uint64_t>(row + source.end - 8) : source.constant;
+    fold(columns[c], value, columns_[c]);
   }
 }
 
@@ -381,6 +449,113 @@ size_t Groups::rows(size_t shape, uint64_t from, std::span<uint8_t> into) const 
   if (count > 0)
     std::memcpy(into.data(), &source.rows[from * source.row_octets], count * source.row_octets);
   return count;
+}
+
+namespace {
+
+/// A row on its way to its place: the first octets of its key that are not the same in all of them.
+struct Sorted {
+  uint64_t high;
+  uint64_t low;
+  uint32_t row;
+};
+
+/// Buckets of the first pass.
+constexpr unsigned kBucketBits = 12;
+constexpr size_t kBuckets = size_t{1} << kBucketBits;
+
+/// Octets in which keys differ, in their order; 16 at most.
+struct Differing {
+  size_t at[16];
+  size_t count = 0;
+  bool all = true;
+};
+
+Differing differing_octets(const uint8_t* rows, size_t count, size_t row_octets, size_t octets) {
+  std::vector<uint64_t> differ(octets / 8);
+  for (size_t i = 1; i < count; i++) {
+    const uint8_t* row = rows + i * row_octets;
+    for (size_t w = 0; w < differ.size(); w++)
+      differ[w] |= load<uint64_t>(row + 8 * w) ^ load<uint64_t>(rows + 8 * w);
+  }
+  Differing found;
+  for (size_t i = 0; i < octets; i++) {
+    if ((differ[i / 8] >> (8 * (i % 8)) & 0xff) == 0) continue;
+    if (found.count == std::size(found.at)) {
+      found.all = false;
+      break;
+    }
+    found.at[found.count++] = i;
+  }
+  return found;
+}
+
+}  // namespace
+
+bool Groups::order(size_t shape, std::span<uint32_t> into) const {
+  const Shape& source = shapes_[shape];
+  const size_t count = source.count;
+  if (into.size() < count) return false;
+  const size_t octets = source.key_octets;
+  if (count < 2 || octets == 0) {
+    if (count > 0) into[0] = 0;
+    return true;
+  }
+  const uint8_t* rows = &source.rows[0];
+  const size_t step = source.row_octets;
+  const Differing differing = differing_octets(rows, count, step, octets);
+  const auto prefix_of = [&](size_t i) {
+    const uint8_t* row = rows + i * step;
+    Sorted sorted{0, 0, static_cast<uint32_t>(i)};
+    for (size_t k = 0; k < 8; k++)
+      sorted.high = sorted.high << 8 | (k < differing.count ? row[differing.at[k]] : 0);
+    for (size_t k = 8; k < 16; k++)
+      sorted.low = sorted.low << 8 | (k < differing.count ? row[differing.at[k]] : 0);
+    return sorted;
+  };
+  Pages<Sorted> given;
+  Pages<Sorted> sorted;
+  if (!given.grow(count) || !sorted.grow(count)) return false;
+  std::vector<size_t> ends(kBuckets + 1);
+  for (size_t i = 0; i < count; i++) {
+    given[i] = prefix_of(i);
+    ends[(given[i].high >> (64 - kBucketBits)) + 1]++;
+  }
+  for (size_t b = 1; b <= kBuckets; b++) ends[b] += ends[b - 1];
+  std::vector<size_t> places(ends.begin(), ends.end() - 1);
+  for (size_t i = 0; i < count; i++) {
+    sorted[places[given[i].high >> (64 - kBucketBits)]++] = given[i];
+  }
+  const auto before = [&](const Sorted& a, const Sorted& b) {
+    if (a.high != b.high) return a.high < b.high;
+    if (a.low != b.low) return a.low < b.low;
+    return !differing.all && std::memcmp(rows + a.row * step, rows + b.row * step, octets) < 0;
+  };
+  for (size_t b = 0; b < kBuckets; b++) {
+    if (ends[b + 1] - ends[b] > 1)
+      std::sort(&sorted[0] + ends[b], &sorted[0] + ends[b + 1], before);
+  }
+  for (size_t i = 0; i < count; i++) into[i] = sorted[i].row;
+  return true;
+}
+
+bool Groups::gather(size_t shape, std::span<const uint32_t> numbers,
+                    std::span<uint8_t> into) const noexcept {
+  constexpr size_t kAhead = 16;
+  const Shape& source = shapes_[shape];
+  const size_t octets = source.row_octets;
+  if (into.size() / octets < numbers.size()) return false;
+  uint8_t* to = into.data();
+  for (size_t i = 0; i < numbers.size(); i++, to += octets) {
+    if (i + kAhead < numbers.size() && numbers[i + kAhead] < source.count) {
+      const uint8_t* ahead = &source.rows[numbers[i + kAhead] * octets];
+      __builtin_prefetch(ahead);
+      __builtin_prefetch(ahead + octets - 1);
+    }
+    if (numbers[i] >= source.count) return false;
+    std::memcpy(to, &source.rows[numbers[i] * octets], octets);
+  }
+  return true;
 }
 
 }  // namespace darta

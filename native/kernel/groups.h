@@ -24,8 +24,10 @@ class Groups {
   /// 65536 ranks of ports.
   void ranks(std::span<const uint8_t> table);
 
-  /// Adds the records of spans (start, count, program). False: a span leaves the octets, or names no program.
-  [[nodiscard]] bool add(std::span<const uint8_t> octets, std::span<const int32_t> spans);
+  /// Adds the records of spans (start, count, program). False: a span leaves the octets, or names no program, or `numbers`
+  /// is not empty and has no room for the group of each record.
+  [[nodiscard]] bool add(std::span<const uint8_t> octets, std::span<const int32_t> spans,
+                         std::span<uint32_t> numbers = {});
 
   /// Adds rows of the shape's layout. False: no such shape or not whole rows.
   [[nodiscard]] bool add_rows(size_t shape, std::span<const uint8_t> rows);
@@ -36,6 +38,13 @@ class Groups {
 
   /// Copies whole rows from row `from` on; returns how many.
   [[nodiscard]] size_t rows(size_t shape, uint64_t from, std::span<uint8_t> into) const noexcept;
+
+  /// Numbers of the rows in the order of their keys. False: no room, or the system has no memory.
+  [[nodiscard]] bool order(size_t shape, std::span<uint32_t> into) const;
+
+  /// Copies rows by their numbers. False: there is no such row, or no room.
+  [[nodiscard]] bool gather(size_t shape, std::span<const uint32_t> numbers,
+                            std::span<uint8_t> into) const noexcept;
 
   /// Columns of what was refused, 8 octets each.
   [[nodiscard]] std::span<const uint64_t> refused_row() const noexcept { return refused_row_; }
@@ -80,7 +89,14 @@ class Groups {
     size_t shape;
     bool skip_zero;
     bool except_same;
+    /// Records are rows of another table.
+    bool rows;
+    bool ranked;
     size_t half;
+    /// Octet of the key that says whether its halves changed places; none: -1.
+    int64_t way_at = -1;
+    /// What keys begin as, where that is not all zeros.
+    std::vector<uint8_t> constants;
     std::vector<Move> moves;
     std::vector<Move> except_moves;
     std::vector<Source> sources;
@@ -91,19 +107,23 @@ class Groups {
     const uint8_t* record;
     const Program* program;
     uint32_t hash;
+    /// Place of the group's number, or none.
+    uint32_t* number;
   };
 
   static constexpr size_t kBatch = 32;
 
   void read_moves(const uint8_t* record, const std::vector<Move>& moves, uint8_t* key) const;
+  [[nodiscard]] bool order_halves(const Program& program, uint8_t* key) const;
   [[nodiscard]] uint64_t read_source(const uint8_t* record, const Source& source) const;
   [[nodiscard]] bool all_zero(const uint8_t* record, const Program& program) const;
   [[nodiscard]] uint32_t hash_key(const uint8_t* key, size_t octets) const;
-  void queue(const uint8_t* record, const Program& program);
+  void queue(const uint8_t* record, const Program& program, uint32_t* number);
   void settle();
   static void prefetch_row(const Shape& shape, uint32_t hash);
   void add_total(const uint8_t* records, size_t count, const Program& program);
   void fold_record(const uint8_t* record, const Program& program, uint64_t* columns);
+  void fold_row(const uint8_t* row, const Program& program, uint64_t* columns);
   void fold(uint64_t& into, uint64_t value, uint8_t kind);
 
   /// The group's columns; a new group if there is none; the refused row if there is no room for one.

@@ -14,16 +14,26 @@ export interface GroupKernel {
   /** 65536 octets: of two ports, the one with the lesser rank names the service; equal: the lesser port. */
   ranks(table: Uint8Array): void
   /**
-   * Adds records: `spans` holds `count` times (octet where the first record begins, records, program).
+   * Adds records: `spans` holds `count` times (octet where the first record begins, records, program). With `numbers`, which has
+   * room for all records of the spans, each record's place in it gets the number of its group in its shape; NO_GROUP: it
+   * was passed over or refused.
+   *
    * @throws RangeError a span reaches past the octets
    */
-  add(octets: Uint8Array, spans: Int32Array, count: number): void
+  add(octets: Uint8Array, spans: Int32Array, count: number, numbers?: Uint32Array): void
   /** Adds `count` rows of the shape's layout to the groups of their keys. */
   addRows(shape: number, rows: Uint8Array, count: number): void
   /** Groups of a shape. */
   count(shape: number): number
   /** Copies rows from number `from` on until `into` is full; returns how many. */
   rows(shape: number, from: number, into: Uint8Array): number
+  /**
+   * Fills `into` with the numbers of the shape's groups in the order of their keys, octet by octet.
+   * @throws RangeError it has no room for all
+   */
+  order(shape: number, into: Uint32Array): void
+  /** Copies the rows with these numbers, one behind the other. @throws RangeError there is no such row, or no room */
+  gather(shape: number, numbers: Uint32Array, into: Uint8Array): void
   /** Columns (8 octets each) of what was refused because a new group found no room below the limit. */
   refusedRow(into: Uint8Array): void
   /** How many additions were refused. */
@@ -48,7 +58,7 @@ export const SUM = 0
 export const MIN = 1
 /** Starts at 0. */
 export const MAX = 2
-/** Bits that any addition has. Not for programs. */
+/** Bits that any addition has. */
 export const OR = 3
 
 /**
@@ -62,6 +72,12 @@ export const OR = 3
  * ends before octet `end` of the record, times `scale`, plus `constant`; −1 as constant: 2^64 − 1. Scale NTP: an
  * NTP timestamp becomes milliseconds since 1970. Length 0: the constant alone.
  * The other key is built when flag EXCEPT_SAME is set; the record is passed over when the keys are equal.
+ *
+ * A move from CONSTANT puts its mask there, one from WAY 1 where the halves changed places and else 0; neither is for the other
+ * key. With RANKED the halves, which end in a port each, are in the order of the ports' ranks, then of the ports, and
+ * otherwise stay; the second one's port becomes 0.
+ *
+ * With flag ROWS the records are rows of another table, and the columns of these are what sources read: (end, 8, 1, 0).
  */
 export const PROGRAM_HEADER = 6
 export const MOVE = 5
@@ -70,19 +86,32 @@ export const SOURCE = 4
 /** Pass over records whose SUM fields are all zero: the reverse direction that saw no packet. */
 export const SKIP_ZERO = 1
 export const EXCEPT_SAME = 2
+export const ROWS = 4
+export const RANKED = 8
 export const NTP = 0
+/** Instead of where a move comes from. */
+export const CONSTANT = -1
+export const WAY = -2
+
+/** A number of no group. */
+export const NO_GROUP = 0xffffffff
 
 /** Octets of a key as it lies in a row. */
 export function padKey(keyOctets: number): number {
   return (keyOctets + 7) & ~7
 }
 
-/** Puts the lesser of the two leading halves of a key first, so that both orders have one key. */
-export function orderHalves(key: Uint8Array, half: number): void {
+/** Puts the lesser of the two leading halves of a key first, so that both orders have one key; whether they changed places. */
+export function orderHalves(key: Uint8Array, half: number): boolean {
   let i = 0
   while (i < half && key[i] === key[half + i]) i++
-  if (i === half || key[i] < key[half + i]) return
-  for (i = 0; i < half; i++) {
+  if (i === half || key[i] < key[half + i]) return false
+  swapHalves(key, half)
+  return true
+}
+
+export function swapHalves(key: Uint8Array, half: number): void {
+  for (let i = 0; i < half; i++) {
     const octet = key[i]
     key[i] = key[half + i]
     key[half + i] = octet

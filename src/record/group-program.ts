@@ -1,5 +1,5 @@
 import {fullLength, VARIABLE} from './element.js'
-import {EXCEPT_SAME, MOVE, NTP, SKIP_ZERO} from './group-kernel.js'
+import {EXCEPT_SAME, MOVE, NTP, RANKED, SKIP_ZERO, WAY} from './group-kernel.js'
 import {isTurned, isUnsigned, lastMask, type Scale, type View} from './group-view.js'
 import type {GroupSpec, KeyShape} from './group-spec.js'
 import type {Template} from './template.js'
@@ -38,9 +38,12 @@ export function makePrograms(
     const moves = makeMoves(template, view, shape)
     const sources = makeSources(template, view)
     if (moves === undefined || sources === undefined) return undefined
+    if (shape.wayAt >= 0) moves.push(WAY, 1, shape.wayAt, 1, -1)
     // Keys of different shapes are never equal.
     const except = view.exceptPrevious && previous?.shape === shape ? previous.moves : []
-    const flags = (view.reverse ? SKIP_ZERO : 0) | (except.length > 0 ? EXCEPT_SAME : 0)
+    const ranked = spec.ranked !== undefined
+    const flags =
+      (view.reverse ? SKIP_ZERO : 0) | (except.length > 0 ? EXCEPT_SAME : 0) | (ranked ? RANKED : 0)
     const code = [
       // Records of various sizes come one to a span; only the least size is known to be there.
       template.recordOctets || template.minimumOctets,
@@ -66,6 +69,10 @@ function fixedAlternatives(spec: GroupSpec, view: View): number[] | undefined {
     if (candidates.length === 0 && spec.key[i].ofMessage !== undefined) return undefined
     alternatives.push(candidates.length === 0 ? -1 : candidates[0].alternative)
   }
+  // Which side of two types is the first, each record's ports say.
+  const n = spec.symmetric ?? 0
+  const even = alternatives.slice(0, n).join() === alternatives.slice(n, 2 * n).join()
+  if (spec.ranked !== undefined && !even) return undefined
   return isTurned(spec, alternatives) ? undefined : alternatives
 }
 

@@ -49,6 +49,8 @@ export function makeRowReader(
   const spans = spec.key.map((): Span => ({octets: row, start: 0, length: 0}))
   const low = new Uint32Array(width)
   const high = new Uint32Array(width)
+  /** Whether the sides of a symmetric key changed places. */
+  let turned = false
 
   return (batch, index, sink) => {
     let belongs = false
@@ -77,7 +79,10 @@ export function makeRowReader(
       if (!totalled) sink.total?.(row.subarray(keyOctets, end))
       totalled = true
       if (same) continue
-      if (shape.half > 0) orderHalves(row, shape.half)
+      if (shape.half > 0 && spec.ranked === undefined && orderHalves(row, shape.half)) {
+        turned = !turned
+      }
+      if (shape.wayAt >= 0) row[shape.wayAt] = turned ? 1 : 0
       sink.row(shape, row.subarray(0, end))
     }
     return belongs
@@ -93,7 +98,8 @@ export function makeRowReader(
     for (const [i, part] of spec.key.entries()) {
       if (!locate(batch, index, part, i, view.parts[i])) return undefined
     }
-    if (isTurned(spec, alternatives)) {
+    turned = spec.ranked === undefined ? isTurned(spec, alternatives) : isServed(spec.ranked)
+    if (turned) {
       for (let i = 0, n = spec.symmetric!; i < n; i++) {
         ;[alternatives[i], alternatives[n + i]] = [alternatives[n + i], alternatives[i]]
         ;[spans[i], spans[n + i]] = [spans[n + i], spans[i]]
@@ -104,7 +110,19 @@ export function makeRowReader(
     for (const [i, field] of shape.fields.entries()) {
       if (field.element !== undefined && !writeField(field, spans[i], row, sink)) return undefined
     }
+    // The other side's port is left out.
+    if (spec.ranked !== undefined) {
+      const {offset, length} = shape.fields[3]
+      row.fill(0, offset, offset + length)
+    }
     return shape
+  }
+
+  /** Whether the second side's port is the better one. */
+  function isServed(ranks: Uint8Array): boolean {
+    const a = portAt(spans[1].octets, spans[1])
+    const b = portAt(spans[3].octets, spans[3])
+    return ranks[b] < ranks[a] || (ranks[b] === ranks[a] && b < a)
   }
 
   function locate(

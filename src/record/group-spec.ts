@@ -8,6 +8,13 @@ export interface GroupSpec {
   readonly columns: readonly GroupColumn[]
   /** n: the first n parts and the next n are counterparts, and both orders are the same group. */
   readonly symmetric?: number
+  /**
+   * With `symmetric` 2, of an address and a port: 65536 ranks, and the side whose port has the lesser rank, or is less, is the first
+   * one; of two alike it stays. The other side's port is left out: it is 0.
+   */
+  readonly ranked?: Uint8Array
+  /** With `symmetric`: keys tell which way a record went, by an octet behind the parts that is 1 where the sides changed places. */
+  readonly directed?: boolean
 }
 
 /** One part of a key. */
@@ -42,9 +49,9 @@ export interface MessageValue {
 export interface GroupColumn {
   /**
    * `min` and `max` of times are in milliseconds since 1970; `count` is how many records have one of the elements, whatever
-   * its type.
+   * its type; `or` has the bits that any has.
    */
-  readonly kind: 'sum' | 'min' | 'max' | 'count'
+  readonly kind: 'sum' | 'min' | 'max' | 'count' | 'or'
   /** What is read, the first that the Template has. */
   readonly elements: readonly InformationElement[]
   /**
@@ -65,6 +72,8 @@ export interface KeyShape {
   readonly octets: number
   /** Octets of each half where both orders are one key, else 0. */
   readonly half: number
+  /** Octet that tells the way, where keys have one, else −1. */
+  readonly wayAt: number
 }
 
 /** A part as it lies in the keys of a shape. */

@@ -1,5 +1,5 @@
 import {DartaError} from './errors.js'
-import {MAX, MIN, padKey, SUM} from './group-kernel.js'
+import {MAX, MIN, OR, padKey, SUM} from './group-kernel.js'
 import {makePrograms} from './group-program.js'
 import {makeRowReader, type RowReader, type RowSink} from './group-reader.js'
 import {createInterned, GroupRow, NO_VALUE, type Interned} from './group-row.js'
@@ -32,6 +32,17 @@ export interface GroupSelection {
   readonly totals: readonly bigint[]
   /** Groups, the rest included, what was refused not. */
   readonly groups: number
+}
+
+/** Rows of a table that can be had in the order of their keys. */
+export interface OrderedRows {
+  readonly rowOctets: number
+  /** Octet of a row at which its columns begin. */
+  readonly columnsAt: number
+  /** Numbers of all rows in the order of their keys, octet by octet. */
+  order(): Uint32Array
+  /** Copies the rows with these numbers into octets that have room for them. */
+  gather(numbers: Uint32Array, into: Uint8Array): void
 }
 
 /** Rows of groups with keys of one shape. */
@@ -67,6 +78,8 @@ export interface GroupTable {
    * of their size, groups in the order in which they first came.
    */
   blocks(): Iterable<GroupBlock>
+  /** The same by shape, for those who want groups in order; a key with interned parts is in the order of their numbers. */
+  ordered(): (OrderedRows & {readonly shape: KeyShape})[]
   /** Adds rows of a shape, which another table that shares `interned` and has an equal spec has given. */
   addRows(signature: string, rows: Uint8Array): void
   /** Visits every group; its row is good only during the visit. */
@@ -109,16 +122,19 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
   const width = spec.columns.length
   const kinds = Uint8Array.from(
     spec.columns,
-    ({kind}) => ({sum: SUM, count: SUM, min: MIN, max: MAX})[kind],
+    ({kind}) => ({sum: SUM, count: SUM, min: MIN, max: MAX, or: OR})[kind],
   )
   const kernel = kernels.groups(kinds, maxOctets, (Math.random() * 2 ** 32) >>> 0)
   const ranked = spec.key.find((part) => part.ranks !== undefined)
-  if (ranked !== undefined) kernel.ranks(ranked.ranks!)
+  const ranks = spec.ranked ?? ranked?.ranks
+  if (ranks !== undefined) kernel.ranks(ranks)
 
   const shapes = new Map<string, Shape>()
   // Where records count for two groups each, the sum over groups is not that of the records.
   const either = spec.key.some((part) => part.either === true)
-  const total = either ? addShape({signature: TOTAL, fields: [], octets: 0, half: 0}) : undefined
+  const total = either
+    ? addShape({signature: TOTAL, fields: [], octets: 0, half: 0, wayAt: -1})
+    : undefined
   if (total !== undefined) kernel.addRows(total.id, emptyRow(kinds), 1)
   const byLayout = new Map<string, Plan | undefined>()
   const byTemplate = new Map<Template, Plan | undefined>()
@@ -281,6 +297,7 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
   function fold(into: bigint[], from: readonly bigint[]): void {
     for (const [c, column] of spec.columns.entries()) {
       if (isAdded(column)) into[c] += from[c]
+      else if (column.kind === 'or') into[c] |= from[c]
       else if (column.kind === 'min' ? from[c] < into[c] : from[c] > into[c]) into[c] = from[c]
     }
   }
@@ -425,6 +442,18 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
         }
       }
     },
+    ordered: () =>
+      ordered().map(({shape, id, rowOctets}) => ({
+        shape,
+        rowOctets,
+        columnsAt: padKey(shape.octets),
+        order() {
+          const numbers = new Uint32Array(kernel.count(id))
+          kernel.order(id, numbers)
+          return numbers
+        },
+        gather: (numbers, into) => kernel.gather(id, numbers, into),
+      })),
     addRows(signature, rows) {
       const shape = openShape(signature === '' ? [] : signature.split(',').map(Number))
       if (shape === undefined || rows.length % shape.rowOctets !== 0) {
@@ -479,12 +508,18 @@ function foldBlock(
         high += words[at + 2 * c + 1]
         continue
       }
+      if (kind === OR) {
+        low |= words[at + 2 * c]
+        high |= words[at + 2 * c + 1]
+        continue
+      }
       const value = columnNumber(words, at, c)
       if (kind === MIN ? value > bestNumber : value < bestNumber) continue
       const exact = (BigInt(words[at + 2 * c + 1]) << 32n) | BigInt(words[at + 2 * c])
       if (kind === MIN ? exact < best : exact > best) best = exact
       bestNumber = value
     }
+    if (kind === OR) return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)
     return kind === SUM ? (BigInt(high) << 32n) + BigInt(low) : best
   })
 }
@@ -501,7 +536,8 @@ function fingerprint(spec: GroupSpec): string {
   })
   const columns = spec.columns.map((c) => `${c.kind} ${list(c.elements)}`)
   const symmetric = spec.symmetric === undefined ? '' : ` symmetric ${spec.symmetric}`
-  return `(${parts.join('; ')})${symmetric} → (${columns.join('; ')})`
+  const sides = `${spec.ranked === undefined ? '' : `, ranked ${hashOctets(spec.ranked)}`}${spec.directed === true ? ', directed' : ''}`
+  return `(${parts.join('; ')})${symmetric}${sides} → (${columns.join('; ')})`
 }
 
 /** FNV-1a, 32 bits. */

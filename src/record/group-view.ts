@@ -125,7 +125,7 @@ export function sourceOf(column: GroupColumn, reverse: boolean, template: Templa
   const used = usedFields(column, template)
   const field = reverse && (used.reverse >= 0 || isAdded(column)) ? used.reverse : used.forward
   if (field < 0) {
-    const constant = {sum: column.absent ?? 0, min: -1, max: 0, count: 0}[column.kind]
+    const constant = {sum: column.absent ?? 0, min: -1, max: 0, count: 0, or: 0}[column.kind]
     return {scale: 'none', field, boot: -1, constant}
   }
   if (column.kind === 'count') return {scale: 'none', field: -1, boot: -1, constant: 1}
@@ -142,11 +142,11 @@ function scaleOf(element: InformationElement, kind: GroupColumn['kind']): Scale 
   if (kind === 'count') return 'unsigned'
   if (isUnsigned(element)) {
     const ofIana = element.enterpriseNumber === 0 || element.enterpriseNumber === REVERSE_PEN
-    if (kind === 'sum' || !ofIana) return 'unsigned'
+    if (kind === 'sum' || kind === 'or' || !ofIana) return 'unsigned'
     if (SYS_UP_TIMES.includes(element.elementId)) return 'sinceBoot'
     return DELTA_MICROSECONDS.includes(element.elementId) ? 'beforeExport' : 'unsigned'
   }
-  if (kind === 'sum') return undefined
+  if (kind === 'sum' || kind === 'or') return undefined
   switch (element.type) {
     case 'dateTimeMilliseconds':
       return 'milliseconds'
@@ -179,7 +179,8 @@ export function makeShape(spec: GroupSpec, alternatives: readonly number[]): Key
   const n = spec.symmetric ?? 0
   const even = alternatives.slice(0, n).join() === alternatives.slice(n, 2 * n).join()
   const half = n > 0 && even ? fields[n - 1].offset + fields[n - 1].length : 0
-  return {signature: alternatives.join(), fields, octets: offset, half}
+  const wayAt = spec.directed === true ? offset++ : -1
+  return {signature: alternatives.join(), fields, octets: offset, half, wayAt}
 }
 
 /** Twin families can meet in one pair (a translated flow); the lesser alternative comes first then. */
@@ -205,7 +206,7 @@ export function rowRoom(spec: GroupSpec): number {
     const lengths = part.elements.map((e) => partLength(part, e))
     octets += Math.max(...lengths.map((n) => (n === VARIABLE ? 4 : n)))
   }
-  return padKey(octets) + 8 * spec.columns.length
+  return padKey(octets + 1) + 8 * spec.columns.length
 }
 
 /** Mask of the last octet of a prefix of `bits` bits, 1 or more. */

@@ -1,15 +1,21 @@
 import {
+  CONSTANT,
   EXCEPT_SAME,
   MIN,
   MOVE,
+  NO_GROUP,
   NTP,
   OR,
   orderHalves,
   PROGRAM_HEADER,
+  RANKED,
+  ROWS,
   sameOctets,
   SKIP_ZERO,
   SOURCE,
   SUM,
+  swapHalves,
+  WAY,
   type CreateGroups,
 } from './group-kernel.js'
 
@@ -66,6 +72,11 @@ export const createPlainGroups: CreateGroups = (columns, maxOctets, seed) => {
   function readMoves(record: Uint8Array, at: number, moves: Int32Array, into: Uint8Array): void {
     into.fill(0)
     for (let i = 0; i < moves.length; i += MOVE) {
+      if (moves[i] === WAY) continue
+      if (moves[i] === CONSTANT) {
+        into[moves[i + 2]] = moves[i + 3]
+        continue
+      }
       let from = at + moves[i]
       const length = moves[i + 1]
       const to = moves[i + 2]
@@ -116,6 +127,57 @@ export const createPlainGroups: CreateGroups = (columns, maxOctets, seed) => {
       values[2 * c + 1] = high
     }
     return counted
+  }
+
+  /** Orders the halves by their ports and clears the second one's; whether they changed places. */
+  function rankHalves(half: number): boolean {
+    const a = (key[half - 2] << 8) | key[half - 1]
+    const b = (key[2 * half - 2] << 8) | key[2 * half - 1]
+    const changed = rank[b] < rank[a] || (rank[b] === rank[a] && b < a)
+    if (changed) swapHalves(key, half)
+    key[2 * half - 2] = 0
+    key[2 * half - 1] = 0
+    return changed
+  }
+
+  /** Fills `values` from a row of another table. */
+  function readRow(rows: Uint8Array, at: number, sources: Int32Array): void {
+    for (let c = 0; c < width; c++) {
+      const [end, length, , constant] = sources.subarray(c * SOURCE, (c + 1) * SOURCE)
+      const from = at + end - 8
+      if (length === 0) {
+        values[2 * c] = constant
+        values[2 * c + 1] = constant < 0 ? constant : 0
+        continue
+      }
+      for (let w = 0; w < 2; w++) {
+        const i = from + 4 * w
+        values[2 * c + w] = rows[i] | (rows[i + 1] << 8) | (rows[i + 2] << 16) | (rows[i + 3] << 24)
+      }
+    }
+  }
+
+  /** Puts the halves of the key in their order, and says in it whether they changed places. */
+  function settleHalves({flags, half, moves}: Program): void {
+    let changed = false
+    if ((flags & RANKED) !== 0) changed = rankHalves(half)
+    else if (half > 0) changed = orderHalves(key, half)
+    for (let i = 0; i < moves.length; i += MOVE) {
+      if (moves[i] === WAY) key[moves[i + 2]] = changed ? 1 : 0
+    }
+  }
+
+  function addRow(rows: Uint8Array, at: number, program: Program): number {
+    const {shape, moves, sources} = program
+    readMoves(rows, at, moves, key.subarray(0, shape.keyOctets))
+    settleHalves(program)
+    readRow(rows, at, sources)
+    return addKey(shape)
+  }
+
+  function rowAt({blocks, rowWords}: Shape, row: number): Uint8Array {
+    const start = (row % BLOCK_ROWS) * rowWords * 4
+    return new Uint8Array(blocks[Math.floor(row / BLOCK_ROWS)].buffer, start, rowWords * 4)
   }
 
   function hashKey(words: number): number {
@@ -189,8 +251,8 @@ export const createPlainGroups: CreateGroups = (columns, maxOctets, seed) => {
     return true
   }
 
-  /** Adds `values` to the group of `key`. */
-  function addKey(shape: Shape): void {
+  /** Adds `values` to the group of `key`, whose number it returns. */
+  function addKey(shape: Shape): number {
     const words = shape.keyOctets / 4
     const hash = hashKey(words)
     let at = hash & shape.mask
@@ -201,7 +263,9 @@ export const createPlainGroups: CreateGroups = (columns, maxOctets, seed) => {
       const start = (row % BLOCK_ROWS) * shape.rowWords
       let i = 0
       while (i < words && block[start + i] === keyWords[i]) i++
-      if (i === words) return combine(block, start + words, values)
+      if (i < words) continue
+      combine(block, start + words, values)
+      return row
     }
     const rowOctets = shape.rowWords * 4
     if (shape.count * 10 >= (shape.mask + 1) * 7) {
@@ -219,11 +283,13 @@ export const createPlainGroups: CreateGroups = (columns, maxOctets, seed) => {
     combine(block, start + words, values)
     shape.slots[2 * at] = hash
     shape.slots[2 * at + 1] = row + 1
+    return row
   }
 
-  function refuse(): void {
+  function refuse(): number {
     refused++
     combine(refusedRow, 0, values)
+    return NO_GROUP
   }
 
   const empty = startRow()
@@ -263,21 +329,30 @@ export const createPlainGroups: CreateGroups = (columns, maxOctets, seed) => {
     ranks(table) {
       rank = table.slice()
     },
-    add(octets, spans, count) {
+    add(octets, spans, count, numbers) {
+      let n = 0
       for (let s = 0; s < 3 * count; s += 3) {
-        const {stride, shape, flags, half, moves, exceptMoves, sources} = programs[spans[s + 2]]
+        const program = programs[spans[s + 2]]
+        const {stride, shape, flags, moves, exceptMoves, sources} = program
         const size = shape.keyOctets
         const end = spans[s] + spans[s + 1] * stride
         if (spans[s] < 0 || end > octets.length) throw new RangeError('a span leaves its octets')
-        for (let at = spans[s]; at < end; at += stride) {
+        for (let at = spans[s]; at < end; at += stride, n++) {
+          if ((flags & ROWS) !== 0) {
+            const group = addRow(octets, at, program)
+            if (numbers !== undefined) numbers[n] = group
+            continue
+          }
+          if (numbers !== undefined) numbers[n] = NO_GROUP
           if (!readSources(octets, at, sources) && (flags & SKIP_ZERO) !== 0) continue
           readMoves(octets, at, moves, key)
           if ((flags & EXCEPT_SAME) !== 0) {
             readMoves(octets, at, exceptMoves, other)
             if (sameOctets(key, other, size)) continue
           }
-          if (half > 0) orderHalves(key, half)
-          addKey(shape)
+          settleHalves(program)
+          const group = addKey(shape)
+          if (numbers !== undefined) numbers[n] = group
         }
       }
     },
@@ -305,6 +380,26 @@ export const createPlainGroups: CreateGroups = (columns, maxOctets, seed) => {
         into.set(new Uint8Array(block.buffer, start, rowOctets), i * rowOctets)
       }
       return n
+    },
+    order(shape, into) {
+      const s = shapes[shape]
+      if (into.length < s.count) throw new RangeError('no room for the order of all groups')
+      const order = into.subarray(0, s.count)
+      for (let i = 0; i < s.count; i++) order[i] = i
+      order.sort((a, b) => {
+        const [x, y] = [rowAt(s, a), rowAt(s, b)]
+        for (let i = 0; i < s.keyOctets; i++) if (x[i] !== y[i]) return x[i] - y[i]
+        return 0
+      })
+    },
+    gather(shape, numbers, into) {
+      const s = shapes[shape]
+      const octets = s.rowWords * 4
+      if (numbers.length * octets > into.length) throw new RangeError('no room for the rows')
+      for (const [i, row] of numbers.entries()) {
+        if (row >= s.count) throw new RangeError('there is no such row')
+        into.set(rowAt(s, row), i * octets)
+      }
     },
     refusedRow(into) {
       into.set(new Uint8Array(refusedRow.buffer))

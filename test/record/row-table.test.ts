@@ -79,3 +79,115 @@ for (const [name, create] of both) {
     },
   )
 }
+
+/** Rows as a table that is not this one may have them: three octets of a key, padded, and two columns. */
+const someSource = fc.record({
+  key: fc.array(fc.nat(3), {minLength: 3, maxLength: 3}),
+  columns: fc.array(fc.bigInt(0n, 1000n), {minLength: 2, maxLength: 2}),
+})
+
+for (const [name, create] of both) {
+  needing(name === 'native' ? native : undefined)(
+    `rows are made of rows, numbered by their groups and given in the order of their keys (${name})`,
+    (t) => {
+      const before = kernels.groups
+      kernels.groups = create!
+      try {
+        fc.assert(
+          fc.property(fc.array(someSource, {maxLength: 200}), fc.nat(255), (sources, constant) => {
+            const rowOctets = 24
+            const rows = new Uint8Array(rowOctets * sources.length)
+            const view = new DataView(rows.buffer)
+            for (const [i, {key, columns}] of sources.entries()) {
+              rows.set(key, i * rowOctets)
+              columns.forEach((c, n) => view.setBigUint64(i * rowOctets + 8 + 8 * n, c, true))
+            }
+            const table = createRowTable(3, [SUM, SUM])
+            const program = table.program({
+              rowOctets,
+              // The second octet is left out, and a constant is in its place.
+              moves: [
+                [2, 1, 0],
+                [0, 1, 2],
+              ],
+              constants: [[1, constant]],
+              columns: [{at: 16}, {constant: 7}],
+            })
+            const numbers = new Uint32Array(sources.length)
+            const spans = Int32Array.of(0, sources.length, program)
+            table.addFrom(rows, spans, sources.length === 0 ? 0 : 1, numbers)
+            const expected = new Map<string, {number: number; sums: bigint[]}>()
+            for (const [i, {key, columns}] of sources.entries()) {
+              const made = [key[2], constant, key[0]].join()
+              const known = expected.get(made) ?? {number: expected.size, sums: [0n, 0n]}
+              known.sums = [known.sums[0] + columns[1], known.sums[1] + 7n]
+              expected.set(made, known)
+              assert.equal(numbers[i], known.number)
+            }
+            const order = table.order()
+            const into = new Uint8Array(order.length * table.rowOctets)
+            table.gather(order, into)
+            const found = Array.from(order, (number, i) => {
+              const at = i * table.rowOctets
+              const of = new DataView(into.buffer, at + table.columnsAt)
+              const sums = [of.getBigUint64(0, true), of.getBigUint64(8, true)]
+              return [into.subarray(at, at + 3).join(), {number, sums}]
+            })
+            const compare = (a: string, b: string): number => {
+              const [x, y] = [a, b].map((key) => key.split(',').map(Number))
+              return x[0] - y[0] || x[1] - y[1] || x[2] - y[2]
+            }
+            assert.deepEqual(
+              found,
+              [...expected].sort(([a], [b]) => compare(a, b)),
+            )
+            table.close()
+          }),
+        )
+        const table = createRowTable(3, [SUM])
+        t.throws(() => table.gather(Uint32Array.of(0), new Uint8Array(64)), {
+          instanceOf: RangeError,
+        })
+        table.close()
+      } finally {
+        kernels.groups = before
+      }
+    },
+  )
+
+  needing(name === 'native' ? native : undefined)(
+    `keys that differ far behind their beginnings come in order (${name})`,
+    (t) => {
+      const before = kernels.groups
+      kernels.groups = create!
+      try {
+        fc.assert(
+          fc.property(
+            fc.uniqueArray(fc.uint8Array({minLength: 40, maxLength: 40}), {
+              maxLength: 300,
+              selector: (key) => key.join(),
+            }),
+            fc.nat(39),
+            (keys, alike) => {
+              for (const key of keys) key.fill(7, 0, alike)
+              const table = createRowTable(40, [])
+              for (const key of keys) table.octets.set(key, table.next())
+              const different = new Map(keys.map((key) => [Buffer.from(key).toString('hex'), 1]))
+              const order = table.order()
+              const into = new Uint8Array(40 * order.length)
+              table.gather(order, into)
+              const found = Array.from(order, (_, i) =>
+                Buffer.from(into.subarray(40 * i, 40 * i + 40)).toString('hex'),
+              )
+              assert.deepEqual(found, [...different.keys()].sort())
+              table.close()
+            },
+          ),
+        )
+      } finally {
+        kernels.groups = before
+      }
+      t.pass()
+    },
+  )
+}

@@ -6,7 +6,7 @@ import {flowKey} from '../../registry/flow-keys.js'
 import type {Analysis} from './app.js'
 import {createObservers, observerParts, type Observers} from './findings.js'
 import {flowColumns, flowKinds} from './flow-sums.js'
-import {copyPart, eachGroup, numberAt, type VisitGroup} from './group-rows.js'
+import {createSpans, eachBlock} from './group-rows.js'
 import type {TableSet} from './table-set.js'
 
 /** What applications need that look at conversations: both directions of one come to the same Processing Unit. */
@@ -24,135 +24,155 @@ export const conversationNeeds: Omit<Analysis, 'createState'> = {
   splittable: true,
 }
 
-/** Sums of one direction as one observation point saw it; the constants are the places of the key's parts. */
+/**
+ * Sums of one direction as one observation point saw it; the constants are the places of the key's parts. The lesser end is the
+ * first one, and the way says whether records went from it or to it, so that both directions lie beside each other.
+ */
 export const directionSpec: GroupSpec = {
   key: [
     flowKey('srcip'),
-    flowKey('dstip'),
-    flowKey('proto'),
     {...flowKey('srcport'), optional: true},
+    flowKey('dstip'),
     {...flowKey('dstport'), optional: true},
+    flowKey('proto'),
     ...observerParts,
   ],
+  symmetric: 2,
+  directed: true,
   columns: flowColumns,
 }
-const SOURCE = 0
-const DESTINATION = 1
-const PROTOCOL = 2
-const SOURCE_PORT = 3
-const DESTINATION_PORT = 4
+export const LESSER = 0
+export const GREATER = 2
+export const PROTOCOL = 4
 /** The first of `observerParts`. */
-const OBSERVER = 5
+export const OBSERVER = 5
 
-/** The key of a conversation: its lesser end and the greater one, each an address, 16 octets, and a port, then … */
-export const END_OCTETS = 18
-const PORT_AT = 16
-/** … the protocol, and bits: which end is IPv6, and which has a port. */
-export const PROTOCOL_AT = 2 * END_OCTETS
-const KINDS_AT = PROTOCOL_AT + 1
-export const CONVERSATION_OCTETS = KINDS_AT + 1
-
-/** An end of a conversation, of which 0 is the lesser one. */
-export interface End {
-  readonly address: Uint8Array
-  /** Undefined: not known. */
-  readonly port: number | undefined
-}
-
-/** Reads an end from a key that begins at `start`. */
-export function endAt(octets: Uint8Array, start: number, end: 0 | 1): End {
-  const kinds = octets[start + KINDS_AT] >>> end
-  const at = start + end * END_OCTETS
-  return {
-    address: octets.slice(at, at + ((kinds & 1) === 0 ? 4 : 16)),
-    port: (kinds & 4) === 0 ? undefined : (octets[at + PORT_AT] << 8) | octets[at + PORT_AT + 1],
-  }
-}
-
-/**
- * Writes the key of the conversation that a group of `directionSpec` is one direction of, over zeros.
- *
- * @returns whether the group's source is the greater end
- */
-export function writeConversation(
-  shape: KeyShape,
-  rows: Uint8Array,
-  at: number,
-  octets: Uint8Array,
-  start: number,
-): boolean {
-  const {fields} = shape
-  const [source, destination] = [fields[SOURCE], fields[DESTINATION]]
-  // One more than the port, 0 where there is none.
-  const fromPort = fields[SOURCE_PORT].length && 1 + numberAt(rows, at, shape, SOURCE_PORT)
-  const toPort = fields[DESTINATION_PORT].length && 1 + numberAt(rows, at, shape, DESTINATION_PORT)
-  let order = source.length - destination.length
-  for (let i = 0; order === 0 && i < source.length; i++) {
-    order = rows[at + source.offset + i] - rows[at + destination.offset + i]
-  }
-  const turned = order > 0 || (order === 0 && fromPort > toPort)
-  const [here, there] = turned ? [1, 0] : [0, 1]
-  copyPart(rows, at, shape, SOURCE, octets, start + here * END_OCTETS)
-  copyPart(rows, at, shape, DESTINATION, octets, start + there * END_OCTETS)
-  writePort(octets, start + here * END_OCTETS, fromPort)
-  writePort(octets, start + there * END_OCTETS, toPort)
-  octets[start + PROTOCOL_AT] = numberAt(rows, at, shape, PROTOCOL)
-  octets[start + KINDS_AT] =
-    ((source.length === 16 ? 1 : 0) << here) |
-    ((destination.length === 16 ? 1 : 0) << there) |
-    ((fromPort > 0 ? 4 : 0) << here) |
-    ((toPort > 0 ? 4 : 0) << there)
-  return turned
-}
-
-function writePort(octets: Uint8Array, start: number, port: number): void {
-  if (port === 0) return
-  octets[start + PORT_AT] = (port - 1) >>> 8
-  octets[start + PORT_AT + 1] = port - 1
-}
-
-/** Every group of tables of `directionSpec`, with the number of who saw it. */
-export function eachDirection(
-  tables: TableSet,
-  observers: Observers,
-  visit: (observer: number, ...group: Parameters<VisitGroup>) => void,
-): void {
-  for (const domain of tables.names()) {
-    eachGroup(tables.of(domain)[0], (shape, rows, at, words, columns) => {
-      visit(observers.numberOf(domain, shape, OBSERVER, rows, at), shape, rows, at, words, columns)
-    })
-  }
-}
-
+/** Conversations whose ends have addresses of these lengths. */
 export interface Conversations {
-  /** Columns: those of `flowColumns`, then bits, one for each observer that saw the way from the lesser end, then those that saw the way back. */
+  /** Octets of the addresses of the lesser and of the greater end. */
+  readonly octets: readonly [number, number]
+  /**
+   * Key: the lesser end and the greater one, each an address and a port (2 octets; 0: not known), then the protocol. Columns:
+   * those of `flowColumns`, then bits, one for each observer that saw the way from the lesser end, then those that saw the way back.
+   */
   readonly rows: RowTable
+}
+
+export interface AllConversations {
+  readonly classes: readonly Conversations[]
   /** Words of the bits of one way. */
   readonly observerWords: number
   readonly observers: Observers
 }
 
+/** Observers in one column: a constant has 31 bits. */
+const BITS = 31
+
 /**
- * Both directions of each conversation together, of tables of `directionSpec`; a port that is not known is 0. The caller
- * closes the rows.
+ * Both directions of each conversation together, of tables of `directionSpec`. The caller closes the rows.
+ *
+ * @param always also where one observer saw all, who can have missed nothing; else these conversations are only counted: they
+ * have no columns
  */
-export function conversationsOf(tables: TableSet): Conversations {
+export function conversationsOf(tables: TableSet, always: boolean): AllConversations {
   const observers = createObservers()
-  eachDirection(tables, observers, () => {})
-  const ways = 2 * Math.max(1, Math.ceil(observers.names.length / 64))
-  const table = createRowTable(CONVERSATION_OCTETS, [
-    ...flowKinds,
-    ...Array.from({length: ways}, () => OR),
-  ])
-  const {octets, words} = table
-  eachDirection(tables, observers, (observer, shape, rows, at, from, columns) => {
-    const start = table.next()
-    const turned = writeConversation(shape, rows, at, octets, start)
-    octets[start + KINDS_AT] |= 12
-    const into = (start + table.columnsAt) / 4
-    for (let i = 0; i < 2 * flowColumns.length; i++) words[into + i] = from[columns + i]
-    const way = into + 2 * flowColumns.length + (turned ? ways : 0)
-    words[way + (observer >>> 5)] = 1 << (observer & 31)
-  })
-  return {rows: table, observerWords: ways, observers}
+  for (const domain of tables.names()) {
+    eachBlock(tables.of(domain)[0], ({shape, rows, rowOctets}) => {
+      const step = seesOne(shape) ? rows.length : rowOctets
+      for (let at = 0; at < rows.length; at += step) {
+        observers.numberOf(domain, shape, OBSERVER, rows, at)
+      }
+    })
+  }
+  const counted = !always && observers.names.length < 2
+  const columns = Math.max(1, Math.ceil(observers.names.length / BITS))
+  const classes = new Map<string, Conversations>()
+  const programs = new Map<KeyShape, (number | undefined)[]>()
+
+  function classOf({fields}: KeyShape): Conversations {
+    const octets = [fields[LESSER].length, fields[GREATER].length] as const
+    let found = classes.get(octets.join())
+    if (found === undefined) {
+      const ways = Array.from({length: 2 * columns}, () => OR)
+      const rows = createRowTable(octets[0] + octets[1] + 5, counted ? [] : [...flowKinds, ...ways])
+      found = {octets, rows}
+      classes.set(octets.join(), found)
+    }
+    return found
+  }
+
+  function makeProgram(
+    shape: KeyShape,
+    rowOctets: number,
+    columnsAt: number,
+    observer: number,
+    way: number,
+  ): number {
+    const {octets, rows} = classOf(shape)
+    const [a, b] = octets
+    const from = (part: number): readonly [number, number] => [
+      shape.fields[part].offset,
+      shape.fields[part].length,
+    ]
+    const bits = Array.from({length: 2 * columns}, (_, c) => {
+      const own = c === way * columns + Math.floor(observer / BITS)
+      return {constant: own ? 2 ** (observer % BITS) : 0}
+    })
+    return rows.program({
+      rowOctets,
+      moves: [
+        [...from(LESSER), 0],
+        [...from(LESSER + 1), a],
+        [...from(GREATER), a + 2],
+        [...from(GREATER + 1), a + 2 + b],
+        [...from(PROTOCOL), a + b + 4],
+      ],
+      columns: counted ? [] : [...flowColumns.map((_, c) => ({at: columnsAt + 8 * c})), ...bits],
+    })
+  }
+
+  /** By observer and way. */
+  function programsOf(shape: KeyShape): (number | undefined)[] {
+    let of = programs.get(shape)
+    if (of === undefined) programs.set(shape, (of = []))
+    return of
+  }
+
+  const spans = createSpans()
+  for (const domain of tables.names()) {
+    eachBlock(tables.of(domain)[0], ({shape, rows, rowOctets, columnsAt}) => {
+      const of = programsOf(shape)
+      const {wayAt} = shape
+      const one = seesOne(shape)
+      let observer = observers.numberOf(domain, shape, OBSERVER, rows, 0)
+      for (let at = 0; at < rows.length; at += rowOctets) {
+        if (!one) observer = observers.numberOf(domain, shape, OBSERVER, rows, at)
+        const name = 2 * observer + rows[at + wayAt]
+        let program = of[name]
+        if (program === undefined) {
+          program = makeProgram(shape, rowOctets, columnsAt, observer, name & 1)
+          of[name] = program
+        }
+        spans.add(at, rowOctets, program)
+      }
+      spans.take((list, count) => classOf(shape).rows.addFrom(rows, list, count))
+    })
+  }
+  return {
+    classes: [...classes.values()].sort(
+      (x, y) => x.octets[0] - y.octets[0] || x.octets[1] - y.octets[1],
+    ),
+    observerWords: 2 * columns,
+    observers,
+  }
+}
+
+/** Whether all rows of a shape have one observer: those that name none. */
+export function seesOne({fields}: KeyShape): boolean {
+  return fields[OBSERVER].length + fields[OBSERVER + 1].length === 0
+}
+
+/** Names of the observers whose bits are in the columns of one way, which begin at word `at`, in their order. */
+export function observersAt(words: Uint32Array, at: number, names: readonly string[]): string[] {
+  return names.filter((_, i) => (words[at + 2 * Math.floor(i / BITS)] >>> (i % BITS)) & 1).sort()
 }

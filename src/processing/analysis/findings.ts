@@ -1,5 +1,4 @@
 import type {InformationElement} from '../../record/element.js'
-import type {GroupRow} from '../../record/group-row.js'
 import type {KeyField, KeyPart, KeyShape} from '../../record/group-spec.js'
 import {addressText} from '../../record/value.js'
 import {ie} from '../../registry/elements.js'
@@ -26,20 +25,10 @@ export const sourceField = (octets: Uint8Array): ResultField =>
 export const destinationField = (octets: Uint8Array): ResultField =>
   addressField(octets, ie.destinationIPv4Address, ie.destinationIPv6Address)
 
-/** A part of a key as one number, 0 where it is missing; parts of up to 6 octets. */
-export function partNumber(row: GroupRow, part: number): number {
-  return numberOf(row.part(part) ?? [])
-}
-
 function numberOf(octets: Iterable<number>): number {
   let value = 0
   for (const octet of octets) value = value * 256 + octet
   return value
-}
-
-/** The same, undefined where the part is missing. */
-export function knownNumber(row: GroupRow, part: number): number | undefined {
-  return row.part(part) === undefined ? undefined : partNumber(row, part)
 }
 
 /** Octets as text of one character each: equal text is equal octets, and the order is theirs. */

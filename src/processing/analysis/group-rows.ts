@@ -1,6 +1,6 @@
 import {padKey} from '../../record/group-kernel.js'
 import type {KeyShape} from '../../record/group-spec.js'
-import type {GroupTable} from '../../record/group-table.js'
+import type {GroupBlock, GroupTable, OrderedRows} from '../../record/group-table.js'
 
 /*
  * Groups as octets, for what looks at all of a million groups: an object for each would cost more than the group does.
@@ -28,6 +28,86 @@ export function eachGroup(table: GroupTable, visit: VisitGroup): void {
       visit(shape, rows, at, words, (at + columnsAt) / 4)
     }
   }
+}
+
+/** Visits the groups in blocks, with the octet of a row at which its columns begin; see GroupTable.blocks. */
+export function eachBlock(
+  table: GroupTable,
+  visit: (block: GroupBlock & {readonly columnsAt: number}) => void,
+): void {
+  for (const block of table.blocks()) visit({...block, columnsAt: padKey(block.shape.octets)})
+}
+
+/** Rows of a block that one program or another takes, as spans of rows that follow each other. */
+export interface Spans {
+  add(at: number, rowOctets: number, program: number): void
+  /** Gives them away; none is no call. */
+  take(use: (spans: Int32Array, count: number) => void): void
+}
+
+export function createSpans(): Spans {
+  let spans = new Int32Array(3 * 1024)
+  let n = 0
+  let end = -1
+  return {
+    add(at, rowOctets, program) {
+      if (at === end && spans[3 * n - 1] === program) spans[3 * n - 2]++
+      else {
+        if (3 * n === spans.length) {
+          const longer = new Int32Array(2 * spans.length)
+          longer.set(spans)
+          spans = longer
+        }
+        spans[3 * n] = at
+        spans[3 * n + 1] = 1
+        spans[3 * n + 2] = program
+        n++
+      }
+      end = at + rowOctets
+    },
+    take(use) {
+      if (n > 0) use(spans, n)
+      n = 0
+      end = -1
+    },
+  }
+}
+
+/** Rows that are taken from a table together. */
+const GATHERED = 1024
+
+/** Goes through the rows of a table in the order of their keys. */
+export interface RowCursor {
+  readonly octets: Uint8Array
+  readonly words: Uint32Array
+  /** Octet at which the row begins, good until the next step; −1 behind the last one. */
+  at: number
+  step(): void
+}
+
+/** A cursor at the first row. */
+export function orderedRows(table: OrderedRows): RowCursor {
+  const {rowOctets} = table
+  const order = table.order()
+  const octets = new Uint8Array(GATHERED * rowOctets)
+  let from = 0
+  let end = 0
+  const cursor: RowCursor = {
+    octets,
+    words: new Uint32Array(octets.buffer),
+    at: 0,
+    step() {
+      cursor.at += rowOctets
+      if (cursor.at < end) return
+      const numbers = order.subarray(from, from + GATHERED)
+      from += numbers.length
+      table.gather(numbers, octets)
+      end = numbers.length * rowOctets
+      cursor.at = end === 0 ? -1 : 0
+    },
+  }
+  cursor.step()
+  return cursor
 }
 
 /** A part of a key as a number, 0 where it is missing; parts of up to 6 octets. */

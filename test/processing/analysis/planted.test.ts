@@ -9,9 +9,10 @@ import merge from '../../../src/processing/analysis/apps/merge.js'
 import scan from '../../../src/processing/analysis/apps/scan.js'
 import services from '../../../src/processing/analysis/apps/services.js'
 import usage from '../../../src/processing/analysis/apps/usage.js'
+import type {RecordBatch} from '../../../src/record/batch.js'
 import {ie} from '../../../src/registry/elements.js'
 import {analyse} from '../../support/analyse.js'
-import {batchOf, templateOf} from '../../support/records.js'
+import {address, batchOf, templateOf} from '../../support/records.js'
 import {
   BEGIN,
   ordinaryTraffic,
@@ -397,5 +398,57 @@ test('services: servers are told from clients by their ports, with the number of
       )
       .sort(),
     [...clients].map(([name, of]) => `${name} ${of.size}`).sort(),
+  )
+})
+
+test('services: records that are read one by one, and of both IP versions, say the same', (t) => {
+  const fields = [
+    ie.sourceIPv4Address,
+    ie.destinationIPv6Address,
+    ie.sourceTransportPort,
+    ie.destinationTransportPort,
+    ie.protocolIdentifier,
+    ie.octetDeltaCount,
+  ]
+  const v6 = address('2001:db8::1')
+  const rows = [
+    [address('192.0.2.1'), v6, 40000, 443, 6, 10],
+    [address('192.0.2.2'), v6, 40001, 443, 6, 20],
+    [address('192.0.2.3'), v6, 53, 53, 17, 30],
+    [address('192.0.2.1'), v6, 80, 50000, 6, 40],
+  ]
+  const seen = (batches: RecordBatch[]): unknown =>
+    analyse(services, {}, batches).rows.map((r) => [
+      r.destinationIPv4Address ?? r.destinationIPv6Address,
+      r.dartaServicePort,
+      r.dartaPeerCount,
+      r.octetDeltaCount,
+    ])
+  const expected = [
+    ['192.0.2.1', 80, 1, 40],
+    ['2001:db8::1', 443, 2, 30],
+    ['2001:db8::1', 53, 1, 30],
+  ]
+  t.deepEqual(seen([batchOf(templateOf(fields), rows)]), expected)
+  // A field of variable length in front moves all others from record to record.
+  const moved = templateOf([ie.interfaceName, ...fields])
+  const names = ['a', 'bcd', '', 'ef']
+  t.deepEqual(
+    seen([
+      batchOf(
+        moved,
+        rows.map((row, i) => [names[i], ...row]),
+      ),
+    ]),
+    expected,
+  )
+  t.deepEqual(
+    analyse(services, {}, [
+      batchOf(
+        moved,
+        rows.map((row, i) => [names[i], ...row]),
+      ),
+    ]).ledger.out,
+    4,
   )
 })

@@ -1,20 +1,23 @@
+import {SUM} from '../../../record/group-kernel.js'
 import type {GroupSpec} from '../../../record/group-spec.js'
+import {createRowTable, type RowTable} from '../../../record/row-table.js'
 import {addressText} from '../../../record/value.js'
 import {ie} from '../../../registry/elements.js'
 import {flowKey} from '../../../registry/flow-keys.js'
 import {servicePortRanks} from '../../../registry/services.js'
 import {protocolName} from '../../../registry/protocols.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
-import {
-  destinationField,
-  knownNumber,
-  octetText,
-  partNumber,
-  quantile,
-  textOctets,
-  whyOption,
-} from '../findings.js'
+import {destinationField, octetText, quantile, textOctets, whyOption} from '../findings.js'
 import {flowColumns, FLOWS, OCTETS, PACKETS} from '../flow-sums.js'
+import {
+  columnAt,
+  copyPart,
+  createSieve,
+  eachBlock,
+  eachGroup,
+  numberAt,
+  type VisitGroup,
+} from '../group-rows.js'
 import type {ResultField, ResultRecord} from '../result-records.js'
 import {createTableSet, tableState} from '../table-set.js'
 import {createTimeBins} from '../time-bins.js'
@@ -89,7 +92,13 @@ const vectors: GroupSpec = {
   ],
   columns: flowColumns,
 }
-const sources: GroupSpec = {key: [flowKey('dstip'), flowKey('srcip')], columns: flowColumns}
+/** Only which there are; octets and packets tell whether a direction of a Biflow saw any. */
+const sources: GroupSpec = {
+  key: [flowKey('dstip'), flowKey('srcip')],
+  columns: [flowColumns[OCTETS], flowColumns[PACKETS]],
+}
+/** Of a victim; its length is behind it. */
+const ADDRESS_OCTETS = 16
 const [VICTIM, PROTOCOL, SERVICE, FLAGS] = [0, 1, 2, 3]
 
 interface Vector {
@@ -97,6 +106,12 @@ interface Vector {
   readonly port: number | undefined
   readonly flags: number | undefined
   packets: number
+}
+
+interface Sums {
+  readonly packets: bigint
+  readonly octets: bigint
+  readonly flows: bigint
 }
 
 interface Attack {
@@ -122,7 +137,7 @@ function createState(options: Options, limits: StateLimits): AnalysisState {
     const found = attacks(bins)
     for (const attack of found) {
       const from = sourcesOf(attack)
-      if (from.size < minSources) continue
+      if (from < minSources) continue
       const vector = vectorOf(attack)
       const victim = textOctets(attack.victim)
       const fields: ResultField[] = [
@@ -133,7 +148,7 @@ function createState(options: Options, limits: StateLimits): AnalysisState {
         [ie.dartaScore, attack.peak / Math.max(1 / seconds, attack.baseline)],
         [ie.dartaPacketRate, attack.peak],
         [ie.dartaBaseline, attack.baseline],
-        [ie.dartaPeerCount, from.size],
+        [ie.dartaPeerCount, from],
         [ie.octetDeltaCount, attack.octets],
         [ie.packetDeltaCount, attack.packets],
         [ie.deltaFlowCount, attack.flows],
@@ -149,31 +164,66 @@ function createState(options: Options, limits: StateLimits): AnalysisState {
     }
   }
 
-  /** Bins in a row in which a victim gets far more than in the others. */
-  function attacks(bins: readonly number[]): Attack[] {
-    const victims = new Map<string, Map<number, {packets: bigint; octets: bigint; flows: bigint}>>()
-    for (const bin of bins) {
-      tables.of(String(bin))[0].eachRow((row) => {
-        const victim = octetText(row.part(VICTIM)!)
-        let of = victims.get(victim)
-        if (of === undefined) victims.set(victim, (of = new Map<number, never>()))
-        const sums = of.get(bin)
-        if (sums === undefined) {
-          const [packets, octets, flows] = [PACKETS, OCTETS, FLOWS].map((c) => row.value(c))
-          of.set(bin, {packets, octets, flows})
-        } else {
-          sums.packets += row.value(PACKETS)
-          sums.octets += row.value(OCTETS)
-          sums.flows += row.value(FLOWS)
+  /** Sums of each victim in a bin. */
+  function victimsIn(bin: number): RowTable {
+    const victims = createRowTable(ADDRESS_OCTETS + 1, [SUM, SUM, SUM])
+    eachBlock(tables.of(String(bin))[0], ({shape, rows, rowOctets, columnsAt}) => {
+      const {offset, length} = shape.fields[VICTIM]
+      const program = victims.program({
+        rowOctets,
+        moves: [[offset, length, 0]],
+        constants: [[ADDRESS_OCTETS, length]],
+        columns: [PACKETS, OCTETS, FLOWS].map((c) => ({at: columnsAt + 8 * c})),
+      })
+      victims.addFrom(rows, Int32Array.of(0, rows.length / rowOctets, program), 1)
+    })
+    return victims
+  }
+
+  /** What those get in each bin who get much in any: all others can be no victims, and nothing is kept of them. */
+  function suspects(bins: readonly number[]): Map<string, Map<number, Sums>> {
+    const suspected = new Map<string, Map<number, Sums>>()
+    const sieve = createSieve()
+    const tablesOf = bins.map(victimsIn)
+    for (const victims of tablesOf) {
+      victims.eachBlock((octets, words, n) => {
+        for (let at = 0; at < n * victims.rowOctets; at += victims.rowOctets) {
+          const packets = columnAt(words, (at + victims.columnsAt) / 4, 0)
+          if (packets / seconds < minRate) continue
+          const length = octets[at + ADDRESS_OCTETS]
+          suspected.set(octetText(octets.subarray(at, at + length)), new Map<number, Sums>())
+          sieve.add(octets, at, length)
         }
       })
     }
+    for (const [i, victims] of tablesOf.entries()) {
+      if (suspected.size > 0) {
+        victims.eachBlock((octets, words, n) => {
+          for (let at = 0; at < n * victims.rowOctets; at += victims.rowOctets) {
+            const length = octets[at + ADDRESS_OCTETS]
+            if (!sieve.mayHave(octets, at, length)) continue
+            const of = suspected.get(octetText(octets.subarray(at, at + length)))
+            if (of === undefined) continue
+            const word = (at + victims.columnsAt) / 4
+            const sum = (c: number): bigint =>
+              (BigInt(words[word + 2 * c + 1]) << 32n) | BigInt(words[word + 2 * c])
+            of.set(bins[i], {packets: sum(0), octets: sum(1), flows: sum(2)})
+          }
+        })
+      }
+      victims.close()
+    }
+    return suspected
+  }
+
+  /** Bins in a row in which a victim gets far more than in the others. */
+  function attacks(bins: readonly number[]): Attack[] {
+    const victims = suspects(bins)
     const found: Attack[] = []
     const names = [...victims.keys()].sort((a, b) => a.length - b.length || (a < b ? -1 : 1))
     for (const victim of names) {
       const of = victims.get(victim)!
       const rate = (bin: number): number => Number(of.get(bin)?.packets ?? 0n) / seconds
-      if (![...of.keys()].some((bin) => rate(bin) >= minRate)) continue
       // Usual is the middle of all bins: an attack may fill almost half of them.
       const baseline = quantile(Float64Array.from(bins, rate).sort(), 0.5)
       const usual = bins.length < 3 ? 0 : baseline
@@ -199,32 +249,46 @@ function createState(options: Options, limits: StateLimits): AnalysisState {
     return found
   }
 
-  function sourcesOf({victim, bins}: Attack): Set<string> {
-    const from = new Set<string>()
+  /** Visits the rows of a table of the attack's bins that are its victim's. */
+  function eachOf({victim, bins}: Attack, table: 0 | 1, visit: VisitGroup): void {
+    const wanted = textOctets(victim)
     for (const bin of bins) {
-      tables.of(String(bin))[1].eachRow((row) => {
-        if (octetText(row.part(0)!) === victim) from.add(octetText(row.part(1)!))
+      eachGroup(tables.of(String(bin))[table], (...group) => {
+        const [shape, rows, at] = group
+        const {offset, length} = shape.fields[VICTIM]
+        if (length !== wanted.length) return
+        for (let i = 0; i < length; i++) if (rows[at + offset + i] !== wanted[i]) return
+        visit(...group)
       })
     }
-    return from
+  }
+
+  /** How many sources it has. */
+  function sourcesOf(attack: Attack): number {
+    const from = createRowTable(ADDRESS_OCTETS + 1, [])
+    eachOf(attack, 1, (shape, rows, at) => {
+      const start = from.next()
+      from.octets[start + ADDRESS_OCTETS] = copyPart(rows, at, shape, 1, from.octets, start)
+    })
+    const count = from.count()
+    from.close()
+    return count
   }
 
   /** What most of the packets have in common. */
-  function vectorOf({victim, bins}: Attack): Vector {
+  function vectorOf(attack: Attack): Vector {
     const all = new Map<string, Vector>()
-    for (const bin of bins) {
-      tables.of(String(bin))[0].eachRow((row) => {
-        if (octetText(row.part(VICTIM)!) !== victim) return
-        const protocol = partNumber(row, PROTOCOL)
-        const port = knownNumber(row, SERVICE)
-        const flags = knownNumber(row, FLAGS)
-        const name = [protocol, port ?? -1, flags ?? -1].join()
-        const known = all.get(name)
-        if (known === undefined)
-          all.set(name, {protocol, port, flags, packets: row.number(PACKETS)})
-        else known.packets += row.number(PACKETS)
-      })
-    }
+    eachOf(attack, 0, (shape, rows, at, words, columns) => {
+      const known = (part: number): number | undefined =>
+        shape.fields[part].element && numberAt(rows, at, shape, part)
+      const protocol = numberAt(rows, at, shape, PROTOCOL)
+      const [port, flags] = [known(SERVICE), known(FLAGS)]
+      const name = [protocol, port ?? -1, flags ?? -1].join()
+      const packets = columnAt(words, columns, PACKETS)
+      const vector = all.get(name)
+      if (vector === undefined) all.set(name, {protocol, port, flags, packets})
+      else vector.packets += packets
+    })
     const sorted = [...all].sort(([a, x], [b, y]) => y.packets - x.packets || (a < b ? -1 : 1))
     return sorted[0][1]
   }

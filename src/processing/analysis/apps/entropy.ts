@@ -4,6 +4,7 @@ import {flowKey} from '../../../registry/flow-keys.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
 import {quantile} from '../findings.js'
 import {flowColumns, FLOWS, PACKETS, OCTETS} from '../flow-sums.js'
+import {columnAt, eachGroup} from '../group-rows.js'
 import type {ResultField, ResultRecord} from '../result-records.js'
 import {createTableSet, tableState} from '../table-set.js'
 import {createTimeBins} from '../time-bins.js'
@@ -55,7 +56,9 @@ export default defineApp({
   }),
 })
 
-const specs = features.map((name): GroupSpec => ({key: [flowKey(name)], columns: flowColumns}))
+/** Without times, which nobody asks for. Octets and packets tell whether a direction of a Biflow saw any. */
+const columns = flowColumns.slice(0, 1 + Math.max(OCTETS, PACKETS, FLOWS))
+const specs = features.map((name): GroupSpec => ({key: [flowKey(name)], columns}))
 
 /** Of an anomaly: bits that the entropy must have changed by at least, and bins without which nothing is usual. */
 const LEAST_CHANGE = 1
@@ -71,12 +74,12 @@ function createState(
   const sort = createTimeBins(binMs)
 
   function measure(bin: number, feature: number): {entropy: number; values: number; sum: bigint} {
+    const table = tables.of(String(bin))[feature]
     const counts: number[] = []
-    let sum = 0n
-    tables.of(String(bin))[feature].eachRow((row) => {
-      counts.push(row.number(column))
-      sum += row.value(column)
+    eachGroup(table, (_shape, _rows, _at, words, at) => {
+      counts.push(columnAt(words, at, column))
     })
+    const sum = table.select([]).totals[column]
     return {entropy: entropyOf(Float64Array.from(counts).sort()), values: counts.length, sum}
   }
 

@@ -1,19 +1,25 @@
+import type {MessageContext, RecordBatch} from '../../../record/batch.js'
+import type {KeyShape} from '../../../record/group-spec.js'
 import {ie} from '../../../registry/elements.js'
 import {reverseOf} from '../../../registry/lookup.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
 import {
-  CONVERSATION_OCTETS,
   conversationNeeds,
   directionSpec,
-  eachDirection,
-  END_OCTETS,
-  endAt,
-  PROTOCOL_AT,
-  writeConversation,
+  GREATER,
+  LESSER,
+  OBSERVER,
+  PROTOCOL,
 } from '../conversations.js'
-import {createObservers, destinationField, sourceField, type Observers} from '../findings.js'
-import {flowColumns, lighter, OCTETS, PACKETS, sumsAt, type FlowSums} from '../flow-sums.js'
-import type {ResultField, ResultRecord} from '../result-records.js'
+import {createObservers, type Observers} from '../findings.js'
+import {END, FLOWS, OCTETS, PACKETS, START} from '../flow-sums.js'
+import {orderedRows, type RowCursor} from '../group-rows.js'
+import {
+  createResultWriter,
+  resultKind,
+  type ResultKind,
+  type ResultWriter,
+} from '../result-writer.js'
 import {byDomain, createTableSet, tableState, type TableSet} from '../table-set.js'
 
 export default defineApp({
@@ -30,141 +36,260 @@ export default defineApp({
   }),
 })
 
-/** Where a direction lies in a row: the key of its conversation, which way it goes from there, who saw it; then its sums. */
-const WAY_AT = CONVERSATION_OCTETS
-const OBSERVER_AT = 40
-const SUMS_AT = 48
-const ROW_OCTETS = SUMS_AT + 8 * flowColumns.length
-
 function createState(uniflow: boolean, limits: StateLimits): AnalysisState {
   const tables = createTableSet([directionSpec], limits)
 
-  function* records(): Iterable<ResultRecord> {
+  function* results(message: MessageContext): Iterable<RecordBatch> {
+    const output = createOutput(createResultWriter(message))
     const observers = createObservers()
-    const {octets, words} = directions(tables, observers)
-    const fields = (row: number, count: number): ResultField[] =>
-      fieldsOf(octets, words, row, observers.names[words[(row + OBSERVER_AT) / 4]], count)
-    let forward: {row: number; count: number} | undefined
-    for (const group of groupsOf(octets, inOrder(octets, words, observers.names))) {
-      if (forward === undefined) forward = group
-      else if (!uniflow && isSameTo(octets, forward.row, group.row, WAY_AT)) {
-        const sums = (row: number): FlowSums => sumsAt(words, (row + SUMS_AT) / 4)
-        const [there, back] = [sums(forward.row), sums(group.row)]
+    for (const lanes of lanesOf(tables)) {
+      for (const ways of conversations(lanes, observers)) {
+        const [there, back] = ways
+        if (uniflow || there.count === 0 || back.count === 0) {
+          for (const way of ways) {
+            const batch = way.count === 0 ? undefined : output.write(way, undefined, observers)
+            if (batch !== undefined) yield batch
+          }
+          continue
+        }
         // Whoever began is the source; of two that began at once the lesser end.
-        if ((there.start ?? 0n) <= (back.start ?? 0n)) {
-          yield {fields: [...fields(forward.row, forward.count), ...reverseFields(back)]}
-        } else yield {fields: [...fields(group.row, group.count), ...reverseFields(there)]}
-        forward = undefined
-      } else {
-        yield {fields: fields(forward.row, forward.count)}
-        forward = group
+        const turned = beginsBefore(back, there)
+        const batch = turned
+          ? output.write(back, there, observers)
+          : output.write(there, back, observers)
+        if (batch !== undefined) yield batch
       }
     }
-    if (forward !== undefined) yield {fields: fields(forward.row, forward.count)}
+    const last = output.end()
+    if (last !== undefined) yield last
   }
 
-  return tableState(tables, byDomain, records)
+  return {...tableState(tables, byDomain, () => []), results}
 }
 
-/** A row for each direction and observation point. */
-function directions(
-  tables: TableSet,
+/** Rows of one table and shape, in the order of their conversations. */
+interface Lane {
+  readonly domain: string
+  readonly shape: KeyShape
+  readonly rowOctets: number
+  readonly columnsAt: number
+  readonly cursor: RowCursor
+}
+
+/** Rows whose conversations can be the same: those of shapes with alike ends. */
+function lanesOf(tables: TableSet): Lane[][] {
+  const all = tables.names().flatMap((domain) =>
+    tables
+      .of(domain)[0]
+      .ordered()
+      .map((table) => ({
+        ...{domain, shape: table.shape, table},
+        ...{rowOctets: table.rowOctets, columnsAt: table.columnsAt},
+      })),
+  )
+  const alike = Map.groupBy(all, ({shape}) =>
+    shape.fields
+      .slice(0, OBSERVER)
+      .map(({length}) => length)
+      .join(),
+  )
+  const first = ([name]: [string, unknown]): number[] => name.split(',').map(Number)
+  return [...alike]
+    .sort((a, b) => {
+      const [x, y] = [first(a), first(b)]
+      return x[LESSER] - y[LESSER] || x[GREATER] - y[GREATER] || x[1] - y[1] || x[3] - y[3]
+    })
+    .map(([, lanes]) => lanes.map((lane) => ({...lane, cursor: orderedRows(lane.table)})))
+}
+
+/** One direction of a conversation as the point saw it that saw most of it. */
+interface Way {
+  lane: Lane
+  /** Its row, and the same as words. */
+  octets: Uint8Array
+  words: Uint32Array
+  /** Points that saw it; 0: nobody did. */
+  count: number
+}
+
+/** Each conversation's way from the lesser end and the way back, good until the next one is asked for. */
+function* conversations(
+  lanes: readonly Lane[],
   observers: Observers,
-): {octets: Uint8Array; words: Uint32Array} {
-  let count = 0
-  eachDirection(tables, observers, () => count++)
-  const octets = new Uint8Array(count * ROW_OCTETS)
-  const words = new Uint32Array(octets.buffer)
-  let row = 0
-  eachDirection(tables, observers, (observer, shape, rows, at, from, columns) => {
-    octets[row + WAY_AT] = writeConversation(shape, rows, at, octets, row) ? 1 : 0
-    words[(row + OBSERVER_AT) / 4] = observer
-    for (let i = 0; i < 2 * flowColumns.length; i++) {
-      words[(row + SUMS_AT) / 4 + i] = from[columns + i]
-    }
-    row += ROW_OCTETS
-  })
-  return {octets, words}
-}
-
-/** Numbers of rows, by direction; of one direction the observation point that saw most of it is first. */
-function inOrder(octets: Uint8Array, words: Uint32Array, names: readonly string[]): Uint32Array {
-  const count = octets.length / ROW_OCTETS
-  // Most are told apart by the address of the lesser end and a part of the other one.
-  const heads = new Float64Array(count)
-  const view = new DataView(octets.buffer)
-  for (let i = 0; i < count; i++) {
-    const at = i * ROW_OCTETS
-    heads[i] = view.getUint32(at) * 0x10000 + view.getUint16(at + END_OCTETS)
+): Iterable<readonly [Way, Way]> {
+  const [first] = lanes
+  const room = Math.max(...lanes.map(({rowOctets}) => rowOctets))
+  const newWay = (): Way => {
+    const octets = new Uint8Array(room)
+    return {lane: first, octets, words: new Uint32Array(octets.buffer), count: 0}
   }
-  const places = names.map((name) => names.filter((other) => other < name).length)
-  return Uint32Array.from({length: count}, (_, i) => i).sort((a, b) => {
-    if (heads[a] !== heads[b]) return heads[a] - heads[b]
-    const [x, y] = [a * ROW_OCTETS, b * ROW_OCTETS]
-    for (let i = 0; i <= WAY_AT; i++) {
-      if (octets[x + i] !== octets[y + i]) return octets[x + i] - octets[y + i]
-    }
-    // Points that saw less have lost something, sampled, or come from a part of the path.
-    for (const column of [PACKETS, OCTETS]) {
-      for (const word of [2 * column + 1, 2 * column]) {
-        const order = words[(y + SUMS_AT) / 4 + word] - words[(x + SUMS_AT) / 4 + word]
-        if (order !== 0) return order
+  const ways = [newWay(), newWay()] as const
+  const ends = first.shape.fields[PROTOCOL].offset + 1
+  const key = new Uint8Array(ends)
+
+  /** Takes the rows of the conversation that a lane has next. */
+  function take(lane: Lane): void {
+    const {cursor, shape, rowOctets, columnsAt} = lane
+    const {octets, words} = cursor
+    while (cursor.at >= 0 && compare(octets, cursor.at, key, 0, ends) === 0) {
+      const {at} = cursor
+      const way = ways[octets[at + shape.wayAt]]
+      if (way.count === 0 || isBetter(words, (at + columnsAt) / 4, way, lane, at, observers)) {
+        way.lane = lane
+        for (let i = 0; i < rowOctets; i++) way.octets[i] = octets[at + i]
       }
+      way.count++
+      cursor.step()
     }
-    return places[words[(x + OBSERVER_AT) / 4]] - places[words[(y + OBSERVER_AT) / 4]]
-  })
-}
+  }
 
-/** The first row of each direction, as an octet, and how many rows it has. */
-function* groupsOf(octets: Uint8Array, order: Uint32Array): Iterable<{row: number; count: number}> {
-  for (let i = 0, next = 0; i < order.length; i = next) {
-    const row = order[i] * ROW_OCTETS
-    do next++
-    while (next < order.length && isSameTo(octets, row, order[next] * ROW_OCTETS, WAY_AT + 1))
-    yield {row, count: next - i}
+  for (;;) {
+    let next: Lane | undefined
+    for (const lane of lanes) {
+      if (lane.cursor.at < 0) continue
+      const {octets, at} = lane.cursor
+      if (next === undefined) next = lane
+      else if (compare(octets, at, next.cursor.octets, next.cursor.at, ends) < 0) next = lane
+    }
+    if (next === undefined) return
+    for (let i = 0; i < ends; i++) key[i] = next.cursor.octets[next.cursor.at + i]
+    ways[0].count = 0
+    ways[1].count = 0
+    for (const lane of lanes) take(lane)
+    yield ways
   }
 }
 
-function isSameTo(octets: Uint8Array, a: number, b: number, length: number): boolean {
-  for (let i = 0; i < length; i++) if (octets[a + i] !== octets[b + i]) return false
-  return true
-}
-
-function fieldsOf(
-  octets: Uint8Array,
+/** Points that saw less have lost something, sampled, or come from a part of the path; of two alike the first by name. */
+function isBetter(
   words: Uint32Array,
-  row: number,
-  observer: string,
-  observers: number,
-): ResultField[] {
-  const turned = octets[row + WAY_AT] === 1
-  const source = endAt(octets, row, turned ? 1 : 0)
-  const destination = endAt(octets, row, turned ? 0 : 1)
-  const sums = sumsAt(words, (row + SUMS_AT) / 4)
-  return [
-    sourceField(source.address),
-    destinationField(destination.address),
-    [ie.protocolIdentifier, octets[row + PROTOCOL_AT]],
-    ...(source.port === undefined ? [] : [[ie.sourceTransportPort, source.port] as const]),
-    ...(destination.port === undefined
-      ? []
-      : [[ie.destinationTransportPort, destination.port] as const]),
-    ...fieldsOfSums(sums),
-    [ie.deltaFlowCount, lighter(sums.flows)],
-    [ie.dartaObserver, observer],
-    [ie.dartaObserverCount, observers],
-  ]
+  columns: number,
+  {words: best, lane: of, octets}: Way,
+  lane: Lane,
+  at: number,
+  observers: Observers,
+): boolean {
+  const known = of.columnsAt / 4
+  for (const column of [PACKETS, OCTETS]) {
+    for (const word of [2 * column + 1, 2 * column]) {
+      const order = words[columns + word] - best[known + word]
+      if (order !== 0) return order > 0
+    }
+  }
+  const name = (l: Lane, rows: Uint8Array, row: number): string =>
+    observers.names[observers.numberOf(l.domain, l.shape, OBSERVER, rows, row)]
+  return name(lane, lane.cursor.octets, at) < name(of, octets, 0)
 }
 
-function fieldsOfSums(sums: FlowSums): ResultField[] {
-  return [
-    [ie.octetDeltaCount, lighter(sums.octets)],
-    [ie.packetDeltaCount, lighter(sums.packets)],
-    ...(sums.start === undefined ? [] : [[ie.flowStartMilliseconds, lighter(sums.start)] as const]),
-    ...(sums.end === undefined ? [] : [[ie.flowEndMilliseconds, lighter(sums.end)] as const]),
-  ]
+function compare(a: Uint8Array, at: number, b: Uint8Array, from: number, length: number): number {
+  for (let i = 0; i < length; i++) {
+    if (a[at + i] !== b[from + i]) return a[at + i] - b[from + i]
+  }
+  return 0
 }
 
-function reverseFields(sums: FlowSums): ResultField[] {
-  return fieldsOfSums(sums).map(([element, value]) => [reverseOf(element)!, value] as const)
+/** Whether a way's first packet came before the other's; one without a time comes first. */
+function beginsBefore(a: Way, b: Way): boolean {
+  const [x, y] = [a, b].map(({words, lane}) => {
+    const at = lane.columnsAt / 4 + 2 * START
+    const time = words[at + 1] * 4294967296 + words[at]
+    return time >= 2 ** 64 - 2 ** 11 ? 0 : time
+  })
+  return x < y
+}
+
+/** What a record has, as bits; together with the lengths of addresses they are its kind. */
+const [SOURCE_PORT, DESTINATION_PORT, STARTS, ENDS, BIFLOW, BACK_STARTS, BACK_ENDS] = [
+  1, 2, 4, 8, 16, 32, 64,
+]
+
+interface Output {
+  write(way: Way, back: Way | undefined, observers: Observers): RecordBatch | undefined
+  end(): RecordBatch | undefined
+}
+
+function createOutput(writer: ResultWriter): Output {
+  const kinds = new Map<number, ResultKind>()
+  const names: Uint8Array[] = []
+  const utf8 = new TextEncoder()
+
+  function kindOf(source: number, destination: number, has: number): ResultKind {
+    const name = has + 128 * (source === 4 ? 0 : 1) + 256 * (destination === 4 ? 0 : 1)
+    let kind = kinds.get(name)
+    if (kind === undefined) {
+      const only = <T>(bit: number, ...list: T[]): T[] => ((has & bit) === 0 ? [] : list)
+      const back = (element: typeof ie.octetDeltaCount): typeof ie.octetDeltaCount =>
+        reverseOf(element)!
+      kind = resultKind(256 + kinds.size, [
+        source === 4 ? ie.sourceIPv4Address : ie.sourceIPv6Address,
+        destination === 4 ? ie.destinationIPv4Address : ie.destinationIPv6Address,
+        ie.protocolIdentifier,
+        ...only(SOURCE_PORT, ie.sourceTransportPort),
+        ...only(DESTINATION_PORT, ie.destinationTransportPort),
+        ie.octetDeltaCount,
+        ie.packetDeltaCount,
+        ...only(STARTS, ie.flowStartMilliseconds),
+        ...only(ENDS, ie.flowEndMilliseconds),
+        ie.deltaFlowCount,
+        ie.dartaObserver,
+        ie.dartaObserverCount,
+        ...only(BIFLOW, back(ie.octetDeltaCount), back(ie.packetDeltaCount)),
+        ...only(BACK_STARTS, back(ie.flowStartMilliseconds)),
+        ...only(BACK_ENDS, back(ie.flowEndMilliseconds)),
+      ])
+      kinds.set(name, kind)
+    }
+    return kind
+  }
+
+  /** Octets, packets and times; which times there are is in `has`. */
+  function writeSums({words, lane}: Way, has: number, starts: number, ends: number): void {
+    const at = lane.columnsAt / 4
+    const put = (column: number): void =>
+      writer.long(words[at + 2 * column], words[at + 2 * column + 1])
+    put(OCTETS)
+    put(PACKETS)
+    if ((has & starts) !== 0) put(START)
+    if ((has & ends) !== 0) put(END)
+  }
+
+  function timesOf({words, lane}: Way, starts: number, ends: number): number {
+    const at = lane.columnsAt / 4
+    const [start, end] = [at + 2 * START, at + 2 * END]
+    const started = words[start + 1] !== 0xffffffff || words[start] !== 0xffffffff
+    return (started ? starts : 0) | (words[end + 1] !== 0 || words[end] !== 0 ? ends : 0)
+  }
+
+  return {
+    write(way, back, observers) {
+      const {lane, octets, words, count} = way
+      const {fields, wayAt} = lane.shape
+      const turned = octets[wayAt] === 1
+      const [from, to] = turned ? [GREATER, LESSER] : [LESSER, GREATER]
+      const [source, destination] = [fields[from], fields[to]]
+      const [fromPort, toPort] = [fields[from + 1], fields[to + 1]]
+      const observer = observers.numberOf(lane.domain, lane.shape, OBSERVER, octets, 0)
+      const name = (names[observer] ??= utf8.encode(observers.names[observer]))
+      const has =
+        (fromPort.length > 0 ? SOURCE_PORT : 0) |
+        (toPort.length > 0 ? DESTINATION_PORT : 0) |
+        timesOf(way, STARTS, ENDS) |
+        (back === undefined ? 0 : BIFLOW | timesOf(back, BACK_STARTS, BACK_ENDS))
+      const batch = writer.begin(kindOf(source.length, destination.length, has), 1 + name.length)
+      writer.copy(octets, source.offset, source.length)
+      writer.copy(octets, destination.offset, destination.length)
+      writer.octet(octets[fields[PROTOCOL].offset])
+      writer.copy(octets, fromPort.offset, fromPort.length)
+      writer.copy(octets, toPort.offset, toPort.length)
+      writeSums(way, has, STARTS, ENDS)
+      const flows = lane.columnsAt / 4 + 2 * FLOWS
+      writer.long(words[flows], words[flows + 1])
+      writer.octet(name.length)
+      writer.copy(name, 0, name.length)
+      writer.word(count)
+      if (back !== undefined) writeSums(back, has, BACK_STARTS, BACK_ENDS)
+      return batch
+    },
+    end: () => writer.end(),
+  }
 }

@@ -1,22 +1,24 @@
-import {SUM} from '../../../record/group-kernel.js'
-import {createGroupTable} from '../../../record/group-table.js'
-import {createRowTable} from '../../../record/row-table.js'
+import {OR, padKey, SUM} from '../../../record/group-kernel.js'
+import {createGroupTable, type GroupBlock} from '../../../record/group-table.js'
+import type {GroupSpec, KeyShape} from '../../../record/group-spec.js'
+import {createRowTable, type RowTable} from '../../../record/row-table.js'
 import {addressText} from '../../../record/value.js'
 import {ie} from '../../../registry/elements.js'
 import {flowKey} from '../../../registry/flow-keys.js'
+import {reverseOf} from '../../../registry/lookup.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
-import {octetText, sourceField, textOctets, whyOption} from '../findings.js'
-import {END, FLOWS, flowColumns, PACKETS, START, sumsAt} from '../flow-sums.js'
+import {octetText, sourceField, whyOption} from '../findings.js'
 import {
-  columnAt,
-  copyPart,
-  createSieve,
-  eachGroup,
-  numberAt,
-  partAt,
-  type Sieve,
-  type VisitGroup,
-} from '../group-rows.js'
+  FLOWS,
+  flowColumns,
+  flowKinds,
+  PACKETS,
+  START,
+  sumFields,
+  sumsAt,
+  type FlowSums,
+} from '../flow-sums.js'
+import {columnAt, createSpans, eachBlock} from '../group-rows.js'
 import type {ResultField, ResultRecord} from '../result-records.js'
 import {oneTableState} from '../table-set.js'
 
@@ -63,10 +65,16 @@ const key = [
   flowKey('dstip'),
   flowKey('proto'),
   {...flowKey('dstport'), optional: true},
-  {...flowKey('flags'), optional: true},
 ]
-const [SOURCE, DESTINATION, PROTOCOL, PORT, FLAGS] = [0, 1, 2, 3, 4]
-const MOST_ADDRESS_OCTETS = 16
+const [SOURCE, DESTINATION, PROTOCOL, PORT] = [0, 1, 2, 3]
+const controlBits = {elements: [ie.tcpControlBits], reverse: [reverseOf(ie.tcpControlBits)]}
+/** Behind the sums: the flags of all records, and how many said theirs. */
+const FLAGS = flowColumns.length
+const FLAGGED = FLAGS + 1
+const contacts: GroupSpec = {
+  key,
+  columns: [...flowColumns, {kind: 'or', ...controlBits}, {kind: 'count', ...controlBits}],
+}
 const TCP = 6
 const UDP = 17
 const SYN = 2
@@ -80,24 +88,27 @@ const ANSWER = Math.log(SCANNER / HONEST)
 /** A host of a hundred thousand may be taken for a scanner by chance. */
 const CERTAIN = Math.log(0.99 / 1e-5)
 
-interface Contact {
-  readonly host: string
-  readonly port: number
-  readonly protocol: number
-  start: number
-  end: number
-  answered: boolean
-  octets: bigint
-  packets: bigint
-  flows: bigint
+/** Contacts of sources whose addresses have so many octets, one after the other, each with the number of its source. */
+interface Contacts {
+  readonly addressOctets: number
+  /** The sources by address, with how many contacts failed and how many there are. */
+  readonly sources: RowTable
+  numbers: Uint32Array
+  /** When each began, milliseconds since 1970, doubled; odd where it failed. */
+  walks: Float64Array
+  count: number
 }
 
+/** What is told of a source that scans. */
 interface Scan {
-  readonly source: string
-  readonly contacts: readonly Contact[]
+  readonly source: Uint8Array
   readonly failed: number
+  readonly answered: number
   readonly score: number
 }
+
+/** Times beyond are taken for it: doubled, a number still holds it. */
+const LAST_TIME = 2 ** 52 - 1
 
 function createState(
   minFailed: number,
@@ -105,159 +116,353 @@ function createState(
   why: boolean,
   limits: StateLimits,
 ): AnalysisState {
-  const table = createGroupTable({key, columns: flowColumns}, limits)
+  const table = createGroupTable(contacts, limits)
 
   /** Whether nobody answered; undefined: it cannot be told. */
-  const failed = (
-    ...[shape, rows, at, words, columns]: Parameters<VisitGroup>
-  ): boolean | undefined => {
-    const protocol = numberAt(rows, at, shape, PROTOCOL)
-    const packets = columnAt(words, columns, PACKETS)
-    const flows = columnAt(words, columns, FLOWS)
-    if (protocol === TCP && shape.fields[FLAGS].element !== undefined) {
-      const flags = numberAt(rows, at, shape, FLAGS)
+  function isFailed(
+    rows: Uint8Array,
+    protocolAt: number,
+    words: Uint32Array,
+    columns: number,
+  ): boolean | undefined {
+    const protocol = rows[protocolAt]
+    if (protocol === TCP && words[columns + 2 * FLAGGED] > 0) {
+      const flags = words[columns + 2 * FLAGS]
       // Whoever got an answer acknowledged it. Without a SYN the beginning was not seen, or it is a scan by FIN, NULL or the like.
       if ((flags & ACK) !== 0) return false
-      return (flags & SYN) !== 0 || packets <= 2 * flows
+      if ((flags & SYN) !== 0) return true
+      return columnAt(words, columns, PACKETS) <= 2 * columnAt(words, columns, FLOWS)
     }
-    if (protocol === UDP && udp) return packets <= flows
+    if (protocol === UDP && udp) {
+      return columnAt(words, columns, PACKETS) <= columnAt(words, columns, FLOWS)
+    }
     return undefined
   }
 
-  /** Sources with enough contacts that failed, before anything is kept of each contact. */
-  function suspects(): {wanted: Set<string>; sieve: Sieve} {
-    const counts = createRowTable(MOST_ADDRESS_OCTETS + 1, [SUM])
-    eachGroup(table, (...group) => {
-      if (failed(...group) !== true) return
-      const [shape, rows, at] = group
-      const start = counts.next()
-      const length = copyPart(rows, at, shape, SOURCE, counts.octets, start)
-      counts.octets[start + MOST_ADDRESS_OCTETS] = length
-      counts.words[(start + counts.columnsAt) / 4] = 1
-    })
-    const wanted = new Set<string>()
-    const sieve = createSieve()
-    counts.eachBlock((octets, words, n) => {
-      for (let at = 0; at < n * counts.rowOctets; at += counts.rowOctets) {
-        if (columnAt(words, (at + counts.columnsAt) / 4, 0) < minFailed) continue
-        const length = octets[at + MOST_ADDRESS_OCTETS]
-        wanted.add(octetText(octets.subarray(at, at + length)))
-        sieve.add(octets, at, length)
+  /** Visits the rows that can be told from others, block by block, in the same order each time. */
+  function eachContact(
+    begin: (block: GroupBlock & {columnsAt: number}) => (at: number, failed: boolean) => void,
+    end: (block: GroupBlock) => void,
+  ): void {
+    eachBlock(table, (block) => {
+      const {shape, rows, rowOctets, columnsAt} = block
+      const words = new Uint32Array(rows.buffer, rows.byteOffset, rows.length / 4)
+      const protocolAt = shape.fields[PROTOCOL].offset
+      const visit = begin(block)
+      for (let at = 0; at < rows.length; at += rowOctets) {
+        const failed = isFailed(rows, at + protocolAt, words, (at + columnsAt) / 4)
+        if (failed !== undefined) visit(at, failed)
       }
+      end(block)
     })
-    counts.close()
-    return {wanted, sieve}
   }
 
-  function scans(): Scan[] {
-    const sources = new Map<string, Map<string, Contact>>()
-    const {wanted, sieve} = suspects()
-    eachGroup(table, (...group) => {
-      const [shape, rows, at, words, columns] = group
-      const {offset, length} = shape.fields[SOURCE]
-      if (!sieve.mayHave(rows, at + offset, length)) return
-      const source = octetText(partAt(rows, at, shape, SOURCE))
-      if (!wanted.has(source)) return
-      const fails = failed(...group)
-      if (fails === undefined) return
-      let contacts = sources.get(source)
-      if (contacts === undefined) sources.set(source, (contacts = new Map<string, Contact>()))
-      const host = octetText(partAt(rows, at, shape, DESTINATION))
-      const port = numberAt(rows, at, shape, PORT)
-      const protocol = numberAt(rows, at, shape, PROTOCOL)
-      const name = `${host}/${port}/${protocol}`
-      const known = contacts.get(name)
-      const start = columnAt(words, columns, START)
-      const end = columnAt(words, columns, END)
-      const {octets, packets, flows} = sumsAt(words, columns)
-      if (known === undefined) {
-        contacts.set(name, {
-          ...{host, port, protocol, start, end, answered: !fails},
-          ...{octets, packets, flows},
+  function contactsOf(): Contacts[] {
+    const all = [4, 16].map((addressOctets): Contacts => ({
+      addressOctets,
+      sources: createRowTable(addressOctets, [SUM, SUM]),
+      numbers: new Uint32Array(4096),
+      walks: new Float64Array(4096),
+      count: 0,
+    }))
+    const programs = new Map<KeyShape, number[]>()
+    const spans = createSpans()
+    let of = all[0]
+    eachContact(
+      ({shape, rows, rowOctets, columnsAt}) => {
+        const {offset, length} = shape.fields[SOURCE]
+        of = all.find(({addressOctets}) => addressOctets === length)!
+        let own = programs.get(shape)
+        if (own === undefined) {
+          own = [0, 1].map((failed) =>
+            of.sources.program({
+              rowOctets,
+              moves: [[offset, length, 0]],
+              columns: [{constant: failed}, {constant: 1}],
+            }),
+          )
+          programs.set(shape, own)
+        }
+        const [answered, failed] = own
+        makeRoom(of, rows.length / rowOctets)
+        const words = new Uint32Array(rows.buffer, rows.byteOffset, rows.length / 4)
+        let next = of.count
+        const {walks} = of
+        return (at, fails) => {
+          spans.add(at, rowOctets, fails ? failed : answered)
+          const start = columnAt(words, (at + columnsAt) / 4, START)
+          walks[next++] = 2 * Math.min(start, LAST_TIME) + (fails ? 1 : 0)
+        }
+      },
+      ({rows}) => {
+        spans.take((list, count) => {
+          let added = 0
+          for (let i = 0; i < count; i++) added += list[3 * i + 1]
+          const numbers = of.numbers.subarray(of.count, of.count + added)
+          of.sources.addFrom(rows, list, count, numbers)
+          of.count += added
         })
-        return
+      },
+    )
+    return all
+  }
+
+  /** Numbers of sources that scan, with what their walks came to. */
+  function scannersOf({sources, numbers, walks, count}: Contacts): Map<number, Scan> {
+    const found = new Map<number, Scan>()
+    const all = sources.count()
+    // Where the walk of each source begins; of those with too few failures there is none.
+    const ends = new Uint32Array(all + 1)
+    const addresses: Uint8Array[] = []
+    let number = 0
+    sources.eachBlock((octets, words, n) => {
+      for (let at = 0; at < n * sources.rowOctets; at += sources.rowOctets, number++) {
+        const columns = (at + sources.columnsAt) / 4
+        const enough = columnAt(words, columns, 0) >= minFailed
+        ends[number + 1] = ends[number] + (enough ? columnAt(words, columns, 1) : 0)
+        if (enough) addresses[number] = octets.slice(at, at + sources.columnsAt)
       }
-      known.start = Math.min(known.start, start)
-      known.end = Math.max(known.end, end)
-      known.answered ||= !fails
-      known.octets += octets
-      known.packets += packets
-      known.flows += flows
     })
-    return [...sources]
-      .sort(([a], [b]) => a.length - b.length || (a < b ? -1 : 1))
-      .flatMap(([source, contacts]) => scanOf(source, [...contacts.values()], minFailed) ?? [])
+    const places = ends.slice(0, all)
+    const ordered = new Float64Array(ends[all])
+    for (let i = 0; i < count; i++) {
+      const source = numbers[i]
+      if (ends[source] < ends[source + 1]) ordered[places[source]++] = walks[i]
+    }
+    for (let source = 0; source < all; source++) {
+      if (ends[source] === ends[source + 1]) continue
+      const walk = ordered.subarray(ends[source], ends[source + 1]).sort()
+      const {failed, score} = walkThrough(walk)
+      if (score < CERTAIN) continue
+      const answered = walk.length - failed
+      found.set(source, {source: addresses[source], failed, answered, score})
+    }
+    return found
   }
 
   function* records(): Iterable<ResultRecord> {
-    for (const {source, contacts, failed: count, score} of scans()) {
-      const open = contacts.filter(({answered}) => !answered)
-      const hosts = new Set(open.map(({host}) => host)).size
-      const ports = new Set(open.map(({port, protocol}) => `${port}/${protocol}`)).size
-      const kind =
-        hosts > 1 && ports > hosts
-          ? ports > 10 * hosts && hosts <= 4
-            ? 'vertical scan'
-            : 'block scan'
-          : hosts > 1
-            ? ports > 4
-              ? 'block scan'
-              : 'horizontal scan'
-            : 'vertical scan'
-      const sum = (of: (c: Contact) => bigint): bigint => open.reduce((n, c) => n + of(c), 0n)
-      const address = textOctets(source)
-      const fields: ResultField[] = [
-        [ie.dartaFinding, kind],
-        sourceField(address),
-        [ie.dartaScore, score],
-        [ie.dartaFailedCount, count],
-        [ie.dartaSucceededCount, contacts.length - open.length],
-        [ie.dartaPeerCount, hosts],
-        [ie.dartaPortCount, ports],
-        [ie.octetDeltaCount, sum((c) => c.octets)],
-        [ie.packetDeltaCount, sum((c) => c.packets)],
-        [ie.deltaFlowCount, sum((c) => c.flows)],
-        ...times(open),
-      ]
-      if (why) {
-        const only = new Set(open.map(({protocol}) => protocol))
-        const tcp = 'proto tcp and not flags A'
-        const rest = only.size > 1 ? `(${tcp} or proto udp)` : only.has(TCP) ? tcp : 'proto udp'
-        fields.push([ie.dartaFilter, `src ip ${addressText(address)} and ${rest}`])
+    const all = contactsOf()
+    const scanners = all.map(scannersOf)
+    if (scanners.some(({size}) => size > 0)) {
+      for (const [i, details] of detailsOf(all, scanners).entries()) {
+        for (const number of all[i].sources.order()) {
+          const scan = scanners[i].get(number)
+          if (scan !== undefined) yield {fields: fieldsOf(scan, all[i].addressOctets, details, why)}
+        }
+        details.close()
       }
-      yield {fields}
     }
+    for (const {sources} of all) sources.close()
+  }
+
+  /** Sums, hosts and ports of the failed contacts of scanners, by the octets of their addresses. */
+  function detailsOf(all: readonly Contacts[], scanners: readonly Map<number, Scan>[]): Details[] {
+    const details = all.map(({addressOctets}) => createDetails(addressOctets))
+    const places = all.map(() => 0)
+    const spans = createSpans()
+    let i = 0
+    eachContact(
+      ({shape, rowOctets}) => {
+        i = all.findIndex(({addressOctets}) => addressOctets === shape.fields[SOURCE].length)
+        const {numbers} = all[i]
+        return (at, failed) => {
+          const number = numbers[places[i]++]
+          if (failed && scanners[i].has(number)) spans.add(at, rowOctets, 0)
+        }
+      },
+      (block) => spans.take((list, count) => details[i].add(block, list, count)),
+    )
+    for (const of of details) of.settle()
+    return details
   }
 
   return oneTableState(table, records)
 }
 
-function times(contacts: readonly Contact[]): ResultField[] {
-  const start = contacts.reduce((least, c) => Math.min(least, c.start), Infinity)
-  const end = contacts.reduce((most, c) => Math.max(most, c.end), 0)
-  return [
-    ...(start < 2 ** 53 ? [[ie.flowStartMilliseconds, start] as const] : []),
-    ...(end > 0 && end < 2 ** 53 ? [[ie.flowEndMilliseconds, end] as const] : []),
-  ]
+function makeRoom(of: Contacts, more: number): void {
+  if (of.count + more <= of.numbers.length) return
+  const room = Math.max(2 * of.numbers.length, of.count + more)
+  const {numbers, walks} = of
+  of.numbers = new Uint32Array(room)
+  of.numbers.set(numbers)
+  of.walks = new Float64Array(room)
+  of.walks.set(walks)
 }
 
-/** Walks through the contacts in their order; the source is a scanner if it is certain at any time and has enough failures. */
-function scanOf(source: string, contacts: readonly Contact[], minFailed: number): Scan | undefined {
-  const ordered = [...contacts].sort(
-    (a, b) =>
-      a.start - b.start ||
-      (a.host === b.host ? 0 : a.host < b.host ? -1 : 1) ||
-      a.port - b.port ||
-      a.protocol - b.protocol,
-  )
-  let walk = 0
+/** Failed contacts of sources that scan. */
+interface Details {
+  /** Takes rows of contacts as spans, whose programs are none. */
+  add(block: GroupBlock, spans: Int32Array, count: number): void
+  settle(): void
+  of(source: Uint8Array): FoundDetails
+  close(): void
+}
+
+interface FoundDetails {
+  readonly sums: FlowSums
+  readonly hosts: number
+  readonly ports: number
+  readonly tcp: boolean
+  readonly udp: boolean
+}
+
+/** Behind the sums. */
+const TCP_BIT = 1
+const UDP_BIT = 2
+
+function createDetails(addressOctets: number): Details {
+  const n = addressOctets
+  const sums = createRowTable(n, [...flowKinds, OR])
+  // The other host, whose address has 4 or 16 octets, and how many.
+  const hosts = createRowTable(n + 17, [])
+  const ports = createRowTable(n + 3, [])
+  const hostCounts = createRowTable(n, [SUM])
+  const portCounts = createRowTable(n, [SUM])
+  const tables = [sums, hosts, ports, hostCounts, portCounts]
+  const found = new Map<string, FoundDetails>()
+  const programs = new Map<KeyShape, readonly [number, number, number, number]>()
+
+  function programsOf({shape, rowOctets}: GroupBlock): readonly [number, number, number, number] {
+    const known = programs.get(shape)
+    if (known !== undefined) return known
+    const {fields} = shape
+    const columnsAt = padKey(shape.octets)
+    const moves = [[fields[SOURCE].offset, n, 0]] as const
+    const protocol = [fields[PROTOCOL].offset, 1] as const
+    const columns = flowColumns.map((_, c) => ({at: columnsAt + 8 * c}))
+    const sum = (bit: number): number =>
+      sums.program({rowOctets, moves, columns: [...columns, {constant: bit}]})
+    const {offset, length} = fields[DESTINATION]
+    const made = [
+      sum(TCP_BIT),
+      sum(UDP_BIT),
+      hosts.program({
+        rowOctets,
+        moves: [...moves, [offset, length, n]],
+        constants: [[n + 16, length]],
+        columns: [],
+      }),
+      ports.program({
+        rowOctets,
+        moves: [...moves, [fields[PORT].offset, fields[PORT].length, n], [...protocol, n + 2]],
+        columns: [],
+      }),
+    ] as const
+    programs.set(shape, made)
+    return made
+  }
+
+  /** How many rows of `from` each source has. */
+  function countInto(counts: RowTable, from: RowTable): void {
+    const program = counts.program({
+      rowOctets: from.rowOctets,
+      moves: [[0, n, 0]],
+      columns: [{constant: 1}],
+    })
+    from.eachBlock((octets, _, rows) => counts.addFrom(octets, Int32Array.of(0, rows, program), 1))
+  }
+
+  return {
+    add(block, spans, count) {
+      const [tcp, udp, host, port] = programsOf(block)
+      const protocolAt = block.shape.fields[PROTOCOL].offset
+      const kinds = createSpans()
+      for (let i = 0; i < count; i++) {
+        for (let k = 0; k < spans[3 * i + 1]; k++) {
+          const at = spans[3 * i] + k * block.rowOctets
+          kinds.add(at, block.rowOctets, block.rows[at + protocolAt] === TCP ? tcp : udp)
+        }
+      }
+      kinds.take((list, own) => sums.addFrom(block.rows, list, own))
+      for (const [table, program] of [
+        [hosts, host],
+        [ports, port],
+      ] as const) {
+        for (let i = 0; i < count; i++) spans[3 * i + 2] = program
+        table.addFrom(block.rows, spans, count)
+      }
+    },
+    settle() {
+      countInto(hostCounts, hosts)
+      countInto(portCounts, ports)
+      const counts = [hostCounts, portCounts].map((table) => {
+        const of = new Map<string, number>()
+        table.eachBlock((octets, words, rows) => {
+          for (let at = 0; at < rows * table.rowOctets; at += table.rowOctets) {
+            const name = octetText(octets.subarray(at, at + n))
+            of.set(name, columnAt(words, (at + table.columnsAt) / 4, 0))
+          }
+        })
+        return of
+      })
+      sums.eachBlock((octets, words, rows) => {
+        for (let at = 0; at < rows * sums.rowOctets; at += sums.rowOctets) {
+          const name = octetText(octets.subarray(at, at + n))
+          const columns = (at + sums.columnsAt) / 4
+          const bits = words[columns + 2 * flowColumns.length]
+          found.set(name, {
+            sums: sumsAt(words, columns),
+            hosts: counts[0].get(name)!,
+            ports: counts[1].get(name)!,
+            tcp: (bits & TCP_BIT) !== 0,
+            udp: (bits & UDP_BIT) !== 0,
+          })
+        }
+      })
+    },
+    of: (source) => found.get(octetText(source.subarray(0, n)))!,
+    close() {
+      for (const table of tables) table.close()
+    },
+  }
+}
+
+function fieldsOf(
+  {source, failed, answered, score}: Scan,
+  addressOctets: number,
+  details: Details,
+  why: boolean,
+): ResultField[] {
+  const {sums, hosts, ports, tcp, udp} = details.of(source)
+  const address = source.subarray(0, addressOctets)
+  const fields: ResultField[] = [
+    [ie.dartaFinding, kindOf(hosts, ports)],
+    sourceField(address),
+    [ie.dartaScore, score],
+    [ie.dartaFailedCount, failed],
+    [ie.dartaSucceededCount, answered],
+    [ie.dartaPeerCount, hosts],
+    [ie.dartaPortCount, ports],
+    ...sumFields(sums),
+  ]
+  if (why) {
+    const only = 'proto tcp and not flags A'
+    const rest = tcp && udp ? `(${only} or proto udp)` : tcp ? only : 'proto udp'
+    fields.push([ie.dartaFilter, `src ip ${addressText(address)} and ${rest}`])
+  }
+  return fields
+}
+
+function kindOf(hosts: number, ports: number): string {
+  if (hosts < 2) return 'vertical scan'
+  if (ports > hosts) return ports > 10 * hosts && hosts <= 4 ? 'vertical scan' : 'block scan'
+  return ports > 4 ? 'block scan' : 'horizontal scan'
+}
+
+/**
+ * Walks through contacts in their order, those that were answered first where several began at once. The source is a scanner if it
+ * is certain at any time.
+ */
+function walkThrough(walk: Float64Array): {failed: number; score: number} {
+  let place = 0
   let score = 0
   let failed = 0
-  for (const {answered} of ordered) {
-    if (!answered) failed++
+  for (const step of walk) {
+    const fails = step % 2 === 1
+    if (fails) failed++
     // Below 0 it is honest, and the walk begins anew: a host may turn into a scanner.
-    walk = Math.max(0, walk + (answered ? ANSWER : FAILURE))
-    score = Math.max(score, walk)
+    place = Math.max(0, place + (fails ? FAILURE : ANSWER))
+    score = Math.max(score, place)
   }
-  return failed >= minFailed && score >= CERTAIN ? {source, contacts, failed, score} : undefined
+  return {failed, score}
 }

@@ -1,16 +1,17 @@
 import {SUM} from '../../../record/group-kernel.js'
 import {createGroupTable} from '../../../record/group-table.js'
-import type {GroupSpec} from '../../../record/group-spec.js'
+import type {GroupSpec, KeyShape} from '../../../record/group-spec.js'
 import {createRowTable, type RowTable} from '../../../record/row-table.js'
+import type {MessageContext, RecordBatch} from '../../../record/batch.js'
 import {addressText} from '../../../record/value.js'
 import {ie} from '../../../registry/elements.js'
 import {flowKey} from '../../../registry/flow-keys.js'
 import {serviceName, servicePortRanks} from '../../../registry/services.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
-import {destinationField, octetText, whyOption} from '../findings.js'
-import {flowColumns, flowKinds, sumFields, sumsAt, type FlowSums} from '../flow-sums.js'
-import {columnAt, copyPart, eachGroup, numberAt} from '../group-rows.js'
-import type {ResultField, ResultRecord} from '../result-records.js'
+import {whyOption} from '../findings.js'
+import {END, flowColumns, flowKinds, START} from '../flow-sums.js'
+import {columnAt, createSpans, eachBlock, orderedRows} from '../group-rows.js'
+import {createResultWriter, resultKind, type ResultKind} from '../result-writer.js'
 import {oneTableState} from '../table-set.js'
 
 export default defineApp({
@@ -41,104 +42,131 @@ export default defineApp({
   }),
 })
 
+/** The server first; of two ports alike the destination's is the server's. A client's port is left out, so that each is one row. */
 const spec: GroupSpec = {
-  key: ['srcip', 'dstip', 'srcport', 'dstport', 'proto'].map(flowKey),
+  key: ['dstip', 'dstport', 'srcip', 'srcport', 'proto'].map(flowKey),
+  symmetric: 2,
+  ranked: servicePortRanks(),
   columns: flowColumns,
 }
-const [SOURCE, DESTINATION, SOURCE_PORT, DESTINATION_PORT, PROTOCOL] = [0, 1, 2, 3, 4]
+const [SERVER, PORT, PROTOCOL] = [0, 1, 4]
 const WITH_PORTS = new Set([6, 17, 33, 132, 136])
 
-/** Keys of services: the server's address, 16 octets, the port, the protocol and how many octets the address has. */
-const PORT_AT = 16
-const PROTOCOL_AT = 18
-const LENGTH_AT = 19
-const SERVICE_OCTETS = 20
 /** Behind the sums of a service. */
 const CLIENTS = flowColumns.length
 
+/** Services whose address has so many octets; the key is the address, the protocol and the port. */
+interface Services {
+  readonly addressOctets: number
+  readonly table: RowTable
+}
+
+function createServices(addressOctets: number): Services {
+  return {addressOctets, table: createRowTable(addressOctets + 3, [...flowKinds, SUM])}
+}
+
 function createState(minClients: number, why: boolean, limits: StateLimits): AnalysisState {
   const table = createGroupTable(spec, limits)
-  const ranks = servicePortRanks()
 
-  /** Services and their clients, each client once: the key of a service, then the client's address and how long it is. */
-  function clients(): RowTable {
-    const found = createRowTable(SERVICE_OCTETS + 17, flowKinds)
-    const {octets} = found
-    eachGroup(table, (shape, rows, at, words, columns) => {
-      const protocol = numberAt(rows, at, shape, PROTOCOL)
-      if (!WITH_PORTS.has(protocol)) return
-      const a = numberAt(rows, at, shape, SOURCE_PORT)
-      const b = numberAt(rows, at, shape, DESTINATION_PORT)
-      // The better known port is the server's; of two alike the lower one.
-      const fromServer = ranks[a] < ranks[b] || (ranks[a] === ranks[b] && a < b)
-      const [server, client] = fromServer ? [SOURCE, DESTINATION] : [DESTINATION, SOURCE]
-      const port = fromServer ? a : b
-      const start = found.next()
-      octets[start + LENGTH_AT] = copyPart(rows, at, shape, server, octets, start)
-      octets[start + PORT_AT] = port >>> 8
-      octets[start + PORT_AT + 1] = port
-      octets[start + PROTOCOL_AT] = protocol
-      const behind = start + SERVICE_OCTETS
-      octets[behind + 16] = copyPart(rows, at, shape, client, octets, behind)
-      const into = (start + found.columnsAt) / 4
-      for (let i = 0; i < 2 * flowColumns.length; i++) found.words[into + i] = words[columns + i]
+  /** By the octets of their addresses, 4 and 16. */
+  function services(): Services[] {
+    const all = [createServices(4), createServices(16)]
+    const programs = new Map<KeyShape, number>()
+    const spans = createSpans()
+    eachBlock(table, ({shape, rows, rowOctets, columnsAt}) => {
+      const {fields} = shape
+      const {addressOctets: n, table: into} = all.find(
+        ({addressOctets}) => addressOctets === fields[SERVER].length,
+      )!
+      let program = programs.get(shape)
+      if (program === undefined) {
+        program = into.program({
+          rowOctets,
+          moves: [
+            [fields[SERVER].offset, n, 0],
+            [fields[PROTOCOL].offset, 1, n],
+            [fields[PORT].offset, 2, n + 1],
+          ],
+          columns: [...flowColumns.map((_, c) => ({at: columnsAt + 8 * c})), {constant: 1}],
+        })
+        programs.set(shape, program)
+      }
+      const protocolAt = fields[PROTOCOL].offset
+      for (let at = 0; at < rows.length; at += rowOctets) {
+        if (WITH_PORTS.has(rows[at + protocolAt])) spans.add(at, rowOctets, program)
+      }
+      spans.take((list, count) => into.addFrom(rows, list, count))
     })
-    return found
+    return all
   }
 
-  function services(): RowTable {
-    const found = createRowTable(SERVICE_OCTETS, [...flowKinds, SUM])
-    const each = clients()
-    each.eachBlock((octets, words, n) => {
-      for (let at = 0; at < n * each.rowOctets; at += each.rowOctets) {
-        const start = found.next()
-        for (let i = 0; i < SERVICE_OCTETS; i++) found.octets[start + i] = octets[at + i]
-        const into = (start + found.columnsAt) / 4
-        const columns = (at + each.columnsAt) / 4
-        for (let i = 0; i < 2 * flowColumns.length; i++) found.words[into + i] = words[columns + i]
-        found.words[into + 2 * CLIENTS] = 1
+  function* results(message: MessageContext): Iterable<RecordBatch> {
+    const writer = createResultWriter(message)
+    const kinds = resultKinds(why)
+    const names: (Uint8Array | undefined)[] = []
+    const utf8 = new TextEncoder()
+    for (const {table: found, addressOctets: n} of services()) {
+      const row = orderedRows(found)
+      const {octets, words} = row
+      for (; row.at >= 0; row.step()) {
+        const {at} = row
+        const columns = (at + found.columnsAt) / 4
+        if (columnAt(words, columns, CLIENTS) < minClients) continue
+        const protocol = octets[at + n]
+        const port = (octets[at + n + 1] << 8) | octets[at + n + 2]
+        const name = (names[port] ??= utf8.encode(serviceName(port) ?? ''))
+        const start = columns + 2 * START
+        const end = columns + 2 * END
+        const started = words[start + 1] !== 0xffffffff || words[start] !== 0xffffffff
+        const ended = words[end + 1] !== 0 || words[end] !== 0
+        let filter: Uint8Array | undefined
+        if (why) {
+          const address = addressText(octets.subarray(at, at + n))
+          filter = utf8.encode(`ip ${address} and proto ${protocol} and port ${port}`)
+        }
+        const batch = writer.begin(
+          kinds[(n === 4 ? 0 : 4) + (started ? 2 : 0) + (ended ? 1 : 0)],
+          1 + name.length + (filter === undefined ? 0 : 1 + filter.length),
+        )
+        if (batch !== undefined) yield batch
+        writer.copy(octets, at, n)
+        writer.octet(protocol)
+        writer.port(port)
+        writer.octet(name.length)
+        writer.copy(name, 0, name.length)
+        writer.long(words[columns + 2 * CLIENTS], words[columns + 2 * CLIENTS + 1])
+        for (let c = columns; c < start; c += 2) writer.long(words[c], words[c + 1])
+        if (started) writer.long(words[start], words[start + 1])
+        if (ended) writer.long(words[end], words[end + 1])
+        if (filter !== undefined) {
+          writer.octet(filter.length)
+          writer.copy(filter, 0, filter.length)
+        }
       }
-    })
-    each.close()
-    return found
-  }
-
-  function* records(): Iterable<ResultRecord> {
-    const all = services()
-    const found: {order: string; key: Uint8Array; clients: number; sums: FlowSums}[] = []
-    all.eachBlock((octets, words, n) => {
-      for (let at = 0; at < n * all.rowOctets; at += all.rowOctets) {
-        const columns = (at + all.columnsAt) / 4
-        const count = columnAt(words, columns, CLIENTS)
-        if (count < minClients) continue
-        const key = octets.slice(at, at + SERVICE_OCTETS)
-        const address = octetText(key.subarray(0, key[LENGTH_AT]))
-        const order = `${String.fromCharCode(key[LENGTH_AT])}${address}${String.fromCharCode(key[PROTOCOL_AT], key[PORT_AT], key[PORT_AT + 1])}`
-        found.push({order, key, clients: count, sums: sumsAt(words, columns)})
-      }
-    })
-    all.close()
-    for (const {key, clients: count, sums} of found.sort((a, b) => (a.order < b.order ? -1 : 1))) {
-      const address = key.subarray(0, key[LENGTH_AT])
-      const port = (key[PORT_AT] << 8) | key[PORT_AT + 1]
-      const protocol = key[PROTOCOL_AT]
-      const fields: ResultField[] = [
-        destinationField(address),
-        [ie.protocolIdentifier, protocol],
-        [ie.dartaServicePort, port],
-        [ie.dartaFeature, serviceName(port) ?? ''],
-        [ie.dartaPeerCount, count],
-        ...sumFields(sums),
-      ]
-      if (why) {
-        fields.push([
-          ie.dartaFilter,
-          `ip ${addressText(address)} and proto ${protocol} and port ${port}`,
-        ])
-      }
-      yield {fields}
+      found.close()
     }
+    const last = writer.end()
+    if (last !== undefined) yield last
   }
 
-  return oneTableState(table, records)
+  return {...oneTableState(table, () => []), results}
+}
+
+/** Of IPv4 and IPv6, by whether they have a first time and whether they have a last one. */
+function resultKinds(why: boolean): ResultKind[] {
+  return Array.from({length: 8}, (_, i) =>
+    resultKind(256 + i, [
+      i < 4 ? ie.destinationIPv4Address : ie.destinationIPv6Address,
+      ie.protocolIdentifier,
+      ie.dartaServicePort,
+      ie.dartaFeature,
+      ie.dartaPeerCount,
+      ie.octetDeltaCount,
+      ie.packetDeltaCount,
+      ie.deltaFlowCount,
+      ...((i & 2) === 0 ? [] : [ie.flowStartMilliseconds]),
+      ...((i & 1) === 0 ? [] : [ie.flowEndMilliseconds]),
+      ...(why ? [ie.dartaFilter] : []),
+    ]),
+  )
 }
