@@ -3,6 +3,9 @@ import {createSocket} from 'node:dgram'
 import {once} from 'node:events'
 import {existsSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
+import {createNotificationReader} from '../../src/commands/collect/snmp/notification-reader.js'
+import {loadSnmpPackage} from '../../src/commands/collect/snmp/package.js'
+import {identifierOctets} from '../../src/mediation/snmp/object-identifier.js'
 import {decoded, udpCollector} from '../support/collector.js'
 import {bin, darta, folder, start, type Ended, type Running} from '../support/darta.js'
 import {needing, optionalPackage, tools} from '../support/needing.js'
@@ -131,6 +134,30 @@ withSender('who does not know a secret is not answered, and counted', async (t) 
   t.notRegex(stderr, /other|not-this-one/)
 })
 
+for (const [version, flags] of [
+  ['SNMPv2c', v2c],
+  ['SNMPv3', [...v3, '-e', '0x8000000001020304']],
+] as const) {
+  withSender(
+    `a trap of ${version} that is recorded and sent again makes no second record`,
+    async (t) => {
+      const server = await serve(t, '-o', 'ndjson')
+      const nobody = await udpCollector(t)
+      for (let i = 0; i < 2; i++) await tell(t, nobody.port, [...flags, 'HOST', ...linkDown])
+      await nobody.until(() => nobody.datagrams.length === 2)
+      const socket = createSocket('udp4')
+      t.teardown(() => socket.close())
+      for (const datagram of [...nobody.datagrams, ...nobody.datagrams]) {
+        socket.send(datagram, server.port, '127.0.0.1')
+      }
+      t.is((await tell(t, server.port, [...v2c, '-Ci', 'HOST', ...linkDown])).code, 0)
+      const {stdout, stderr} = await stopped(server)
+      t.regex(stderr, /snmptrap: 5 records in, 3 out, skipped 2 \(duplicate 2\)/)
+      t.is(linesOf(stdout).length, 3)
+    },
+  )
+}
+
 withSender('an inform that comes again is answered again and makes no second record', async (t) => {
   const server = await serve(t, '-o', 'ndjson')
   const nobody = await udpCollector(t)
@@ -196,3 +223,57 @@ withSender('--journal is of no use where agents are only asked', async (t) => {
   t.is(code, 2)
   t.regex(stderr, /--journal is for/)
 })
+
+needing(optionalPackage('net-snmp'))(
+  'who makes up engines takes no more than a little time, and those that are known are taken still',
+  (t) => {
+    const snmp = loadSnmpPackage()
+    const reader = createNotificationReader(snmp, {communities: [], users: [{name: 'alice'}]})
+    const sender = {address: '127.0.0.1', port: 1, family: 'IPv4' as const, size: 0}
+    const faults = new Map<string, number>()
+    for (let i = 0; i < 400; i++) {
+      const read = reader.read(trapOfEngine(i % 200), sender)
+      const what = 'fault' in read ? read.fault : read.notification.oid
+      faults.set(what, (faults.get(what) ?? 0) + 1)
+    }
+    // The second hundred times the same came in one second or in two.
+    const taken = faults.get(LINK_DOWN) ?? 0
+    t.true(taken >= 40 && taken <= 200, String(taken))
+    t.is(faults.get('new-engine-rate'), 400 - taken)
+  },
+)
+
+/** A trap of SNMPv3 without authentication, as this engine sends it. */
+function trapOfEngine(n: number): Buffer {
+  const tlv = (tag: number, ...parts: readonly Buffer[]): Buffer => {
+    const body = Buffer.concat(parts)
+    return Buffer.concat([Buffer.from([tag, body.length]), body])
+  }
+  const integer = (value: number): Buffer => tlv(0x02, Buffer.from([value]))
+  const text = (value: string | Buffer): Buffer => tlv(0x04, Buffer.from(value))
+  const engine = Buffer.from([0x80, 0, 0, 0, 1, n >> 8, n & 0xff])
+  const bind = (oid: string, value: Buffer): Buffer =>
+    tlv(0x30, Buffer.from(identifierOctets(oid)), value)
+  return tlv(
+    0x30,
+    integer(3),
+    tlv(0x30, integer(1), tlv(0x02, Buffer.from([0x40, 0])), text(Buffer.from([0])), integer(3)),
+    text(tlv(0x30, text(engine), integer(1), integer(1), text('alice'), text(''), text(''))),
+    tlv(
+      0x30,
+      text(engine),
+      text(''),
+      tlv(
+        0xa7,
+        integer(1),
+        integer(0),
+        integer(0),
+        tlv(
+          0x30,
+          bind('1.3.6.1.2.1.1.3.0', tlv(0x43, Buffer.from([7]))),
+          bind('1.3.6.1.6.3.1.1.4.1.0', Buffer.from(identifierOctets(LINK_DOWN))),
+        ),
+      ),
+    ),
+  )
+}

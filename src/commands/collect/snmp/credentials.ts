@@ -22,8 +22,8 @@ export interface SnmpCredentials {
 
 /** RFC 3414, RFC 7860; names of `net-snmp`. */
 const authentications = ['md5', 'sha', 'sha224', 'sha256', 'sha384', 'sha512']
-/** RFC 3414, RFC 3826, and AES of 256 bits with keys lengthened as by Blumenthal or Reeder. */
-const privacies = ['des', 'aes', 'aes256b', 'aes256r']
+/** RFC 3826, and AES of 256 bits with keys lengthened as by Blumenthal or Reeder. The DES of RFC 3414 is no longer in Node. */
+const privacies = ['aes', 'aes256b', 'aes256r']
 /** RFC 3414 section 11.2. */
 const LEAST_PASSPHRASE = 8
 

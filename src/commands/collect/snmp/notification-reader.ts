@@ -63,6 +63,9 @@ export function createNotificationReader(
       else if (read !== undefined) found.pdu = read.pdu
     },
   )
+  const engines = createEngineGate(() => {
+    if (snmp.Authentication !== undefined) snmp.Authentication.authToKeyCache = {}
+  })
   const authorizer = receiver.getAuthorizer()
   for (const community of communities) authorizer.addCommunity(community)
   for (const user of users) authorizer.addUser(packageUser(snmp, user))
@@ -70,6 +73,9 @@ export function createNotificationReader(
   return {
     read(datagram, sender) {
       found = {}
+      if (!engines.admits(datagram, performance.now())) {
+        return {fault: 'new-engine-rate', isLoss: true, response: undefined}
+      }
       try {
         message(datagram, sender)
       } catch {
@@ -134,4 +140,65 @@ function reportFault(report: Uint8Array | undefined): {fault: string; isLoss: bo
   if (statistic === UNKNOWN_ENGINE_IDS) return {fault: 'discovery', isLoss: false}
   const fault = statistic === UNKNOWN_USER_NAMES ? 'unknown-sender' : 'authentication'
   return {fault, isLoss: true}
+}
+
+/** Engines whose keys are kept, and new ones in a second: a key takes the hash of a million octets (RFC 3414 section A.2). */
+const MOST_ENGINES = 65536
+const MOST_NEW_ENGINES = 20
+
+/**
+ * Keeps who makes up names of engines from taking all of the time and memory.
+ *
+ * @param forget lets go of all keys
+ */
+function createEngineGate(forget: () => void): {
+  admits: (datagram: Buffer, nowMs: number) => boolean
+} {
+  const known = new Set<string>()
+  let second = 0
+  let newInSecond = 0
+  return {
+    admits(datagram, nowMs) {
+      const engine = engineOf(datagram)
+      if (engine === undefined || known.has(engine)) return true
+      const now = Math.floor(nowMs / 1000)
+      if (now !== second) newInSecond = 0
+      second = now
+      if (newInSecond >= MOST_NEW_ENGINES) return false
+      newInSecond++
+      if (known.size >= MOST_ENGINES) {
+        known.clear()
+        forget()
+      }
+      known.add(engine)
+      return true
+    },
+  }
+}
+
+/** msgAuthoritativeEngineID of a message of SNMPv3; undefined where there is none. RFC 3412 section 6, RFC 3414 section 2.4. */
+function engineOf(datagram: Buffer): string | undefined {
+  let at = 0
+  let end = datagram.length
+  /** Goes into the next value, or over it. */
+  const next = (tag: number, into: boolean): boolean => {
+    if (at + 2 > end || datagram[at] !== tag) return false
+    let length = datagram[at + 1]
+    at += 2
+    if (length >= 0x80) {
+      const octets = length & 0x7f
+      if (octets < 1 || octets > 3 || at + octets > end) return false
+      length = datagram.readUIntBE(at, octets)
+      at += octets
+    }
+    if (at + length > end) return false
+    if (into) end = at + length
+    else at += length
+    return true
+  }
+  const [sequence, integer, octetString] = [0x30, 0x02, 0x04]
+  if (!next(sequence, true) || !next(integer, false) || datagram[at - 1] !== 3) return undefined
+  if (!next(sequence, false) || !next(octetString, true) || !next(sequence, true)) return undefined
+  const isThere = next(octetString, true)
+  return isThere && end > at ? datagram.toString('latin1', at, end) : undefined
 }

@@ -16,7 +16,7 @@ import type {SnmpPackage} from './package.js'
 
 /**
  * Takes traps and informs of SNMPv1, v2c and v3. An inform is answered when its record is safe; one that comes again is known
- * by its sender, number and content.
+ * by its sender, number and content, a trap by its octets, which have a number (RFC 3416 section 4.1) and in SNMPv3 a time.
  *
  * @throws DartaError DARTA_LISTEN, DARTA_PERMISSION
  */
@@ -67,7 +67,12 @@ export async function serveNotifications(
     const who = addressText(address)
     const octets = journalled(notification)
     const isInform = notification.kind === 'inform'
-    const key = isInform ? `${requestId} ${hexText(md5Of(octets))}` : `${receivedMs}.${traps++}`
+    const key = isInform
+      ? `${requestId} ${hexText(md5Of(octets))}`
+      : notification.version === 1
+        ? // Nothing in it is its own: one more trap of the same moment may be meant.
+          `${receivedMs}.${traps++}`
+        : hexText(md5Of(datagram))
     const taken = intake.take(
       {
         protocol: 'snmptrap',

@@ -12,6 +12,8 @@ export interface SnmpPackage {
   readonly SecurityLevel: Readonly<Record<'noAuthNoPriv' | 'authNoPriv' | 'authPriv', number>>
   readonly AuthProtocols: Readonly<Record<string, number>>
   readonly PrivProtocols: Readonly<Record<string, number>>
+  /** Keys of users by engine, as many as were ever needed. */
+  readonly Authentication?: {authToKeyCache: Readonly<Record<string, unknown>>}
   createSession(target: string, community: string, options: SessionOptions): PackageSession
   createV3Session(target: string, user: PackageUser, options: SessionOptions): PackageSession
   createReceiver(
