@@ -41,8 +41,9 @@ function reads(sources: readonly Source[]): string {
 /** The elements that an expression reads where a Template has them, by name. */
 export function elementsOf(expression: Expression): string[] {
   const elements = new Set<InformationElement>()
-  for (const {sources} of testsOf(expression)) {
-    for (const source of sources) for (const element of source) elements.add(element)
+  for (const {sources, condition} of testsOf(expression)) {
+    const others = condition.kind === 'between' ? [condition.least, condition.most] : []
+    for (const source of [...sources, ...others]) for (const element of source) elements.add(element)
   }
   return [...elements].map(({name}) => name).sort()
 }

@@ -45,6 +45,7 @@ export type Condition =
   | StampCondition
   | FlowTimeCondition
   | RateCondition
+  | BetweenCondition
   | MessageCondition
   | {readonly kind: 'family'; readonly version: 4 | 6}
   | {readonly kind: 'options'}
@@ -98,6 +99,13 @@ export interface RateCondition {
   readonly kind: 'rate'
   readonly of: 'duration' | 'bps' | 'pps' | 'bpp'
   readonly holds: (value: number) => boolean
+}
+
+/** A number that lies between two others of the same record, each the first of these that the Template has. */
+export interface BetweenCondition {
+  readonly kind: 'between'
+  readonly least: Source
+  readonly most: Source
 }
 
 /** About the Message that the record came in. */

@@ -32,15 +32,18 @@ import {
   readWhole,
 } from './operands.js'
 import type {Reader} from './parse.js'
-import {has1, has4, rangeSet, type BigRange, type RangeSet} from './range-set.js'
+import {has1, has2, has4, rangeSet, type BigRange, type RangeSet} from './range-set.js'
 import {syntaxError, type Token} from './tokens.js'
 import {
   addressWords,
   counterWords,
   countries,
+  deniedReasons,
   eventNames,
+  forwardingNames,
   macSources,
   numberWords,
+  refusals,
   sidedNumbers,
   singleAddresses,
   type Side,
@@ -82,6 +85,9 @@ export function primitive(reader: Reader, start: Token): Expression | undefined 
   }
   if (Object.hasOwn(sidedNumbers, noun)) {
     reader.take()
+    if (noun === 'port' && word === 'port' && reader.after.text.toLowerCase() === 'pblock') {
+      if (reader.accept('in') !== undefined) return portBlockTest(reader, start, side ?? 'either')
+    }
     const both = sidedNumbers[noun]
     const condition = elementCondition(both.src[0], reader.comparison(noun), context)
     const of = side ?? (way === 'in' ? 'src' : way === 'out' ? 'dst' : 'either')
@@ -120,6 +126,8 @@ export function primitive(reader: Reader, start: Token): Expression | undefined 
     if (side !== undefined && isAddress(reader.next))
       return addressTest(reader, start, 'host', side)
     if (way === 'in' || way === 'out') {
+      const list = reader.accept('acl', 'ace', 'xace')
+      if (list !== undefined) return accessListTest(reader, start, way, list)
       const pair = reader.accept('interface')
       if (pair !== undefined) {
         const condition = elementCondition(
@@ -151,7 +159,7 @@ function readQualifiers(reader: Reader): Qualifiers {
     // `next`, `prev` … are qualifiers only before what they qualify; nothing else begins so.
     const word = reader.accept(
       ...['src', 'source', 'dst', 'destination', 'either', 'in', 'ingress', 'out', 'egress'],
-      ...['prev', 'next', 'bgpnext', 'router'],
+      ...['prev', 'previous', 'next', 'bgpnext', 'router'],
     )
     switch (word) {
       case undefined:
@@ -182,6 +190,9 @@ function readQualifiers(reader: Reader): Qualifiers {
       case 'out':
       case 'egress':
         found.way = 'out'
+        break
+      case 'previous':
+        found.way = 'prev'
         break
       default:
         found.way = word as Qualifiers['way']
@@ -368,16 +379,23 @@ function unqualified(reader: Reader, start: Token, noun: string): Expression | u
     case 'uid':
       reader.take()
       return number([ie.dartaUserId])
+    case 'dir':
     case 'flowdir':
       reader.take()
       return named(reader, start, [ie.flowDirection], {ingress: 0, egress: 1})
     case 'nat':
     case 'asa': {
       reader.take()
+      if (noun === 'asa' && reader.accept('xevent') !== undefined)
+        return extendedEvent(reader, start)
       if (reader.accept('event') === undefined) throw syntaxError(reader.next, 'expected event')
+      if (noun === 'asa' && reader.accept('denied') !== undefined) return deniedTest(reader, start)
       const source = noun === 'nat' ? [ie.natEvent] : [ie.firewallEvent]
       return named(reader, start, source, eventNames[noun])
     }
+    case 'fwdstat':
+      reader.take()
+      return named(reader, start, [ie.forwardingStatus], forwardingNames)
     case 'pblock': {
       reader.take()
       const part = reader.accept('start', 'end', 'step', 'size')
@@ -395,6 +413,8 @@ function unqualified(reader: Reader, start: Token, noun: string): Expression | u
     case 'payload':
       return payloadTest(reader, start)
     default:
+      if (Object.hasOwn(refusals, noun))
+        throw syntaxError(reader.next, `${noun}: ${refusals[noun]}`)
       return undefined
   }
 }
@@ -559,16 +579,75 @@ function setOf(condition: Condition): RangeSet {
   return (condition as NumberCondition).set
 }
 
+/** Cisco's field of an extended event, as NetFlow 9 has it. */
+const xevent = elementByName('9/234')!
+
+function extendedEvent(reader: Reader, start: Token): Expression {
+  const set = rangeSet(2, plainRanges(reader, 'xevent', 65535n))
+  return reader.test(start, [[xevent]], {
+    kind: 'octets',
+    holds: (octets) => has2(set, 0, numberOf(octets)),
+  })
+}
+
+/** `asa event denied nosyn`: denied, and why. */
+function deniedTest(reader: Reader, start: Token): Expression {
+  const token = reader.take()
+  const reason = token.text.toLowerCase()
+  if (!Object.hasOwn(deniedReasons, reason)) {
+    throw syntaxError(token, `expected ${Object.keys(deniedReasons).join(', ')}`)
+  }
+  const denied: Condition = {kind: 'number', set: rangeSet(2, [[3n, 3n]])}
+  return all([
+    reader.test(start, [[ie.firewallEvent]], denied),
+    reader.test(start, [[xevent]], {
+      kind: 'octets',
+      holds: (octets) => numberOf(octets) === deniedReasons[reason],
+    }),
+  ])
+}
+
+/** Cisco's fields of access lists: the numbers of list, entry and extended entry, four octets each. */
+const accessLists = {in: elementByName('9/232')!, out: elementByName('9/233')!}
+
+function accessListTest(reader: Reader, start: Token, way: 'in' | 'out', list: string): Expression {
+  const set = rangeSet(2, plainRanges(reader, list, 0xffffffffn))
+  const at = {acl: 0, ace: 4, xace: 8}[list]!
+  return reader.test(start, [[accessLists[way]]], {
+    kind: 'octets',
+    holds: (octets) =>
+      octets.length >= at + 4 && has2(set, 0, numberOf(octets.subarray(at, at + 4))),
+  })
+}
+
+/** An unsigned number of up to six octets. */
+function numberOf(octets: Uint8Array): number {
+  return octets.reduce((value, octet) => value * 256 + octet, 0)
+}
+
+/** `port in pblock`: between the ports of the block that the record names. */
+function portBlockTest(reader: Reader, start: Token, side: Side): Expression {
+  reader.take()
+  const condition: Condition = {
+    kind: 'between',
+    least: [ie.portRangeStart],
+    most: [ie.portRangeEnd],
+  }
+  return sidedTest(reader, start, sidedNumbers.port, side, condition)
+}
+
 /** An entry of the label stack: label, traffic class, bottom of stack. RFC 3032 section 2.1. */
 function mplsTest(reader: Reader, start: Token): Expression {
   reader.take()
   const part = reader.take()
-  const match = /^(label|exp)(\d{1,2})$/.exec(part.text.toLowerCase())
+  const word = part.text.toLowerCase()
+  if (word === 'eos' || word === 'any') return labelOfAny(reader, start, word)
+  const match = /^(label|exp)(\d{1,2})$/.exec(word)
   const depth = Number(match?.[2] ?? 0)
   const element =
     depth === 1 ? ie.mplsTopLabelStackSection : elementByName(`mplsLabelStackSection${depth}`)
   if (match === null || element === undefined) {
-    throw syntaxError(part, 'expected label1 to label10, or exp1 to exp10')
+    throw syntaxError(part, 'expected label1 to label10, exp1 to exp10, any or eos')
   }
   const isLabel = match[1] === 'label'
   const ranges = plainRanges(reader, part.text, isLabel ? 2n ** 20n - 1n : 7n)
@@ -584,8 +663,38 @@ function mplsTest(reader: Reader, start: Token): Expression {
   })
 }
 
+/** `mpls any`: one of the labels; `mpls eos`: the one at the bottom of the stack, whose last bit says so. */
+function labelOfAny(reader: Reader, start: Token, which: 'any' | 'eos'): Expression {
+  const ranges = plainRanges(reader, `mpls ${which}`, 2n ** 20n - 1n)
+  const label: Condition = {
+    kind: 'number',
+    set: rangeSet(
+      2,
+      ranges.map(([low, high]): BigRange => [16n * low, 16n * high + 15n]),
+    ),
+  }
+  const bottom: Condition = {kind: 'number', set: rangeSet(2, [[1n, 1n]]), mask: 1}
+  const entries = Array.from({length: 10}, (_, i) =>
+    i === 0 ? ie.mplsTopLabelStackSection : elementByName(`mplsLabelStackSection${i + 1}`)!,
+  )
+  if (which === 'any')
+    return reader.test(
+      start,
+      entries.map((element) => [element]),
+      label,
+    )
+  return any(
+    entries.map((element) =>
+      all([reader.test(start, [[element]], bottom), reader.test(start, [[element]], label)]),
+    ),
+  )
+}
+
 function payloadTest(reader: Reader, start: Token): Expression {
   reader.take()
+  if (reader.next.text.toLowerCase() === 'ja3') {
+    throw syntaxError(reader.next, 'ja3: no hash is made of payload; payload regex looks into it')
+  }
   const word = reader.accept('content', 'regex')
   if (word === undefined) throw syntaxError(reader.next, 'expected content or regex')
   const token = reader.take()

@@ -155,6 +155,20 @@ function resolveField(condition: Test['condition'], template: Template, field: n
       return resolveField(condition.of(element, length), template, field)
     case 'number':
       return numberField(condition, template, field)
+    case 'between': {
+      const [least, most] = [condition.least, condition.most].map((source) =>
+        firstNumber(template, source),
+      )
+      if (least === undefined || most === undefined) return FALSE
+      const value = nearestNumber(template, field)
+      return {
+        kind: 'match',
+        match: (batch, index) => {
+          const number = value(batch, index)
+          return number >= least(batch, index) && number <= most(batch, index)
+        },
+      }
+    }
     case 'exists':
       if (length === VARIABLE) return {kind: 'match', match: existsMatch(field)}
       // Nothing but padding is what a field of variable length says by having no octets.

@@ -119,9 +119,10 @@ export const counterWords: Readonly<Record<string, {readonly in: Source; readonl
 export const numberWords: Readonly<Record<string, Source>> = {
   tos: [ie.ipClassOfService],
   ttl: [ie.ipTTL, ie.minimumTTL],
+  flowlabel: [ie.flowLabelIPv6],
+  nfversion: [ie.exportProtocolVersion],
   'engine-type': [ie.engineType],
   'engine-id': [ie.engineId],
-  fwdstat: [ie.forwardingStatus],
   reason: [ie.flowEndReason],
 }
 
@@ -132,8 +133,38 @@ export const macSources: Readonly<Record<'in' | 'out', Sides>> = {
 
 export const eventNames: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   // NAT event types, RFC 8158 section 4.3.
-  nat: {add: 1, delete: 2},
+  nat: {invalid: 0, add: 1, create: 1, delete: 2},
   asa: {ignore: 0, create: 1, term: 2, delete: 2, deny: 3, alert: 4, update: 5},
+}
+
+/** nfdump's names of what became of packets, with the numbers of the registry (forwardingStatus). */
+export const forwardingNames: Readonly<Record<string, number>> = {
+  ...{ukwn: 0, forw: 64, frag: 65, drop: 128, dacld: 129, daclp: 130, noroute: 131, dadj: 132},
+  ...{dfrag: 133, dbadh: 134, dbadtlen: 135, dbadhlen: 136, dbadttl: 137, dpolicy: 138},
+  ...{dwred: 139, drpf: 140, dforus: 141, dbadof: 142, dhw: 143},
+  ...{term: 192, tadj: 193, tincadj: 194, tforus: 195},
+}
+
+/** Why a firewall denied a Flow, as extended events of Cisco's. */
+export const deniedReasons: Readonly<Record<string, number>> = {
+  ingress: 1001,
+  egress: 1002,
+  interface: 1003,
+  nosyn: 1004,
+}
+
+/** Words of nfdump that ask for what no record has, and what to do instead. */
+export const refusals: Readonly<Record<string, string>> = {
+  tunip:
+    'no element carries the addresses of a tunnel; capture --decap makes records of what is inside',
+  tun: 'no element carries the protocol of a tunnel; capture --decap makes records of what is inside',
+  count: 'a record has no number; the first ones are filter --max-count N or print -c N',
+  client:
+    'no registered element carries latencies; ask for the element by its number: pen 35632 id N',
+  server:
+    'no registered element carries latencies; ask for the element by its number: pen 35632 id N',
+  app: 'no registered element carries latencies; ask for the element by its number: pen 35632 id N',
+  sysid: 'it is a number that nfcapd gives; ask for exporter ADDRESS, odid NUMBER or ident NAME',
 }
 
 /** Bits of the letters of `flags`, from FIN to CWR. */
@@ -154,5 +185,7 @@ export const vocabulary: readonly string[] = [
   ...'ipv4 ipv6 inet inet6 tcp udp icmp icmp6 nat asa pblock mpls flowdir payload observation'.split(
     ' ',
   ),
-  ...'exists pen options and or not let all ingress egress nport geo'.split(' '),
+  ...'exists pen options and or not let all ingress egress nport geo dir fwdstat previous'.split(
+    ' ',
+  ),
 ]

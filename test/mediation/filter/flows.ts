@@ -1,6 +1,6 @@
 import {createRecordBuilder} from '../../../src/record/record-writer.js'
 import {createTemplate} from '../../../src/record/template.js'
-import {ie, reverseOf} from '../../../src/registry/lookup.js'
+import {elementByName, ie, reverseOf} from '../../../src/registry/lookup.js'
 import {numbers} from '../../ipfix/generate.js'
 import type {RecordBatch} from '../../../src/record/batch.js'
 import type {InformationElement} from '../../../src/record/element.js'
@@ -118,5 +118,99 @@ export function nfdumpFlows(count: number, perBatch = 7): RecordBatch[] {
   }
   take(0)
   take(1)
+  return batches
+}
+
+const label = (number: number, exp: number, bottom: boolean): Uint8Array =>
+  Uint8Array.of(number >> 12, number >> 4, ((number & 15) << 4) | (exp << 1) | (bottom ? 1 : 0))
+
+const rare = createTemplate(
+  258,
+  (
+    [
+      [ie.flowStartMilliseconds, 8],
+      [ie.flowEndMilliseconds, 8],
+      [ie.sourceIPv4Address, 4],
+      [ie.destinationIPv4Address, 4],
+      [ie.sourceTransportPort, 2],
+      [ie.destinationTransportPort, 2],
+      [ie.protocolIdentifier, 1],
+      [ie.packetDeltaCount, 8],
+      [ie.octetDeltaCount, 8],
+      [ie.bgpNextHopIPv4Address, 4],
+      [ie.bgpPrevAdjacentAsNumber, 4],
+      [ie.bgpNextAdjacentAsNumber, 4],
+      [ie.forwardingStatus, 1],
+      [ie.mplsTopLabelStackSection, 3],
+      [elementByName('mplsLabelStackSection2')!, 3],
+      [elementByName('mplsLabelStackSection3')!, 3],
+      [ie.natEvent, 1],
+      [ie.postNATSourceIPv4Address, 4],
+      [ie.postNATDestinationIPv4Address, 4],
+      [ie.postNAPTSourceTransportPort, 2],
+      [ie.postNAPTDestinationTransportPort, 2],
+      [ie.ingressVRFID, 4],
+      [ie.egressVRFID, 4],
+      [ie.portRangeStart, 2],
+      [ie.portRangeEnd, 2],
+      [ie.portRangeStepSize, 2],
+      [ie.portRangeNumPorts, 2],
+      [ie.observationDomainId, 4],
+      [ie.observationPointId, 8],
+    ] as const
+  ).map(([element, length]) => ({element, length})),
+)
+
+/** Flows with what few exporters tell: labels, translations, virtual routers. */
+export function nfdumpRareFlows(count: number, perBatch = 7): RecordBatch[] {
+  const below = numbers(11)
+  const pick = <T>(pool: readonly T[]): T => pool[below(pool.length)]
+  const builder = createRecordBuilder(rare)
+  const batches: RecordBatch[] = []
+  const take = (): void => {
+    const message = {exportTime: FIRST / 1000 + 100, sequenceNumber: 0, observationDomainId: 7}
+    const batch = builder.take({...message, offset: 0})
+    if (batch !== undefined) batches.push(batch)
+  }
+  for (let i = 0; i < count; i++) {
+    const depth = below(3)
+    const labels = [0, 1, 2].map((entry) =>
+      entry > depth
+        ? Uint8Array.of(0, 0, 0)
+        : label(pick([16, 17, 4095, 1048575]), below(8), entry === depth),
+    )
+    const begin = pick([0, 1024, 40000])
+    builder.add([
+      FIRST + i,
+      FIRST + i + pick(pools.durations),
+      pick(pools.v4),
+      pick(pools.v4),
+      pick(pools.ports),
+      pick(pools.ports),
+      pick([6, 17]),
+      pick(pools.packets),
+      1500,
+      pick(pools.v4),
+      pick(pools.systems),
+      pick(pools.systems),
+      pick([0, 64, 65, 66, 128, 129, 131, 192]),
+      ...labels,
+      below(3),
+      pick(pools.v4),
+      pick(pools.v4),
+      pick(pools.ports),
+      pick(pools.ports),
+      below(4),
+      below(4),
+      begin,
+      begin + pick([0, 63, 20000]),
+      pick([1, 64]),
+      pick([1, 64, 512]),
+      pick([7, 8]),
+      pick([1, 2, 3]),
+    ])
+    if (builder.count === perBatch) take()
+  }
+  take()
   return batches
 }

@@ -11,8 +11,8 @@ import {ie} from '../../../src/registry/elements.js'
 import {folder} from '../../support/darta.js'
 import {needing, superuser, tools} from '../../support/needing.js'
 import {filtered, parse, ways} from './filtering.js'
-import {nfdumpFlows} from './flows.js'
-import {nfdumpExpressions} from './nfdump-expressions.js'
+import {nfdumpFlows, nfdumpRareFlows} from './flows.js'
+import {nfdumpExpressions, nfdumpRareExpressions} from './nfdump-expressions.js'
 
 const COUNT = 2400
 
@@ -43,52 +43,63 @@ async function nfdump(path: string, expression: string): Promise<number[]> {
     .sort((a, b) => a - b)
 }
 
-needing(superuser(), tools('unshare', 'ip', 'nfcapd', 'nfdump', 'stdbuf'))(
-  `of ${nfdumpExpressions.length} expressions each passes the flows that nfdump passes`,
-  async (t) => {
-    const batches = nfdumpFlows(COUNT)
-    const place = folder(t)
-    const file = join(place, 'flows.ipfix')
-    const flowFolder = join(place, 'flows')
-    mkdirSync(flowFolder)
-    const encoder = createEncoder({
-      ledger: new Ledger(),
-      maxMessageOctets: 1400,
-      messagePerArray: true,
-    })
-    const counts: number[] = []
-    const messages: Uint8Array[] = []
-    for (const batch of batches) {
-      const out = [...encoder.push([batch]), ...encoder.flush()]
-      messages.push(...out)
-      // A batch of seven fits one Message.
-      counts.push(...out.map(() => batch.count))
-    }
-    writeFileSync(file, Buffer.concat(messages))
-    const program = fileURLToPath(new URL('../../ipfix/nfcapd-run.js', import.meta.url))
-    const inside = ['-n', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', process.execPath]
-    const made = spawnSync('unshare', [...inside, program, file, flowFolder, counts.join()], {
-      encoding: 'utf8',
-    })
-    t.is(made.stderr, '')
-    t.deepEqual(await nfdump(flowFolder, 'any'), names(batches))
-    let someButNotAll = 0
-    for (const expression of nfdumpExpressions) {
-      const theirs = await nfdump(flowFolder, expression)
-      if (theirs.length > 0 && theirs.length < COUNT) someButNotAll++
-      for (const native of ways) {
-        const {passed, tested} = filtered(parse(expression), batches, native)
-        t.is(tested, COUNT)
-        const ours = names(passed)
-        if (ours.length !== theirs.length || ours.some((name, i) => name !== theirs[i])) {
-          t.fail(`${expression}: ${ours.length} here (native ${native}), ${theirs.length} there`)
+const kinds = [
+  {kind: 'usual flows', expressions: nfdumpExpressions, flows: nfdumpFlows},
+  {
+    kind: 'flows with labels and translations',
+    expressions: nfdumpRareExpressions,
+    flows: nfdumpRareFlows,
+  },
+]
+
+for (const {kind, expressions, flows} of kinds) {
+  needing(superuser(), tools('unshare', 'ip', 'nfcapd', 'nfdump', 'stdbuf'))(
+    `of ${expressions.length} expressions each passes the ${kind} that nfdump passes`,
+    async (t) => {
+      const batches = flows(COUNT)
+      const place = folder(t)
+      const file = join(place, 'flows.ipfix')
+      const flowFolder = join(place, 'flows')
+      mkdirSync(flowFolder)
+      const encoder = createEncoder({
+        ledger: new Ledger(),
+        maxMessageOctets: 1400,
+        messagePerArray: true,
+      })
+      const counts: number[] = []
+      const messages: Uint8Array[] = []
+      for (const batch of batches) {
+        const out = [...encoder.push([batch]), ...encoder.flush()]
+        messages.push(...out)
+        // A batch of seven fits one Message.
+        counts.push(...out.map(() => batch.count))
+      }
+      writeFileSync(file, Buffer.concat(messages))
+      const program = fileURLToPath(new URL('../../ipfix/nfcapd-run.js', import.meta.url))
+      const inside = ['-n', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', process.execPath]
+      const made = spawnSync('unshare', [...inside, program, file, flowFolder, counts.join()], {
+        encoding: 'utf8',
+      })
+      t.is(made.stderr, '')
+      t.deepEqual(await nfdump(flowFolder, 'any'), names(batches))
+      let someButNotAll = 0
+      for (const expression of expressions) {
+        const theirs = await nfdump(flowFolder, expression)
+        if (theirs.length > 0 && theirs.length < COUNT) someButNotAll++
+        for (const native of ways) {
+          const {passed, tested} = filtered(parse(expression), batches, native)
+          t.is(tested, COUNT)
+          const ours = names(passed)
+          if (ours.length !== theirs.length || ours.some((name, i) => name !== theirs[i])) {
+            t.fail(`${expression}: ${ours.length} here (native ${native}), ${theirs.length} there`)
+          }
         }
       }
-    }
-    // Expressions that all or no flows match would show nothing.
-    t.true(someButNotAll > 0.9 * nfdumpExpressions.length, `${someButNotAll}`)
-  },
-)
+      // Expressions that all or no flows match would show nothing.
+      t.true(someButNotAll > 0.9 * expressions.length, `${someButNotAll}`)
+    },
+  )
+}
 
 test('every expression of nfdump passes the same records with the addon and without', (t) => {
   const batches = nfdumpFlows(1000)
