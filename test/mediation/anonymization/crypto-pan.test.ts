@@ -1,11 +1,11 @@
-import test from 'ava'
+import test, {type ExecutionContext} from 'ava'
 import {spawnSync} from 'node:child_process'
 import {readdirSync} from 'node:fs'
 import {join} from 'node:path'
 import {createAes} from '../../../src/mediation/anonymization/aes.js'
 import {createCryptoPan} from '../../../src/mediation/anonymization/crypto-pan.js'
-import {ipv4Octets} from '../../../src/record/address.js'
-import {ipv4Text} from '../../../src/record/value.js'
+import {ipv4Octets, ipv6Octets} from '../../../src/record/address.js'
+import {ipv4Text, ipv6Text} from '../../../src/record/value.js'
 import {numbers} from '../../ipfix/generate.js'
 import {folder} from '../../support/darta.js'
 import {addon} from '../../support/native-addon.js'
@@ -158,9 +158,13 @@ test('the addresses that an empty cache might think it knows are permuted too', 
   }
 })
 
-needing(tools('nfpcapd', 'nfdump', 'nfanon'))('nfanon permutes IPv4 addresses alike', (t) => {
+/** Addresses of the lab, and what nfanon makes of them. */
+function nfanon(
+  t: ExecutionContext,
+  key: string,
+  family: string,
+): [before: string[], after: string[]] {
   const place = folder(t)
-  const key = '0123456789abcdefghijklmnopqrstuv'
   const run = (program: string, ...words: string[]): string => {
     const {status, stdout, stderr} = spawnSync(program, words, {encoding: 'utf8'})
     t.is(status, 0, stderr)
@@ -171,13 +175,72 @@ needing(tools('nfpcapd', 'nfdump', 'nfanon'))('nfanon permutes IPv4 addresses al
   const file = join(place, name)
   run('nfanon', '-q', '-K', key, '-r', file, '-w', join(place, 'anon'))
   const addresses = (of: string): string[] =>
-    run('nfdump', '-r', of, '-q', '-o', 'fmt:%sa %da', 'ipv4').trim().split(/\s+/)
-  const before = addresses(file)
-  const after = addresses(join(place, 'anon'))
+    run('nfdump', '-r', of, '-q', '-6', '-o', 'fmt:%sa %da', family).trim().split(/\s+/)
+  return [addresses(file), addresses(join(place, 'anon'))]
+}
+
+const nfanonKey = '0123456789abcdefghijklmnopqrstuv'
+const withNfanon = needing(tools('nfpcapd', 'nfdump', 'nfanon'))
+
+withNfanon('nfanon permutes IPv4 addresses alike', (t) => {
+  const [before, after] = nfanon(t, nfanonKey, 'ipv4')
   t.true(before.length > 100)
-  const pan = createCryptoPan(new TextEncoder().encode(key))
+  const pan = createCryptoPan(new TextEncoder().encode(nfanonKey))
   t.deepEqual(
     before.map((address) => text(pan.ipv4(number(address)))),
     after,
   )
+})
+
+/**
+ * What nfanon 1.7.1 does to IPv6 addresses, which is no Crypto-PAn: it takes the octets of each half from the last to the first (the order
+ * in which a little-endian machine has them), encrypts with the bit that is to be flipped and with the octet of the padding whole,
+ * and puts the bits of an octet in the wrong order.
+ */
+function nfanonIpv6(key: Uint8Array, address: Uint8Array): Uint8Array {
+  const aes = createAes(key.subarray(0, 16))
+  const pad = aes.encrypt(key.subarray(16))
+  const turned = (octets: Uint8Array): Uint8Array =>
+    Uint8Array.of(...octets.slice(0, 8).reverse(), ...octets.slice(8).reverse())
+  const original = turned(address)
+  const flips = new Uint8Array(16)
+  for (let pos = 0; pos < 128; pos++) {
+    const [octet, bit] = [pos >> 3, pos & 7]
+    const input = pad.slice()
+    input.set(original.subarray(0, octet))
+    input[octet] = ((original[octet] >> (7 - bit)) << (7 - bit)) | pad[octet]
+    flips[octet] |= (aes.encrypt(input)[0] >> 7) << bit
+  }
+  return turned(flips.map((flip, i) => flip ^ original[i]))
+}
+
+withNfanon('nfanon makes something else of IPv6 addresses, by a rule that loses prefixes', (t) => {
+  const [before, after] = nfanon(t, nfanonKey, 'ipv6')
+  t.true(before.length > 20)
+  const key = new TextEncoder().encode(nfanonKey)
+  const sources = (list: readonly string[]): string[] => list.filter((_address, i) => i % 2 === 0)
+  t.deepEqual(
+    sources(before).map((address) => ipv6Text(nfanonIpv6(key, ipv6Octets(address)), 0)),
+    sources(after),
+  )
+  // An address is not even the same as a source and as a destination.
+  const known = new Map(sources(before).map((address, i) => [address, sources(after)[i]]))
+  t.true(
+    before.some(
+      (address, i) => i % 2 === 1 && known.has(address) && known.get(address) !== after[i],
+    ),
+  )
+  // Of two addresses it makes one.
+  const pair = ['2301:2b8:bf00:f8:3f00:0:bf3d:3f0e', '200e:db8:0:f08:fa:1f:2:1'].map((one) =>
+    ipv6Octets(one),
+  )
+  t.deepEqual(nfanonIpv6(key, pair[0]), nfanonIpv6(key, pair[1]))
+  const pan = createCryptoPan(key)
+  // These share their first 32 bits, there not one.
+  const [a, b] = ['2001:db8:f000:16e::82', '2001:db8:f000:782::84'].map((one) => ipv6Octets(one))
+  t.is(ipv6Text(nfanonIpv6(key, a), 0), 'dc01:db8:cff:191:0:ff:ff00:ff82')
+  t.is(ipv6Text(nfanonIpv6(key, b), 0), 'dcfe:fd47:c00:f87d:ffff::84')
+  for (const address of [a, b]) pan.ipv6(new DataView(address.buffer), 0)
+  t.is(ipv6Text(a, 0), 'a023:f3bb:b0d:1152:4c4f:e3f0:51:13f')
+  t.is(ipv6Text(b, 0), 'a023:f3bb:b0d:17fd:83f0:1cff:8ffe:fcc4')
 })
