@@ -388,7 +388,6 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
       if (seq > 1 && Number.isFinite(seq)) await api(`STREAM.PURGE.${streamOf(topic)}`, {seq})
     },
     get: async (bucket, key): Promise<Stored | undefined> => {
-      await haveBucket(bucket)
       const found = await last(bucket, key)
       return found?.deleted === false ? found : undefined
     },
@@ -401,18 +400,18 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
       return found?.deleted === true ? putAt(bucket, key, value, found.revision) : undefined
     },
     delete: async (bucket, key) => {
-      await haveBucket(bucket)
-      await api(`STREAM.PURGE.${bucketStream(bucket)}`, {filter: keySubject(bucket, key)})
+      const filter = keySubject(bucket, key)
+      await api(`STREAM.PURGE.${bucketStream(bucket)}`, {filter}, NO_STREAM)
     },
     keys: async (bucket) => {
-      await haveBucket(bucket)
       const filter = keySubject(bucket, '>')
       const keys: string[] = []
       for (let offset = 0; ;) {
-        const answer = await api(`STREAM.INFO.${bucketStream(bucket)}`, {
-          subjects_filter: filter,
-          offset,
-        })
+        const answer = await api(
+          `STREAM.INFO.${bucketStream(bucket)}`,
+          {subjects_filter: filter, offset},
+          NO_STREAM,
+        )
         const subjects = Object.keys(answer.state?.subjects ?? {})
         for (const subject of subjects) keys.push(subject.slice(filter.length - 1))
         offset += subjects.length
@@ -445,7 +444,7 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
     const {message} = await api(
       `STREAM.MSG.GET.${bucketStream(bucket)}`,
       {last_by_subj: keySubject(bucket, key)},
-      NO_MESSAGE,
+      ...[NO_MESSAGE, NO_STREAM],
     )
     if (message === undefined) return undefined
     const marks = Buffer.from(message.hdrs ?? '', 'base64').toString()

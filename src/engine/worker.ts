@@ -49,6 +49,8 @@ export interface WorkerOptions {
   readonly note?: (what: string) => void
 }
 
+/** An application that is not declared so often in turn was removed. */
+const REMOVED_LOOKS = 4
 /** A rate is measured over this time, ms. */
 const RATE_MS = 2000
 
@@ -73,6 +75,8 @@ export async function runWorker(engine: Engine, options: WorkerOptions): Promise
   let leaderRevision = 0
   let memberRevision = 0
   let fault: DartaError | undefined
+  /** How often in turn the application was not declared. */
+  let missed = 0
   let measured = {at: engine.clock.now(), records: 0, rate: 0}
 
   const over = (): boolean => stopping.aborted || done || fault !== undefined
@@ -174,7 +178,9 @@ export async function runWorker(engine: Engine, options: WorkerOptions): Promise
 
   async function isOver(): Promise<boolean> {
     if ((await engine.get(bucketOf.final(app), 'end')) !== undefined) return true
-    if (await isDeclared(engine, app)) return false
+    missed = (await isDeclared(engine, app)) ? 0 : missed + 1
+    // An engine that has just begun may not know yet.
+    if (missed < REMOVED_LOOKS) return false
     note(`${app} was removed`)
     return true
   }

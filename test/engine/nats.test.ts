@@ -97,6 +97,11 @@ needing(tools('nats-server', 'curl', 'jq'), optionalPackage('nats'))(
     hook.child.kill('SIGTERM')
     t.is((await hook.ended).code, 0)
 
+    const lines = await darta(t, ['route', '-q', '--engine', url, '--status'])
+    t.like(JSON.parse(lines.stdout.toString()), {
+      ...{app: 'top', parts: 8, publishers: 0, rate: 0, lag: 0, ended: true, units: []},
+      counters: {analysed: 724, skipped: 0, late: 0, lost: 0, repeated: 0},
+    })
     const status = await darta(t, ['route', '-q', '--engine', url, '--status', '-o', 'table'])
     t.regex(status.stdout.toString(), /analysed 724, late 0, lost 0, repeated 0/)
   },
@@ -123,3 +128,70 @@ real('a server without JetStream is told so', async (t) => {
   t.is(code, 1)
   t.regex(stderr, /JetStream/)
 })
+
+real('a unit ends when its application is removed, which can then be routed anew', async (t) => {
+  const flows = await labFlows(t)
+  const port = await freePort()
+  const url = `nats://127.0.0.1:${port}`
+  await serve(t, port, folder(t))
+  const none = await darta(t, ['route', '-q', '--engine', url, '--status', '-o', 'table'])
+  t.is(none.stdout.toString(), 'no applications\n')
+  const early = await darta(t, ['analyze', 'top', '--engine', url])
+  t.is(early.code, 1)
+  t.regex(early.stderr, /no application 'top' is routed at .*; nothing is \(DARTA_ENGINE\)/)
+
+  const route = ['route', '--app', 'top', '--engine', url, '--parts', '4']
+  const publisher = start(t, bin, route)
+  const ready = (async () => {
+    for (;;) {
+      const {stdout} = await darta(t, ['route', '-q', '--engine', url, '--status'])
+      if (stdout.length > 0) return
+    }
+  })()
+  await ready
+  const unit = start(t, bin, ['analyze', 'top', '--engine', url, '-v'])
+  await unit.says(/leads/)
+  // Units and publisher show, with what share each unit has.
+  for (;;) {
+    const {stdout} = await darta(t, ['route', '-q', '--engine', url, '--status'])
+    const {publishers, units, jain} = JSON.parse(stdout.toString()) as {
+      publishers: number
+      units: {parts: number; share: number}[]
+      jain: number
+    }
+    if (publishers !== 1 || units[0]?.parts !== 4) continue
+    t.is(units[0].share, 1)
+    t.is(jain, 1)
+    break
+  }
+  publisher.child.kill('SIGKILL')
+  const removed = await darta(t, ['route', '--engine', url, '--remove', 'top'])
+  t.is(removed.code, 0, removed.stderr)
+  const {code, stderr} = await unit.ended
+  t.is(code, 0, stderr)
+  t.regex(stderr, /top was removed/)
+
+  const again = await darta(t, [...route, '-r', flows])
+  t.is(again.code, 0, again.stderr)
+  const works = await darta(t, ['analyze', 'top', '--engine', url])
+  t.is(works.code, 0, works.stderr)
+  // What has ended takes nothing more unnoticed.
+  const late = await darta(t, [...route, '-r', flows])
+  t.is(late.code, 2)
+  t.regex(late.stderr, /top has ended at .*; route --remove top lets it begin anew/)
+})
+
+needing(tools('nats-server', 'script'), optionalPackage('nats'))(
+  'on a terminal the status is shown again until it is stopped',
+  async (t) => {
+    const port = await freePort()
+    await serve(t, port, folder(t))
+    const line = `'${bin}' route -q --engine nats://127.0.0.1:${port} --status`
+    const shown = start(t, 'script', ['-qec', line, '/dev/null'])
+    // Twice: each time from the terminal's corner.
+    await shown.gives(2 * '\x1b[H\x1b[Jno applications\r\n'.length)
+    shown.child.stdin.write('\x03')
+    const {stdout} = await shown.ended
+    t.true(stdout.toString().startsWith('\x1b[H\x1b[Jno applications\r\n\x1b[H\x1b[J'))
+  },
+)
