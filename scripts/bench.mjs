@@ -3,6 +3,7 @@
 //   npm run bench -- [--dir bench-data] [--rows REGEX] [--runs 5] [--scale 1] [--json FILE] [--list]
 //   npm run bench -- dicap     packets captured by several nodes, see bench-dicap.mjs
 //   npm run bench -- live      live capture against its peers, see bench-live.mjs
+//   npm run bench -- engine    publisher, NATS servers and unit, see bench-engine.mjs
 //
 // Figures are CPU seconds, user + sys of all processes of a command, the median of the runs; a ratio is the median
 // of the ratios to darta in the same round, so that a slow spell of the machine meets both. A row whose answer is not
@@ -23,6 +24,10 @@ import {join, resolve} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {parseArgs} from 'node:util'
 
+if (process.argv[2] === 'engine') {
+  await import('./bench-engine.mjs')
+  process.exit()
+}
 if (process.argv[2] === 'live') {
   await import('./bench-live.mjs')
   process.exit()

@@ -46,7 +46,7 @@ export function createEmbeddedEngine(store: EmbeddedStore, clock: Clock): Engine
     },
     async append(topic, part, octets) {
       const log = logOf(topic, part)
-      log.entries.push(octets)
+      log.entries.push(octets.slice())
       return log.first + log.entries.length - 1
     },
     async read(topic, part, from, most) {

@@ -25,10 +25,18 @@ const MAGIC = 0x44
 const VERSION = 1
 const KINDS = ['records', 'punctuation', 'gone'] as const
 
-export function writeEntry(header: EntryHeader, chunks: readonly Uint8Array[]): Uint8Array {
+/** @param room to write it into, if it is large enough */
+export function writeEntry(
+  header: EntryHeader,
+  chunks: readonly Uint8Array[],
+  room?: Uint8Array,
+): Uint8Array {
   const size = chunks.reduce((n, chunk) => n + chunk.length, ENTRY_HEADER_OCTETS)
-  const octets = new Uint8Array(size)
-  const view = new DataView(octets.buffer)
+  // All of it is written below.
+  const octets =
+    room !== undefined && room.length >= size ? room.subarray(0, size) : Buffer.allocUnsafe(size)
+  const view = new DataView(octets.buffer, octets.byteOffset, size)
+  octets[3] = 0
   octets[0] = MAGIC
   octets[1] = VERSION
   octets[2] = KINDS.indexOf(header.kind)

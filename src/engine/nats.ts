@@ -20,20 +20,24 @@ interface Headers {
 }
 interface Connection {
   readonly info?: {readonly version: string; readonly cluster?: string}
-  publish(subject: string, octets: Uint8Array, options?: {reply?: string}): void
-  request(
+  publish(
     subject: string,
     octets: Uint8Array,
-    options: {timeout: number; headers?: Headers},
-  ): Promise<Message>
+    options?: {reply?: string; headers?: Headers | undefined},
+  ): void
   subscribe(
     subject: string,
     options: {callback: (error: Error | null, message: Message) => void},
   ): {unsubscribe(): void}
+  status(): AsyncIterable<{
+    readonly type: string
+    readonly permissionContext?: {readonly operation: string; readonly subject: string}
+  }>
   reconnect(): Promise<void>
   close(): Promise<void>
 }
 interface Message {
+  readonly subject: string
   readonly data: Uint8Array
   readonly reply?: string
   readonly headers?: Headers
@@ -49,6 +53,22 @@ interface Answer {
   readonly total?: number
   readonly offset?: number
   readonly limit?: number
+}
+
+/** Why there is none, by the codes that the package uses too. */
+class NoAnswer extends Error {
+  constructor(code: string) {
+    super(code)
+    this.code = code
+  }
+  readonly code: string
+}
+
+/** Somebody who waits for an answer. */
+interface Asked {
+  readonly subject: string
+  resolve(data: Uint8Array): void
+  reject(error: Error): void
 }
 
 /** A consumer of one part of a topic. */
@@ -98,9 +118,9 @@ const ANSWER_MS = 5000
 /** A connection whose server says nothing for three of these is given up: a link that was cut closes none. */
 const PING_MS = 1000
 /** A server of a cluster through which nothing was answered for so long may be cut off from the others. */
-const CUT_OFF_MS = 6000
+const CUT_OFF_MS = 4000
 /** How long a cluster may need before it answers the first time, and how often it is asked. */
-const AGREE_MS = 10_000
+const AGREE_MS = 20_000
 const RETRY_MS = 250
 /** How long a read waits for entries. */
 const READ_MS = 200
@@ -165,6 +185,50 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
   let answeredAt = performance.now()
   let names = 0
   const own = Math.random().toString(36).slice(2)
+  // The package can ask too, for half as much again as publishing costs.
+  const asked = new Map<string, Asked>()
+  const answers = `${inboxPrefix}.${own}`
+  connection.subscribe(`${answers}.*`, {
+    callback: (error, message) => {
+      const of = asked.get(message.subject)
+      if (error !== null) for (const one of asked.values()) one.reject(error)
+      else if (message.headers?.code === 503 && message.data.length === 0) {
+        of?.reject(new NoAnswer('503'))
+      } else of?.resolve(message.data)
+    },
+  })
+  void (async () => {
+    for await (const {permissionContext: refused} of connection.status()) {
+      if (refused?.operation !== 'publish') continue
+      const of = [...asked.values()].find(({subject}) => subject === refused.subject)
+      of?.reject(new NoAnswer('PERMISSIONS_VIOLATION'))
+    }
+  })()
+
+  function request(subject: string, octets: Uint8Array, headers?: Headers): Promise<Uint8Array> {
+    const reply = `${answers}.${names++}`
+    return new Promise<Uint8Array>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        asked.get(reply)?.reject(new NoAnswer('TIMEOUT'))
+      }, answerMs)
+      const done = (): void => {
+        clearTimeout(timer)
+        asked.delete(reply)
+      }
+      asked.set(reply, {
+        subject,
+        resolve: (data) => {
+          done()
+          resolve(data)
+        },
+        reject: (error) => {
+          done()
+          reject(error)
+        },
+      })
+      connection.publish(subject, octets, {reply, headers})
+    })
+  }
 
   const streamOf = (topic: string): string => `DARTA_${topic}`
   const subjectOf = (topic: string, part: number): string => `darta.${topic}.${part}`
@@ -175,10 +239,7 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
   /** Asks, and gives what was answered, which may say that it failed. @throws DartaError nothing was answered */
   async function ask(subject: string, octets: Uint8Array, headers?: Headers): Promise<Answer> {
     try {
-      const {data} = await connection.request(subject, octets, {
-        timeout: answerMs,
-        ...(headers !== undefined && {headers}),
-      })
+      const data = await request(subject, octets, headers)
       const answer = JSON.parse(utf8.decoder.decode(data)) as Answer
       // Of its part of a cluster that is cut off a server says that it cannot.
       if (answer.error?.code === 503) changeServer()

@@ -19,8 +19,11 @@ export interface PublisherOptions {
   readonly seed: number
   /** 16 hex digits that nobody else has. */
   readonly id: string
-  /** An encoder whose octets need nothing that was written before. */
-  readonly newEncoder: (ledger: Ledger) => Encoder
+  /** An encoder whose octets need nothing that was written before; it takes its blocks from `newBlock` if it can. */
+  readonly newEncoder: (
+    ledger: Ledger,
+    newBlock: (octets: number) => Uint8Array<ArrayBuffer>,
+  ) => Encoder
   readonly ledger: StageLedger
   /** Milliseconds for which an append that is not answered is tried again. */
   readonly patienceMs: number
@@ -40,6 +43,8 @@ export interface Publisher {
 
 /** Octets of records that are worth an entry: a few hundred records, far below what an engine takes at once. */
 const WORTH_SENDING = 56 * 1024
+/** Holds nearly every entry. */
+const ROOM_OCTETS = 64 * 1024
 /** How long an append that failed waits before it is tried again. */
 const RETRY_MS = 200
 
@@ -49,6 +54,8 @@ interface Part {
   /** The encoder's account. */
   encoding: Ledger
   chunks: Uint8Array[]
+  /** Where the encoder builds what it gives. */
+  blocks: Uint8Array<ArrayBuffer>[]
   octets: number
   records: number
   /** Records that were sent, or are about to. */
@@ -70,12 +77,17 @@ export function createPublisher(engine: Engine, options: PublisherOptions): Publ
     encoder: undefined,
     encoding: new Ledger(),
     chunks: [],
+    blocks: [],
     octets: 0,
     records: 0,
     sent: 0,
     acknowledged: 0,
     last: Promise.resolve(),
   }))
+  /** Blocks that no encoder uses: new ones for each entry cost more than all the rest. */
+  const free: Uint8Array<ArrayBuffer>[] = []
+  /** Where entries lay that the engine has. */
+  const rooms: Uint8Array[] = []
   let watermark = -Infinity
   let fault: Error | undefined
 
@@ -147,20 +159,28 @@ export function createPublisher(engine: Engine, options: PublisherOptions): Publ
       records: part.records,
       watermark: NaN,
     } as const
-    const octets = writeEntry(header, part.chunks)
+    const room = rooms.pop() ?? new Uint8Array(ROOM_OCTETS)
+    const octets = writeEntry(header, part.chunks, room)
+    // The entry has its own copy.
+    free.push(...part.blocks)
+    part.blocks = []
     const {records} = part
     part.sent += records
     part.encoder = undefined
     part.chunks = []
     part.octets = 0
     part.records = 0
-    return inTurn(part, octets, records)
+    return inTurn(part, octets, records).then(() => void rooms.push(room))
   }
 
   function add(part: Part, batch: RecordBatch): void {
     if (part.encoder === undefined) {
       part.encoding = new Ledger()
-      part.encoder = options.newEncoder(part.encoding)
+      part.encoder = options.newEncoder(part.encoding, (octets) => {
+        const block = free.pop() ?? new Uint8Array(octets)
+        part.blocks.push(block)
+        return block
+      })
     }
     part.chunks.push(...part.encoder.push([batch]))
     part.records += batch.count

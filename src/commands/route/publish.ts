@@ -51,7 +51,7 @@ export async function publishRecords(
       needs: [app.needs],
       seed,
       id,
-      newEncoder: (ledger) => createEncoder({ledger}),
+      newEncoder: (ledger, newBlock) => createEncoder({ledger, newBlock}),
       ledger: command.ledger.stage(`route ${app.name}`, 'records'),
       patienceMs: PATIENCE_MS,
     })
