@@ -152,17 +152,15 @@ export class IpdrExporter {
   async connect(port: number): Promise<void> {
     const socket = connect(port, '127.0.0.1')
     await once(socket, 'connect')
+    this.begin(socket)
+  }
+
+  /** Says who it is on a connection that is there. */
+  begin(socket: Socket): void {
     this.#attach(socket)
     const id = Buffer.from([127, 0, 0, 1])
-    this.send(
-      'CONNECT',
-      0,
-      id,
-      u16(0),
-      u32(this.capabilities),
-      u32(this.keepAliveSeconds),
-      text('peer'),
-    )
+    const rest = [u32(this.capabilities), u32(this.keepAliveSeconds), text('peer')]
+    this.send('CONNECT', 0, id, u16(0), ...rest)
   }
 
   /** Waits for collectors that connect; its port. */

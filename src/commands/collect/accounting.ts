@@ -76,6 +76,7 @@ export async function openAccounting(
         stopping: command.stopping,
         allows: (address) => options.allows(address),
         note: (text) => command.detail(text),
+        say: (text) => command.note(text),
       })
       servers.push(server)
       command.note(`${server.connects === true ? 'connecting to' : 'listening on'} ${server.name}`)

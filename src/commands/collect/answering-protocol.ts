@@ -17,6 +17,8 @@ export interface ServerContext {
   allows(address: Uint8Array): boolean
   /** A detail, for who asks for details. */
   note(text: string): void
+  /** What everybody should know; not to be said often. */
+  say(text: string): void
 }
 
 export interface AnsweringServer {

@@ -276,7 +276,8 @@ export async function serveIpdr(
         },
         missing: (count) => account.miss('sequence-gap', count, peer.octets),
         note: (words) => context.note(`${connection.name}: ${words}`),
-        closed(reason) {
+        closed(reason, isFault) {
+          if (isFault) account.note('protocol-error')
           context.note(`${connection.name}: ${reason}`)
           connection.end()
           forget(connection)
@@ -346,6 +347,7 @@ export async function serveIpdr(
     let socketClose = (): void => {}
     const run = async (): Promise<void> => {
       let waitMs = FIRST_RETRY_MS
+      let isAbsent = false
       while (!quit.signal.aborted) {
         try {
           const socket = await openSocket(endpoint, {
@@ -354,13 +356,18 @@ export async function serveIpdr(
             signal: quit.signal,
           })
           waitMs = FIRST_RETRY_MS
+          if (isAbsent) context.say(`${endpoint.name} is there again`)
+          isAbsent = false
           socketClose = () => socket.destroy()
           serveConnection(socket, handlers, endpoint.name)
           await new Promise((resolve) => socket.once('close', resolve))
         } catch (error) {
           if (!quit.signal.aborted) {
             account.note('not-connected')
-            context.note(`${endpoint.name}: cannot connect: ${(error as Error).message}`)
+            const words = `${endpoint.name}: cannot connect: ${(error as Error).message}`
+            if (isAbsent) context.note(words)
+            else context.say(`${words}; it is tried again`)
+            isAbsent = true
           }
         }
         if (quit.signal.aborted) return

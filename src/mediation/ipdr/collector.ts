@@ -71,8 +71,8 @@ export interface CollectorEvents {
   missing(count: number): void
   /** Something that a person may want to know. */
   note(words: string): void
-  /** The connection has to be closed now; nothing is sent any more. */
-  closed(reason: string): void
+  /** The connection has to be closed now; nothing is sent any more. `isFault`: the exporter did what it may not. */
+  closed(reason: string, isFault: boolean): void
 }
 
 export type CollectorState = 'waiting' | 'open' | 'closed'
@@ -156,12 +156,12 @@ export function createIpdrCollector(
     saidMs = now
     events.send(octets)
   }
-  const close = (reason: string): void => {
+  const close = (reason: string, isFault = false): void => {
     if (state === 'closed') return
     // What waits for a template is kept as it came.
     for (const session of sessions.values()) release(session)
     state = 'closed'
-    events.closed(reason)
+    events.closed(reason, isFault)
   }
   const ourselves = (): Connect => ({
     capabilities: CAPABILITY.multisession | CAPABILITY.templates,
@@ -379,7 +379,7 @@ export function createIpdrCollector(
   function fail(error: unknown): void {
     if (!(error instanceof IpdrFault)) throw error
     say(errorMessage({code: error.code, words: error.message}, seconds()))
-    close(error.message)
+    close(error.message, true)
   }
 
   const seconds = (): number => Math.floor(Date.now() / 1000)
@@ -435,13 +435,13 @@ export function createIpdrCollector(
       if (state === 'closed') return
       now = nowMs
       if (state === 'waiting') {
-        if (nowMs >= startedMs + EXCHANGE_MS) close('it does not say who it is')
+        if (nowMs >= startedMs + EXCHANGE_MS) close('it does not say who it is', true)
         return
       }
       if (held) heardMs = nowMs
       if (nowMs >= heardMs + silenceMs()) {
         say(errorMessage({code: ERROR.keepAlive, words: 'nothing was heard'}, seconds()))
-        return close('it does not say that it lives')
+        return close('it does not say that it lives', true)
       }
       if (sessions.size === 0 && nowMs >= askAgainMs) askForSessions()
       for (const session of sessions.values()) {

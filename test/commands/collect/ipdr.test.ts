@@ -4,8 +4,11 @@ import {existsSync, readFileSync} from 'node:fs'
 import {once} from 'node:events'
 import {connect} from 'node:net'
 import {join} from 'node:path'
+import {connect as secure} from 'node:tls'
+import {authority, noCertificates} from '../../support/certificates.js'
 import {bin, darta, folder, start, type Ended, type Running} from '../../support/darta.js'
 import {decoded} from '../../support/collector.js'
+import {freePort} from '../../support/free-port.js'
 import {
   IpdrExporter,
   KIND,
@@ -428,6 +431,7 @@ test('an exporter that breaks the protocol is told which error it made, and othe
   const {code, stderr} = await stopped(server)
   t.is(code, 0, stderr)
   t.regex(stderr, /ipdr: 2 records in, 1 out, lost 1 \(no-session 1 from octet \d+\)/)
+  t.regex(stderr, new RegExp(`protocol-error ${wrong.length}`))
 })
 
 test('the collector says that it lives as often as the exporter wants', async (t) => {
@@ -471,6 +475,44 @@ test('an exporter that sends more than the output takes has to wait, and nothing
   const {stdout, stderr} = await stopped({running})
   t.regex(stderr, new RegExp(`ipdr: ${count} records in, ${count} out`))
   t.deepEqual(numbersOf(stdout), upTo(count))
+})
+
+test('an exporter that is not there is told once, and tried until it is', async (t) => {
+  const port = await freePort()
+  const running = start(t, bin, ['collect', `ipdr://127.0.0.1:${port}?connect`])
+  await running.says(/cannot connect: .*; it is tried again/)
+  const exporter = new IpdrExporter([session()])
+  await exporter.listen(t, port)
+  exporter.add(1, 2, ['a', 1])
+  await exporter.until(() => exporter.unacknowledged === 0)
+  await running.says(/is there again/)
+  const {stdout, stderr} = await stopped({running})
+  t.is(stderr.match(/cannot connect/g)?.length, 1)
+  t.is(recordsOf(stdout).length, 1)
+})
+
+needing(noCertificates)('over TLS both sides show who they are before a record goes', async (t) => {
+  const at = folder(t)
+  const ca = authority(at)
+  const [ours, theirs] = [ca.issue('127.0.0.1'), ca.issue('cmts.example.net')]
+  const running = start(t, bin, [
+    ...['collect', 'ipdr+tls://127.0.0.1:0', '--tls-cert', ours.cert, '--tls-key', ours.key],
+    ...['--tls-ca', ca.ca, '--tls-peer', 'cmts.example.net'],
+  ])
+  await running.says(/listening on ipdr\+tls:/)
+  const port = Number(/ipdr\+tls:\/\/127\.0\.0\.1:(\d+)/.exec(running.words())![1])
+  const socket = secure({
+    ...{port, host: '127.0.0.1', ca: readFileSync(ca.ca)},
+    ...{cert: readFileSync(theirs.cert), key: readFileSync(theirs.key)},
+  })
+  await once(socket, 'secureConnect')
+  const exporter = new IpdrExporter([session()])
+  exporter.add(1, 2, ['a', 1])
+  exporter.begin(socket)
+  await exporter.until(() => exporter.unacknowledged === 0)
+  const {code, stdout, stderr} = await stopped({running})
+  t.is(code, 0, stderr)
+  t.is(recordsOf(stdout).length, 1)
 })
 
 test('options of an endpoint that mean nothing are refused', async (t) => {
