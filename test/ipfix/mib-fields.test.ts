@@ -3,6 +3,7 @@ import {spawnSync} from 'node:child_process'
 import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join as joinPath} from 'node:path'
+import ndjson from '../../src/formats/ndjson.js'
 import {createChecker} from '../../src/ipfix/check.js'
 import {createEncoder} from '../../src/ipfix/encoder.js'
 import {Ledger} from '../../src/record/ledger.js'
@@ -150,6 +151,54 @@ test('what is read and written again says no more of its objects than before, an
   checker.finish()
   t.deepEqual(violations, [])
 })
+
+test('NDJSON says which objects values are of, and gives the same Messages back', (t) => {
+  const odd = object(hex`06 03 2b 80 01`, 1)
+  const builder = createRecordBuilder(
+    createTemplate(300, [
+      {element: ie.mibObjectValueCounter, length: 8, mib: object(hex`06 07 2b 06 01 02 01 01 03`)},
+      {element: ie.egressInterface, length: 4},
+      {element: ie.mibObjectValueCounter, length: 8, mib: object(ifInOctets, 1)},
+      {element: ie.mibObjectValueCounter, length: 8},
+      {element: ie.mibObjectValueGauge, length: 4, mib: odd},
+    ]),
+  )
+  builder.add([1, 2, 3, 4, 5])
+  const batch = builder.take({
+    exportTime: 1,
+    sequenceNumber: 0,
+    observationDomainId: 1,
+    offset: 0,
+  })!
+  const context = {ledger: new Ledger(), source: 'test', options: {}, argument: undefined}
+  const encoder = ndjson.encoder!(context)
+  const text = join(...encoder.push([batch]), ...encoder.end())
+  const {_ipfix: notes} = JSON.parse(Buffer.from(text).toString()) as {
+    _ipfix: Record<string, unknown>
+  }
+  t.deepEqual(notes.objects, {
+    mibObjectValueCounter: ['1.3.6.1.2.1.1.3', '1.3.6.1.2.1.2.2.1.10[1]', null],
+    // A number with a zero in front is not how it would be written.
+    mibObjectValueGauge: '0x06032b8001[3]',
+  })
+  const decoder = ndjson.decoder!(context)
+  const back = [...decoder.push(text), ...decoder.end()]
+  t.deepEqual(encode(back).octets, encode([batch]).octets)
+})
+
+for (const wrong of ['1.3.x', '9.9', '1.3.6[x]', '0x2', 7]) {
+  test(`an object told as ${JSON.stringify(wrong)} costs its line alone`, (t) => {
+    const lines = [wrong, '1.3.6'].map((objects) =>
+      JSON.stringify({mibObjectValueGauge: 1, _ipfix: {objects: {mibObjectValueGauge: objects}}}),
+    )
+    const ledger = new Ledger()
+    const context = {ledger, source: 'test', options: {}, argument: undefined}
+    const decoder = ndjson.decoder!(context)
+    const batches = [...decoder.push(Buffer.from(`${lines.join('\n')}\n`)), ...decoder.end()]
+    t.is(batches.length, 1)
+    t.is(ledger.totalLost(), 1)
+  })
+}
 
 needing(tools('tshark'))(
   'tshark reads which object a field has the value of',

@@ -7,6 +7,7 @@ import {
 } from '../../record/element.js'
 import type {Field, Template} from '../../record/template.js'
 import {textOctets} from './buffer.js'
+import {mibObjectTexts} from './mib-notes.js'
 import {elementKeys} from './element-keys.js'
 import {jsonWriter, type BigintForm, type ValueWriter} from './json-values.js'
 import {kindOf} from './kinds.js'
@@ -96,6 +97,7 @@ interface NoteTexts {
   readonly lengths?: string
   readonly fields?: string
   readonly elements?: string
+  readonly objects?: string
 }
 
 function templateNotes(
@@ -111,17 +113,22 @@ function templateNotes(
     const values = group.map((f) => fields[f].length)
     lengths.push(`${JSON.stringify(key)}:${values.length > 1 ? `[${values.join()}]` : values[0]}`)
   }
+  const objects = [...groups].flatMap(([key, group]) => {
+    const texts = mibObjectTexts(fields, group)
+    return texts === undefined ? [] : `${JSON.stringify(key)}:${texts}`
+  })
   const rows = [...described].map(([key, text]) => `${JSON.stringify(key)}:${JSON.stringify(text)}`)
   const derived = [...groups.values()].flat()
   return {
     ...(lengths.length > 0 && {lengths: `{${lengths.join()}}`}),
     ...(derived.some((field, i) => field !== i) && {fields: JSON.stringify(keys)}),
     ...(rows.length > 0 && {elements: `{${rows.join()}}`}),
+    ...(objects.length > 0 && {objects: `{${objects.join()}}`}),
   }
 }
 
-function notesText({lengths, fields, elements}: NoteTexts): string {
-  return Object.entries({lengths, fields, elements})
+function notesText({lengths, fields, elements, objects}: NoteTexts): string {
+  return Object.entries({lengths, fields, elements, objects})
     .flatMap(([name, text]) => (text === undefined ? [] : `"${name}":${text}`))
     .join()
 }

@@ -115,7 +115,8 @@ export function readIpfixNotes(text: Uint8Array, start: number, end: number): Ip
     sizes: object('sizes'),
     fractions: object('fractions'),
   }
-  const template: TemplateNotes = {lengths, fields, elements}
+  const objects = object<Record<string, unknown>>('objects')
+  const template: TemplateNotes = {lengths, fields, elements, objects}
   return {
     message: {
       exportTime: exportTime(own.get('exportTime'), start),

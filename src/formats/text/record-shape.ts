@@ -8,8 +8,9 @@ import {
   type InformationElement,
 } from '../../record/element.js'
 import {DartaError} from '../../record/errors.js'
-import {createTemplate, type Template} from '../../record/template.js'
+import {createTemplate, type FieldSpecifier, type Template} from '../../record/template.js'
 import {elementByName, elementByNumber} from '../../registry/lookup.js'
+import {readMibObject} from './mib-notes.js'
 import {scalarReader, type ValueReader} from './read-values.js'
 
 /** What a JSON object says of its Template beyond its keys; the members of `_ipfix` of these names. */
@@ -20,6 +21,8 @@ export interface TemplateNotes {
   readonly fields?: readonly string[]
   /** `pen/id type` by key, of elements that are not registered. */
   readonly elements?: Readonly<Record<string, string>>
+  /** SNMP objects of fields by key, one or one for each equal element; see `mibObjectText`. */
+  readonly objects?: Readonly<Record<string, unknown>>
 }
 
 /** A key of the object, with how many values it has: 1, or the items of its array; 0 for `null`. */
@@ -145,7 +148,7 @@ export function recordShape(
       throw fault('_scope does not list the first elements', at)
     }
   }
-  const template = createTemplate(id, ordered, scope.length)
+  const template = createTemplate(id, withObjects(ordered, notes, at), scope.length)
   if (template.minimumOctets > MAX_RECORD_OCTETS) {
     throw fault('the record is longer than a Message', at)
   }
@@ -154,6 +157,21 @@ export function recordShape(
     read: isList(step.element.type) ? undefined : scalarReader(step.element.type),
   }))
   return {template, steps, foreign}
+}
+
+/** The fields with the objects that they have the values of. */
+function withObjects(
+  steps: readonly Omit<ShapeStep, 'read'>[],
+  {objects}: TemplateNotes,
+  at: number,
+): readonly FieldSpecifier[] {
+  if (objects === undefined) return steps
+  return steps.map(({key, occurrence, element, length}, place) => {
+    const noted = Object.hasOwn(objects, key) ? objects[key] : undefined
+    const text: unknown = Array.isArray(noted) ? noted[occurrence] : noted
+    const mib = readMibObject(text, place, at)
+    return mib === undefined ? {element, length} : {element, length, mib}
+  })
 }
 
 /**

@@ -1,7 +1,7 @@
 import type {FieldValue} from '../../record/field-records.js'
 import {ie} from '../../registry/lookup.js'
 import {interfaceColumn} from './interfaces.js'
-import {identifierOctets} from './object-identifier.js'
+import {identifierOctets} from '../../record/object-identifier.js'
 import {mibObject, valueField, type SnmpBinding} from './value.js'
 
 /** What a trap or inform says, in the form of SNMPv2 (RFC 3416 section 4.2.6), whatever it came in. */

@@ -1,6 +1,6 @@
 import type {FieldValue} from '../../record/field-records.js'
 import {ie} from '../../registry/lookup.js'
-import {subIdentifiersBelow} from './object-identifier.js'
+import {subIdentifiersBelow} from '../../record/object-identifier.js'
 import {mibObject, valueField, type SnmpBinding} from './value.js'
 
 /** An object that is asked for: a table or the entry of one, or a single object or column. */

@@ -1,7 +1,7 @@
 import type {FieldValue} from '../../record/field-records.js'
 import type {MibObject} from '../../record/template.js'
 import {ie} from '../../registry/lookup.js'
-import {identifierOctets} from './object-identifier.js'
+import {identifierOctets} from '../../record/object-identifier.js'
 
 /** A value of SNMP with its type on the wire. RFC 3416 section 3, RFC 2578 section 7.1. */
 export type SnmpValue =

@@ -1,5 +1,5 @@
 import {createSocket} from 'node:dgram'
-import {follows, subIdentifiersBelow} from '../../../mediation/snmp/object-identifier.js'
+import {follows, subIdentifiersBelow} from '../../../record/object-identifier.js'
 import type {SnmpBinding} from '../../../mediation/snmp/value.js'
 import {packageUser, type SnmpUser} from './credentials.js'
 import {

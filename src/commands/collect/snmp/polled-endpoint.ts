@@ -1,6 +1,6 @@
 import {parseDuration} from '../../../cli/values.js'
 import {hostAndPort, parseEndpoint} from '../../../io/endpoint.js'
-import {subIdentifiers} from '../../../mediation/snmp/object-identifier.js'
+import {subIdentifiers} from '../../../record/object-identifier.js'
 import type {AskedObject} from '../../../mediation/snmp/rows.js'
 import {DartaError} from '../../../record/errors.js'
 

@@ -1,4 +1,4 @@
-import {DartaError} from '../../record/errors.js'
+import {DartaError} from './errors.js'
 
 /** Sub-identifiers are numbers of 32 bits, at most 128 of them. RFC 2578 section 3.5. */
 const MOST_SUB_IDENTIFIERS = 128
@@ -40,6 +40,37 @@ export function identifierOctets(text: string): Uint8Array {
   return length < 256
     ? Uint8Array.of(OBJECT_IDENTIFIER, 0x81, length, ...octets)
     : Uint8Array.of(OBJECT_IDENTIFIER, 0x82, length >> 8, length & 0xff, ...octets)
+}
+
+/** The dotted text of an identifier in BER; undefined if the octets are none, or others than `identifierOctets` makes of it. */
+export function identifierText(octets: Uint8Array): string | undefined {
+  const [tag, size = 0] = octets
+  const at = size < 0x80 ? 2 : 2 + (size & 0x7f)
+  if (tag !== OBJECT_IDENTIFIER || octets.length <= at || octets[octets.length - 1] & 0x80) {
+    return undefined
+  }
+  const numbers: number[] = []
+  let number = 0
+  for (const octet of octets.subarray(at)) {
+    number = number * 128 + (octet & 0x7f)
+    if (number > MOST + 80) return undefined
+    if (octet & 0x80) continue
+    numbers.push(number)
+    number = 0
+  }
+  const [first, ...others] = numbers
+  const root = Math.min(Math.floor(first / 40), 2)
+  const text = [root, first - 40 * root, ...others].join('.')
+  try {
+    // Lengths and numbers with zeros in front would not come back.
+    return isSame(identifierOctets(text), octets) ? text : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((octet, i) => octet === b[i])
 }
 
 /** What `oid` has behind `base`, both as dotted text; undefined if it does not lie below it. */

@@ -2,9 +2,10 @@ import test from 'ava'
 import {
   follows,
   identifierOctets,
+  identifierText,
   subIdentifiers,
   subIdentifiersBelow,
-} from '../../../src/mediation/snmp/object-identifier.js'
+} from '../../src/record/object-identifier.js'
 
 const digits = (octets: Uint8Array): string => Buffer.from(octets).toString('hex')
 
@@ -21,6 +22,7 @@ for (const [oid, octets] of [
   test(`${oid} is ${octets} in BER`, (t) => {
     t.is(digits(identifierOctets(oid)), octets)
     t.is(digits(identifierOctets(`.${oid}`)), octets)
+    t.is(identifierText(identifierOctets(oid)), oid)
   })
 }
 
