@@ -65,8 +65,14 @@ for (const [what, user] of [
     t.false('dartaInterfaceInOctetDeltaCount' in first)
     t.is(second.dartaCounterContinuity, 'continued')
     t.true((second.dartaReadingIntervalMilliseconds as number) > 0)
-    // Thirteen counters of 32 bits stand before ifHCInOctets.
-    const total = (record: Line): number => (record.mibObjectValueCounter as number[])[13]
+    const total = (record: Line): number => {
+      const {objects} = record._ipfix as {objects: Record<string, string[]>}
+      const counters = objects.mibObjectValueCounter
+      // ifHCInOctets takes the place of ifInOctets.
+      t.false(counters.includes(`${IF_ENTRY}.10[1]`))
+      const place = counters.indexOf('1.3.6.1.2.1.31.1.1.1.6[1]')
+      return (record.mibObjectValueCounter as number[])[place]
+    }
     t.true(total(first) > 0)
     t.is(second.dartaInterfaceInOctetDeltaCount, total(second) - total(first))
     t.is(second.dartaInterfaceInErrorDeltaCount, 0)

@@ -162,6 +162,8 @@ export function interfaceRecord(
   if (upTime !== undefined) fields.push(valueField(upTime, mibObject(SYS_UP_TIME)))
   for (const [column, value] of values) {
     if (named.has(column)) continue
+    // Its low 32 bits say no more.
+    if (column in successors && values.has(successors[column as keyof typeof successors])) continue
     const distance = fields.length - indexAt
     fields.push(valueField(value, mibObject(columns[column], [distance])))
   }
