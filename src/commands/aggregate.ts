@@ -13,7 +13,7 @@ import {
   quantileMeasure,
   type Measure,
 } from '../mediation/aggregation/measure.js'
-import {parseStatistic} from '../processing/analysis/statistic.js'
+import {FIVE_TUPLE, parseStatistic} from '../processing/analysis/statistic.js'
 import type {RecordStream} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
 import {columnOrder, type GroupOrder} from '../record/group-selection.js'
@@ -21,8 +21,6 @@ import {flowKey, type FlowKey} from '../registry/flow-keys.js'
 import {openSpillFile} from './aggregate/spill-file.js'
 import {openSelected} from './filter/open-selected.js'
 
-/** nfdump's names of what `-a` groups by. */
-const FIVE_TUPLE = 'proto,srcip,srcport,dstip,dstport'
 /** Rows of `-s` where `-k` does not say. */
 const TOP = 10
 
@@ -73,7 +71,8 @@ export default class Aggregate extends DartaCommand {
     }),
     order: {
       ...common.order,
-      summary: 'Sort by octets, packets, flows, bps, pps, bpp, tstart or tend; :a for least first.',
+      summary:
+        'Sort by octets, packets, flows, bps, pps, bpp, greatest first, or tstart, tend, earliest first; :a and :d turn it.',
     },
     top: {...common.top, summary: `How many groups; of -s ${TOP} unless said otherwise.`},
     bin: Flags.custom<number>({parse: async (input) => parseDuration(input)})({
@@ -209,7 +208,8 @@ function orderOf(text: string): GroupOrder {
   const times: Readonly<Record<string, number>> = {tstart: 3, tend: 4}
   const [word, direction] = text.split(':')
   if (Object.hasOwn(times, word) && (direction === undefined || /^[ad]$/.test(direction))) {
-    return columnOrder(times[word], direction === 'a')
+    // From the earliest on unless said otherwise, as in nfdump.
+    return columnOrder(times[word], direction !== 'd')
   }
   return parseStatistic(`proto/${text}`)[0].order.by
 }

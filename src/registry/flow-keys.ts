@@ -74,6 +74,48 @@ const macs: Sided = {
   endpoint: [ie.dartaEndpointMacAddress],
 }
 
+const translatedAddresses: Sided = {
+  title: 'translated IP address',
+  pairs: [
+    [ie.postNATSourceIPv4Address, ie.postNATDestinationIPv4Address],
+    [ie.postNATSourceIPv6Address, ie.postNATDestinationIPv6Address],
+  ],
+  endpoint: [ie.dartaEndpointIPv4Address, ie.dartaEndpointIPv6Address],
+}
+const translatedPorts: Sided = {
+  title: 'translated port',
+  pairs: [[ie.postNAPTSourceTransportPort, ie.postNAPTDestinationTransportPort]],
+  endpoint: [ie.dartaEndpointTransportPort],
+}
+const masks: Sided = {
+  title: 'mask',
+  pairs: [
+    [ie.sourceIPv4PrefixLength, ie.destinationIPv4PrefixLength],
+    [ie.sourceIPv6PrefixLength, ie.destinationIPv6PrefixLength],
+  ],
+  endpoint: [ie.dartaEndpointPrefixLength, ie.dartaEndpointPrefixLength],
+}
+const countries: Sided = {
+  title: 'country',
+  pairs: [[ie.dartaSourceCountry, ie.dartaDestinationCountry]],
+  endpoint: [ie.dartaSourceCountry],
+}
+const systemsBeside: Sided = {
+  title: 'AS',
+  pairs: [[ie.bgpPrevAdjacentAsNumber, ie.bgpNextAdjacentAsNumber]],
+  endpoint: [ie.dartaEndpointAsNumber],
+}
+const virtualRouters: Sided = {
+  title: 'VRF',
+  pairs: [[ie.ingressVRFID, ie.egressVRFID]],
+  endpoint: [ie.ingressVRFID],
+}
+const interfaceNames: Sided = {
+  title: 'interface name',
+  pairs: [[ie.dartaIngressInterfaceName, ie.dartaEgressInterfaceName]],
+  endpoint: [ie.dartaIngressInterfaceName],
+}
+
 type Side = 'source' | 'destination' | 'either'
 
 function sided(name: string, {title, pairs, endpoint}: Sided, side: Side, head = ''): FlowKey {
@@ -133,6 +175,36 @@ const makers: Readonly<Record<string, () => FlowKey>> = {
     ofMessage: exporterOf,
   }),
   router: () => ({...makers.exporter(), name: 'router'}),
+  // As nfdump has them.
+  srcmask: () => sided('srcmask', masks, 'source', 'source '),
+  dstmask: () => sided('dstmask', masks, 'destination', 'destination '),
+  srcgeo: () => sided('srcgeo', countries, 'source', 'source '),
+  dstgeo: () => sided('dstgeo', countries, 'destination', 'destination '),
+  prevas: () => sided('prevas', systemsBeside, 'source', 'previous '),
+  nextas: () => sided('nextas', systemsBeside, 'destination', 'next '),
+  ivrf: () => sided('ivrf', virtualRouters, 'source', 'in '),
+  evrf: () => sided('evrf', virtualRouters, 'destination', 'out '),
+  inam: () => sided('inam', interfaceNames, 'source', 'in '),
+  onam: () => sided('onam', interfaceNames, 'destination', 'out '),
+  xsrcip: () => sided('xsrcip', translatedAddresses, 'source', 'source '),
+  xdstip: () => sided('xdstip', translatedAddresses, 'destination', 'destination '),
+  xsrcport: () => sided('xsrcport', translatedPorts, 'source', 'source '),
+  xdstport: () => sided('xdstport', translatedPorts, 'destination', 'destination '),
+  insrcmac: () => single('insrcmac', 'in source MAC', [ie.sourceMacAddress]),
+  indstmac: () => single('indstmac', 'in destination MAC', [ie.destinationMacAddress]),
+  outsrcmac: () => single('outsrcmac', 'out source MAC', [ie.postSourceMacAddress]),
+  outdstmac: () => single('outdstmac', 'out destination MAC', [ie.postDestinationMacAddress]),
+  dsttos: () => single('dsttos', 'TOS on the way out', [ie.postIpClassOfService]),
+  opid: () => single('opid', 'observation point', [ie.observationPointId]),
+  event: () => single('event', 'firewall event', [ie.firewallEvent]),
+  nevent: () => single('nevent', 'NAT event', [ie.natEvent]),
+}
+
+/** Other names that nfdump has for these. */
+const otherNames: Readonly<Record<string, string>> = {
+  ...{next: 'nexthop', nhip: 'nexthop', bgpnext: 'bgpnexthop', nhbip: 'bgpnexthop'},
+  ...{srctos: 'tos', vrf: 'ivrf'},
+  ...{nsrcip: 'xsrcip', ndstip: 'xdstip', nsrcport: 'xsrcport', ndstport: 'xdstport'},
 }
 
 /** Names that users may give besides any element's own. */
@@ -148,6 +220,7 @@ const prefixName = /^(src|dst|)(?:ip|net|)([46])\/(\d{1,3})$/
  */
 export function flowKey(name: string): FlowKey {
   if (Object.hasOwn(makers, name)) return makers[name]()
+  if (Object.hasOwn(otherNames, name)) return {...makers[otherNames[name]](), name}
   const prefix = prefixName.exec(name)
   if (prefix !== null) {
     const [, side, version, bits] = prefix

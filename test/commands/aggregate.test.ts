@@ -133,6 +133,21 @@ needing(tools('nfdump', 'nfpcapd'))('-A and -O mean what they mean to nfdump', a
   )
 })
 
+test('groups in the order of time begin with the earliest, as in nfdump, and record is its five-tuple', async (t) => {
+  const flow = (start: string, port: number): string =>
+    `{"flowStartMilliseconds":"2026-01-01T00:00:0${start}Z","sourceIPv4Address":"192.0.2.1","destinationIPv4Address":"192.0.2.2","sourceTransportPort":${port},"destinationTransportPort":80,"protocolIdentifier":6,"octetDeltaCount":${port}}\n`
+  const input = flow('2', 1002) + flow('1', 1001) + flow('3', 1003) + flow('4', 1001)
+  const ports = async (...args: string[]): Promise<string> => {
+    const format = ['-o', 'fmt:%{sourceTransportPort} %{octetDeltaCount}']
+    const {stdout, stderr} = await darta(t, ['aggregate', '-q', ...args, ...format], input)
+    t.is(stderr, '')
+    return stdout.toString().trim().replaceAll('\n', ', ')
+  }
+  t.is(await ports('-a', '-O', 'tstart'), '1001 2.0 k, 1002 1.0 k, 1003 1.0 k')
+  t.is(await ports('-a', '-O', 'tstart:d'), '1003 1.0 k, 1002 1.0 k, 1001 2.0 k')
+  t.is(await ports('-s', 'record/bytes', '-k', '1'), '1001 2.0 k')
+})
+
 test('what is wrong on the command line is told with status 2', async (t) => {
   const file = made(t)
   for (const [words, says] of [

@@ -216,6 +216,24 @@ test('countries can be asked for behind it, by file and in a pipe', async (t) =>
   t.is(await found('exists(dartaSourceCountry)'), '1 2')
 })
 
+test('countries and names of interfaces are keys of statistics, by the names that nfdump has', async (t) => {
+  const {city, place} = files(t)
+  const file = join(place, 'flows.ndjson')
+  writeFileSync(
+    file,
+    lines([
+      four('192.0.2.1', '198.51.100.1', {octetDeltaCount: 1}),
+      four('192.0.2.2', '198.51.100.1', {octetDeltaCount: 2}),
+      four('203.0.113.1', '198.51.100.1', {octetDeltaCount: 4}),
+    ]),
+  )
+  const {stdout, stderr} = await bash(
+    t,
+    `darta enrich -q -r ${file} --country ${city} | darta aggregate -q -s srcgeo/bytes -o 'fmt:%{dartaSourceCountry} %{octetDeltaCount}'`,
+  )
+  t.is(stdout.toString(), 'FR 4\nCH 3\n', stderr)
+})
+
 test('with SIGHUP databases are read again, and one that cannot be read changes nothing', async (t) => {
   const {place, city} = files(t)
   const running = start(t, bin, ['enrich', '--country', city, '-o', 'ndjson', '-l'])

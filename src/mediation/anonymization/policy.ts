@@ -81,6 +81,8 @@ export function createPolicy(options: PolicyOptions): Policy {
       if (options.shiftMs !== 0) return {kind: 'shift', ms: options.shiftMs}
       return options.precisionMs > 0 ? {kind: 'precision', ms: options.precisionMs} : KEEP
     }
+    // A name of a host is as good as its address.
+    if (/^darta(?:Source|Destination)HostName$/.test(element.name)) return BLACK
     if (element.type === 'string') return {kind: 'mask-text'}
     if (element.type === 'octetArray') return harmless.test(element.name) ? KEEP : BLACK
     return KEEP

@@ -58,6 +58,8 @@ const computed: Readonly<Record<string, NonNullable<Order['computed']>>> = {
   pps: {element: ie.dartaPacketRate, title: 'packets/s', value: perSecond(PACKETS, 1)},
   bpp: {element: ie.dartaMeanPacketOctets, title: 'octets/packet', value: meanOctets},
 }
+/** What nfdump calls a record: what `-a` groups by. */
+export const FIVE_TUPLE = 'proto,srcip,srcport,dstip,dstport'
 /** What else people call them. */
 const otherNames: Readonly<Record<string, string>> = {bytes: 'octets', records: 'flows'}
 
@@ -77,7 +79,8 @@ export function parseStatistic(text: string): Statistic[] {
     .replace(/([46])\/(\d{1,3})(?=[,/:]|$)/g, '$1\0$2')
     .split('/')
   const withProtocol = keyText.endsWith(':p')
-  const names = (withProtocol ? keyText.slice(0, -2) : keyText)
+  const whole = withProtocol ? keyText.slice(0, -2) : keyText
+  const names = (whole === 'record' ? FIVE_TUPLE : whole)
     .split(',')
     .map((name) => name.replace('\0', '/').trim())
   if (withProtocol && !names.includes('proto')) names.unshift('proto')

@@ -161,6 +161,19 @@ test('truncation leaves the leading bits, of MAC addresses the manufacturer', (t
   t.is(now.sourceMacAddress, '00:00:5e:00:00:00')
 })
 
+test('of names of hosts nothing is left', (t) => {
+  const named = one([
+    ['sourceIPv4Address', '192.0.2.77'],
+    ['dartaSourceHostName', 'pc17.example.org'],
+    ['dartaDestinationHostName', ''],
+    ['dartaSourceCountry', 'CH'],
+  ])
+  const now = values(anonymized([named], {method: 'black'}).batches)
+  t.is(now.dartaSourceHostName, 'x'.repeat(16))
+  t.is(now.dartaDestinationHostName, '')
+  t.is(now.dartaSourceCountry, 'CH')
+})
+
 test('ports are binned, times shifted or cut, text and packets are without addresses', (t) => {
   const now = values(
     anonymized([mixed], {method: 'black', ports: 'bin', shiftMs: -3_600_000}).batches,
