@@ -87,7 +87,7 @@ const MOST_BITS_PER_SECOND = 20_000_000
 /** A frame of Ethernet takes at least so many bits with the gap behind it. */
 const LEAST_FRAME_BITS = 672
 
-/** The instances that say all of an interface; they fit one request. */
+/** The instances that say all of an interface, sysUpTime first. */
 export function interfaceInstances(index: number): string[] {
   return [`${SYS_UP_TIME}.0`, ...Object.values(columns).map((column) => `${column}.${index}`)]
 }

@@ -106,22 +106,29 @@ async function pollInterfaces(
 }
 
 async function interfaceAnswer(agent: SnmpAgent, index: number): Promise<Answer & AnswerTimes> {
-  const instances = interfaceInstances(index)
-  let answer: Answer
-  try {
-    answer = await agent.get(instances)
-  } catch (error) {
-    if (!(error instanceof SnmpFailure) || error.reason !== 'too-big') throw error
-    const half = Math.ceil(instances.length / 2)
-    const first = await agent.get(instances.slice(0, half))
-    const second = await agent.get(instances.slice(half))
-    answer = {
-      bindings: [...first.bindings, ...second.bindings],
-      askedMs: first.askedMs,
-      answeredMs: second.answeredMs,
-    }
-  }
+  const answer = await inParts(agent, interfaceInstances(index))
   return {...answer, timeMs: Date.now()}
+}
+
+/**
+ * What there is of instances, of which the first is sysUpTime, in as many answers as it takes. Each has a sysUpTime of its own, of
+ * which the last one counts: it is the less if the device began anew in between.
+ */
+async function inParts(agent: SnmpAgent, [upTime, ...others]: readonly string[]): Promise<Answer> {
+  try {
+    return await agent.get([upTime, ...others])
+  } catch (error) {
+    const splits = error instanceof SnmpFailure && error.reason === 'too-big' && others.length > 1
+    if (!splits) throw error
+  }
+  const half = Math.ceil(others.length / 2)
+  const first = await inParts(agent, [upTime, ...others.slice(0, half)])
+  const second = await inParts(agent, [upTime, ...others.slice(half)])
+  return {
+    bindings: [...first.bindings, ...second.bindings],
+    askedMs: first.askedMs,
+    answeredMs: second.answeredMs,
+  }
 }
 
 /** @throws what no other object would fare better with */

@@ -202,7 +202,7 @@ export function openPolling(
       if (stopped) break
       await pollOnce(device, true)
       const next = Math.max(slot + 1, Math.ceil((performance.now() - firstMs) / intervalMs))
-      if (next > slot + 1) account.note('late', next - slot - 1)
+      if (next > slot + 1 && n + 1 < polls) account.note('late', next - slot - 1)
       slot = next
     }
     close(device)
