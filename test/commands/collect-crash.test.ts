@@ -5,6 +5,9 @@ import {createSocket} from 'node:dgram'
 import {connect} from 'node:net'
 import {join} from 'node:path'
 import {ipfix, ipfixTemplate, netflow5} from '../mediation/collecting.js'
+import {setTimeout as delay} from 'node:timers/promises'
+import {decoded} from '../support/collector.js'
+import {createRandom} from '../support/random.js'
 import {bin, darta, folder, start, type Running} from '../support/darta.js'
 
 // One after another: each starts processes.
@@ -89,6 +92,68 @@ test('a collector that is killed loses no file: the next one finishes what it le
   )
   // The command of -x has had each of them.
   t.is(readdirSync(place).filter((name) => name.startsWith('hooked.')).length, rounds + 1)
+})
+
+/** DARTA_KILLS makes them more. */
+const kills = Number(process.env.DARTA_KILLS ?? 5)
+
+test('a collector that is killed at any moment while it writes and rotates leaves whole files, nothing twice, and lacks only what came last', async (t) => {
+  const place = folder(t)
+  const random = createRandom(20261126)
+  const socket = createSocket('udp4')
+  t.teardown(() => socket.close())
+  const args = ['-w', join(place, 'x-%s.ipfix'), '-G', '1s', '--no-losses', '--no-origin']
+  /** When each number was sent, for each collector. */
+  const lives: {readonly first: number; readonly sentAt: number[]; readonly killedAt: number}[] = []
+  let next = 1
+  for (let life = 0; life < kills; life++) {
+    const collector = await collecting(t, 'udp://127.0.0.1:0', ...args)
+    const first = next
+    const sentAt: number[] = []
+    const until = performance.now() + 50 + random(1500)
+    while (performance.now() < until) {
+      for (let i = 0; i < 20; i++) {
+        const octets = netflow5({sequence: next})
+        // Its number is its dOctets.
+        new DataView(octets.buffer).setUint32(44, next++)
+        await new Promise((resolve) => socket.send(octets, collector.port, '127.0.0.1', resolve))
+        sentAt.push(performance.now())
+      }
+      await delay(1)
+    }
+    collector.child.kill('SIGKILL')
+    lives.push({first, sentAt, killedAt: performance.now()})
+    await collector.ended
+  }
+  const last = await collecting(t, 'udp://127.0.0.1:0', ...args)
+  last.child.kill('SIGTERM')
+  t.is((await last.ended).code, 0)
+  const files = readdirSync(place)
+  t.true(files.length > 0)
+  t.deepEqual(
+    files.filter((name) => !/^x-\d+\.ipfix(\.\d+)?$/.test(name)),
+    [],
+  )
+  const got = new Set<number>()
+  let records = 0
+  for (const name of files) {
+    const {records: found, faults} = decoded(readFileSync(join(place, name)))
+    t.deepEqual(faults, [], name)
+    for (const {octetDeltaCount} of found) {
+      got.add(octetDeltaCount as number)
+      records++
+    }
+  }
+  t.is(got.size, records)
+  let oldest = 0
+  for (const {first, sentAt, killedAt} of lives) {
+    let here = 0
+    while (got.has(first + here)) here++
+    for (let i = here; i < sentAt.length; i++) t.false(got.has(first + i), `${first + i}`)
+    if (here < sentAt.length) oldest = Math.max(oldest, killedAt - sentAt[here])
+  }
+  t.log(`${kills} kills, ${next - 1} sent, ${records} kept in ${files.length} files`)
+  t.log(`what was lost came at most ${oldest.toFixed(0)} ms before the end`)
 })
 
 test('what another collector is writing, and files of other names, are left alone', async (t) => {
