@@ -4,6 +4,7 @@ import type * as Interfaces from '@oclif/core/interfaces'
 import {DartaError} from '../record/errors.js'
 import {Ledger, type StageLedger} from '../record/ledger.js'
 import {isClosedPipe, OutputClosed, writeError} from '../io/errors.js'
+import type {FullDisk} from '../io/full-disk.js'
 import {writeAllSync} from '../io/standard-streams.js'
 import {removeTemporaries} from '../io/temporaries.js'
 import type {CommandClass} from './run-darta.js'
@@ -127,6 +128,14 @@ export abstract class DartaCommand extends Command {
   /** A line for people on standard error, unless -q. */
   note(text: string): void {
     if (!this.quiet) this.#say(text, {message: text})
+  }
+
+  /** A full disk is waited for, said once, until the command has to stop. */
+  fullDisk(): FullDisk {
+    const told = (error: DartaError | undefined): void => {
+      this.note(error?.message ?? 'there is room on the disk again')
+    }
+    return {told, stopping: this.stopping}
   }
 
   /** A line for people on standard error with -v (`level` 1) or -vv (2). */

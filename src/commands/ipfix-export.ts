@@ -235,10 +235,7 @@ export default class IpfixExport extends DartaCommand {
     if (path === undefined) {
       return {log: createMemoryLog(), cursors: new Map(), checkpoint: () => {}}
     }
-    const folder = await openSpillFolder(path, wholeMessages, (error) => {
-      if (error === undefined) this.note(`${path}: there is room again`)
-      else this.note(error.message)
-    })
+    const folder = await openSpillFolder(path, wholeMessages, this.fullDisk())
     const log = await openSpilledLog(folder, (chunk) => {
       enterTimes(timeline, chunk.octets, chunk.start)
     })

@@ -1,5 +1,6 @@
 import {fstatSync, writev} from 'node:fs'
 import type {Socket} from 'node:net'
+import {writeWithRoom, type FullDisk} from './full-disk.js'
 import {isClosedPipe, OutputClosed, writeError} from './errors.js'
 
 /** Where octets go: a pipe, a terminal, a file. */
@@ -38,14 +39,19 @@ export class DescriptorSink implements OctetSink {
   octets = 0
   protected readonly fd: number
   readonly #closed: (() => void) | undefined
+  readonly #full: FullDisk | undefined
   #underWay: Promise<void> | undefined
   #socket: Socket | undefined
 
-  /** `closed` is called as soon as a write finds that the reader went away. */
-  constructor(name: string, fd: number, closed?: () => void) {
+  /**
+   * @param closed is called as soon as a write finds that the reader went away
+   * @param full what to do on a full disk; undefined: give up
+   */
+  constructor(name: string, fd: number, closed?: () => void, full?: FullDisk) {
     this.name = name
     this.fd = fd
     this.#closed = closed
+    this.#full = full
   }
 
   async write(chunks: readonly Uint8Array[]): Promise<void> {
@@ -79,7 +85,11 @@ export class DescriptorSink implements OctetSink {
       while (at < chunks.length) {
         const buffers = chunks.slice(at, at + MOST_BUFFERS)
         if (cut > 0) buffers[0] = buffers[0].subarray(cut)
-        let written = await this.#writeSome(buffers)
+        const write = (): Promise<number> => this.#writeSome(buffers)
+        let written =
+          this.#full === undefined
+            ? await write()
+            : await writeWithRoom(this.name, sum(chunks, at) - cut, this.#full, write)
         this.octets += written
         written += cut
         while (at < chunks.length && written >= chunks[at].length) written -= chunks[at++].length
@@ -123,4 +133,11 @@ export class DescriptorSink implements OctetSink {
     })
     return octets
   }
+}
+
+/** Octets of the chunks from this one on. */
+function sum(chunks: readonly Uint8Array[], from: number): number {
+  let octets = 0
+  for (let i = from; i < chunks.length; i++) octets += chunks[i].length
+  return octets
 }

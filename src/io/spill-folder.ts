@@ -16,14 +16,13 @@ import {
 import {open, type FileHandle} from 'node:fs/promises'
 import {join} from 'node:path'
 import {DartaError} from '../record/errors.js'
-import {isSystemError, systemWords, writeError} from './errors.js'
+import {isSystemError, writeError} from './errors.js'
+import {writeWithRoom, type FullDisk} from './full-disk.js'
 
 /** Octets after which a new segment begins: what is done with is removed a segment at a time. */
 const SEGMENT_OCTETS = 1 << 26
 /** How long octets may lie in the system's memory only: they outlive this process at once, the machine after that. */
 const SYNC_MS = 1000
-/** How often a full disk is tried again. */
-const RETRY_MS = 1000
 const CURSOR_OCTETS = 512
 
 /** Where a reader of the folder was. */
@@ -50,7 +49,7 @@ export interface SpillFolder {
   readonly cursors: readonly Cursor[]
   /** What `remember` was given since the folder was made. */
   readonly remembered: Uint8Array
-  /** Resolves when the system has them; while the disk is full, it waits. */
+  /** Resolves when the system has them; while the disk is full, it waits. @throws DartaError DARTA_FILE_WRITE */
   append(chunks: readonly Uint8Array[]): Promise<void>
   /** Octets from `position` on, `octets` of them unless a segment or the folder ends before. */
   read(position: number, octets: number): Promise<Uint8Array>
@@ -74,13 +73,12 @@ interface Segment {
  * Opens or makes the folder. One process at a time has it.
  *
  * @param whole how many of the first octets of what was remembered are not cut off in the middle
- * @param full told when the disk is full and when it is not any more
  * @throws DartaError DARTA_SPILL, DARTA_FILE_WRITE, DARTA_PERMISSION
  */
 export async function openSpillFolder(
   path: string,
   whole: (octets: Uint8Array) => number,
-  full: (error: DartaError | undefined) => void,
+  full: FullDisk,
 ): Promise<SpillFolder> {
   try {
     // Records tell who talked to whom.
@@ -166,7 +164,7 @@ class OpenFolder implements SpillFolder {
   readonly cursors: readonly Cursor[]
   readonly remembered: Uint8Array
   readonly #segments: Segment[]
-  readonly #full: (error: DartaError | undefined) => void
+  readonly #full: FullDisk
   readonly #cursorFiles = new Map<string, number>()
   #writer: FileHandle | undefined
   #reader: {readonly segment: Segment; readonly handle: FileHandle} | undefined
@@ -180,7 +178,7 @@ class OpenFolder implements SpillFolder {
     segments: Segment[],
     cursors: readonly Cursor[],
     remembered: Uint8Array,
-    full: (error: DartaError | undefined) => void,
+    full: FullDisk,
   ) {
     this.path = path
     this.cursors = cursors
@@ -239,24 +237,13 @@ class OpenFolder implements SpillFolder {
 
   /** Writes all of it, and waits while there is no room. */
   async #write(octets: Uint8Array, put: (at: number) => Promise<number>): Promise<void> {
-    let told = false
-    for (let at = 0; at < octets.length;) {
-      try {
-        at += await put(at)
+    try {
+      for (let at = 0; at < octets.length;) {
+        at += await writeWithRoom(this.path, octets.length - at, this.#full, () => put(at))
         this.#dirty = true
-        if (told) this.#full(undefined)
-        told = false
-      } catch (error) {
-        if (!isSystemError(error) || (error.code !== 'ENOSPC' && error.code !== 'EDQUOT')) {
-          throw writeError(this.path, error)
-        }
-        if (!told) {
-          const words = `${this.path}: ${systemWords(error)}; ${octets.length - at} octets wait for room`
-          this.#full(new DartaError('DARTA_FILE_WRITE', words, undefined, error))
-        }
-        told = true
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
       }
+    } catch (error) {
+      throw writeError(this.path, error)
     }
   }
 

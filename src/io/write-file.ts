@@ -13,6 +13,7 @@ import {
 import {dirname} from 'node:path'
 import {DartaError} from '../record/errors.js'
 import {isSystemError, writeError} from './errors.js'
+import type {FullDisk} from './full-disk.js'
 import {openPipe} from './open-pipe.js'
 import {DescriptorSink, type OctetSink} from './octet-sink.js'
 import {forgetTemporary, rememberTemporary} from './temporaries.js'
@@ -24,6 +25,10 @@ export interface WriteFileOptions {
   readonly closed?: () => void
   /** Ends the wait for the reader of a named pipe. */
   readonly stopping?: AbortSignal
+  /** What to do on a full disk; undefined: give up. */
+  readonly full?: FullDisk
+  /** What cannot be made whole stays under its temporary name, for those who recover it. */
+  readonly keeps?: boolean
 }
 
 /**
@@ -43,7 +48,7 @@ export async function writeFile(path: string, options: WriteFileOptions): Promis
       return new InPlace(path, fd, options.closed)
     }
     if (stat !== undefined && !options.force) throw existsError(path)
-    return new AtomicFile(path, options.force)
+    return new AtomicFile(path, options)
   } catch (error) {
     throw writeError(path, error)
   }
@@ -62,16 +67,18 @@ class InPlace extends DescriptorSink {
 
 class AtomicFile extends DescriptorSink {
   readonly #force: boolean
+  readonly #keeps: boolean
   readonly #temporary: string
   readonly #target: string
   #open = true
 
-  constructor(path: string, force: boolean) {
+  constructor(path: string, {force, full, keeps = false}: WriteFileOptions) {
     // A symbolic link stays one: what it points to is replaced.
     const target = force && existsSync(path) ? realpathSync(path) : path
     const {fd, temporary} = openTemporary(target)
-    super(path, fd)
+    super(path, fd, undefined, full)
     this.#force = force
+    this.#keeps = keeps
     this.#temporary = temporary
     this.#target = target
     rememberTemporary(temporary)
@@ -95,10 +102,12 @@ class AtomicFile extends DescriptorSink {
     // Its error, if it fails, is what the caller gives up for.
     await this.settle().catch(() => {})
     this.#close()
-    try {
-      unlinkSync(this.#temporary)
-    } catch {
-      // Not there any more.
+    if (!this.#keeps) {
+      try {
+        unlinkSync(this.#temporary)
+      } catch {
+        // Not there any more.
+      }
     }
     forgetTemporary(this.#temporary)
   }

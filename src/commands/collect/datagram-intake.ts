@@ -16,6 +16,7 @@ export interface DatagramIntake {
   passed(datagrams: number, octets: number): void
   /** Octets of datagrams so far: the place of a fault is told by them. */
   readonly octets: number
+  readonly datagrams: number
 }
 
 export interface IntakeOptions {
@@ -48,6 +49,7 @@ export function createDatagramIntake(options: IntakeOptions): DatagramIntake {
   /** When those that are gone are looked for. */
   let most = LEAST_SWEPT
   let seen = 0
+  let taken = 0
   let last: Known | undefined
 
   function knownSource(datagrams: Uint32Array, addresses: Uint8Array, at: number): Known {
@@ -88,6 +90,7 @@ export function createDatagramIntake(options: IntakeOptions): DatagramIntake {
   function passed(datagrams: number, octets: number): void {
     collector.passed(datagrams)
     seen += octets
+    taken += datagrams
   }
 
   return {
@@ -116,6 +119,7 @@ export function createDatagramIntake(options: IntakeOptions): DatagramIntake {
         through?.settle(source, datagram)
         source.datagram(datagram, baseMs + datagrams[at + 6], seen, out, one.forced)
         seen += datagrams[at + 1]
+        taken++
         if (through === undefined) continue
         through.write(out)
         out.length = 0
@@ -125,6 +129,9 @@ export function createDatagramIntake(options: IntakeOptions): DatagramIntake {
     passed,
     get octets() {
       return seen
+    },
+    get datagrams() {
+      return taken
     },
   }
 }

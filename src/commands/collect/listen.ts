@@ -371,6 +371,12 @@ export async function listen(command: DartaCommand, options: Listening): Promise
 
   function close(): void {
     countSockets()
+    // Who has to give up leaves some.
+    const unread = account.out - intake.datagrams
+    if (unread > 0) {
+      account.out -= unread
+      account.lose('unread', unread)
+    }
     account.update = undefined
     receiver?.close()
     for (const listener of listeners) listener.close()

@@ -147,7 +147,12 @@ export async function openRotatingSink(
     if (!force && !own) {
       for (let n = 1; existsSync(path); n++) path = join(folder, `${basename(plain)}.${n}`)
     }
-    const uncompressed = await writeFile(path, {force: force || own, stopping: command.stopping})
+    const uncompressed = await writeFile(path, {
+      force: force || own,
+      stopping: command.stopping,
+      // What comes over a network cannot be had again.
+      ...(options.live && {full: command.fullDisk(), keeps: true}),
+    })
     const sink = await compressSink(uncompressed, compress)
     const encoder = newEncoder(ledger, {...options.encoding, ...pool.options})
     current = {name: path, startMs, sink, encoder}

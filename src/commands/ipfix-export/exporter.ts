@@ -5,7 +5,7 @@ import type {RecordBatch, RecordStream} from '../../record/batch.js'
 import {DartaError} from '../../record/errors.js'
 import type {Destination} from './destination.js'
 import type {Gate} from './gate.js'
-import type {MessageLog} from './message-log.js'
+import {measureMessages, type MessageLog} from './message-log.js'
 import {pause, type Timeline} from './pacing.js'
 
 /** How often what all have done with is forgotten, while nothing is appended. */
@@ -119,9 +119,22 @@ export class Exporter {
     if (chunks.length === 0) return this.#last
     this.#last = this.#last.then(async () => {
       const {destinations, gate, log, timeline} = this.#options
-      for (const chunk of chunks) {
+      for (const [i, chunk] of chunks.entries()) {
         enterTimes(timeline, chunk, log.end)
-        const records = await log.append([chunk])
+        let records
+        try {
+          records = await log.append([chunk])
+        } catch (error) {
+          let never = 0
+          for (const rest of chunks.slice(i)) {
+            never += measureMessages(rest, log.end, log.table).records
+          }
+          for (const {account} of destinations) {
+            account.in += never
+            account.lose('not-spilled', never)
+          }
+          throw error
+        }
         for (const destination of destinations) destination.owe(records)
       }
       gate.open()
