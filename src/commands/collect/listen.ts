@@ -139,6 +139,13 @@ export async function listen(command: DartaCommand, options: Listening): Promise
   const listeners: StreamListener[] = []
   let receiver: UdpReceiver | undefined
   const udpPorts: number[] = []
+  const intake = createDatagramIntake({
+    collector,
+    relay: options.relay,
+    ignorePorts,
+    decodeAs,
+    ports: udpPorts,
+  })
   try {
     const udp: UdpAddress[] = []
     for (const endpoint of endpoints) {
@@ -209,14 +216,6 @@ export async function listen(command: DartaCommand, options: Listening): Promise
     }
     return listenForStreams(endpoint, options.credentials, handlers, descriptorOf(endpoint))
   }
-
-  const intake = createDatagramIntake({
-    collector,
-    relay: options.relay,
-    ignorePorts,
-    decodeAs,
-    ports: udpPorts,
-  })
 
   /**
    * Takes what sockets have received, so much of it at once that others have their turn. Where all that is known passes, records

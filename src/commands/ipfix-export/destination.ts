@@ -184,11 +184,12 @@ export abstract class Destination {
       this.account.lose(this.#floorReason, gone)
       if (this.around.reportMs > 0) this.#notSent.add(messages, log.start)
     }
-    const position = Math.max(this.inFlight.position(this.cursor), log.start)
+    const sent = this.cursor
+    const position = Math.max(this.inFlight.position(sent), log.start)
+    // Both at once, since others ask meanwhile for what they may forget.
+    this.cursor = Math.min(position, sent)
     this.inFlight.clear()
-    if (position >= this.cursor) return
-    const records = await log.count(position, this.cursor)
-    this.cursor = position
+    const records = await log.count(this.cursor, sent)
     if (records === 0) return
     this.account.out -= records
     this.account.note('in-doubt', records)
