@@ -8,6 +8,12 @@ export interface PrefixTable<T> {
   v6(octets: Uint8Array, at: number): T | undefined
 }
 
+export interface Prefix {
+  /** Of the whole address, 4 or 16. */
+  readonly octets: Uint8Array<ArrayBuffer>
+  readonly bits: number
+}
+
 /** @throws DartaError DARTA_USAGE a prefix cannot be read */
 export function createPrefixTable<T>(entries: Iterable<readonly [string, T]>): PrefixTable<T> {
   const four: Map<number, T>[] = []
@@ -53,7 +59,7 @@ function masked6(octets: Uint8Array, at: number, bits: number): string {
   return rest === 0 ? text : text + String.fromCharCode(octets[at + whole] & (0xff00 >> rest))
 }
 
-function parsePrefix(text: string): {octets: Uint8Array<ArrayBuffer>; bits: number} {
+export function parsePrefix(text: string): Prefix {
   const [address, length] = text.split('/')
   let octets: Uint8Array
   try {

@@ -4,6 +4,8 @@ import {createPrefixTable, type PrefixTable} from './prefix-table.js'
 /** What a rating file says. It is JSON; darta-analyze(1) describes it. */
 export interface Rating {
   readonly accounts: PrefixTable<string>
+  /** The same as it was written: prefixes and whose they are. */
+  readonly prefixes: readonly (readonly [prefix: string, account: string])[]
   /** By the user's name in the record. */
   readonly users: ReadonlyMap<string, string>
   readonly classes: readonly TrafficClass[]
@@ -73,6 +75,7 @@ export function parseRating(text: string): Rating {
   }
   return {
     accounts: createPrefixTable(prefixes),
+    prefixes,
     users,
     classes: listOf(file.classes ?? [], 'classes').map((entry, i) =>
       classOf(entry, `classes[${i}]`),

@@ -21,7 +21,7 @@ export function resultKind(id: number, elements: readonly InformationElement[]):
  */
 export interface ResultWriter {
   /**
-   * Begins a record, `texts` octets of which are those of texts with their lengths. Returns a batch of the records before it if there
+   * Begins a record, `texts` octets of which at most are those of texts with their lengths. Returns a batch of the records before it if there
    * are enough of them or they are of another kind.
    */
   begin(kind: ResultKind, texts?: number): RecordBatch | undefined
@@ -32,6 +32,8 @@ export interface ResultWriter {
   /** Two words of an unsigned64. */
   long(low: number, high: number): void
   copy(from: Uint8Array, start: number, length: number): void
+  /** UTF-8 of a field that varies, below 65536 octets, with its length before it. RFC 7011 section 7. */
+  text(octets: Uint8Array): void
   end(): RecordBatch | undefined
 }
 
@@ -63,7 +65,7 @@ export function createResultWriter(message: MessageContext): ResultWriter {
     return batch
   }
 
-  return {
+  const writer: ResultWriter = {
     begin(next, texts = 0) {
       const full = at + next.octets + texts > octets.length
       let batch: RecordBatch | undefined
@@ -99,6 +101,15 @@ export function createResultWriter(message: MessageContext): ResultWriter {
       for (let i = 0; i < length; i++) octets[at + i] = from[begin + i]
       at += length
     },
+    text(from) {
+      if (from.length < 255) writer.octet(from.length)
+      else {
+        writer.octet(255)
+        writer.port(from.length)
+      }
+      writer.copy(from, 0, from.length)
+    },
     end: take,
   }
+  return writer
 }

@@ -17,7 +17,7 @@ import {flowBatches, START} from '../../support/flows.js'
 import {batchOf, templateOf} from '../../support/records.js'
 import {plainRecords} from '../../support/results.js'
 
-const analysis = top.prepare({statistic: ['srcip/octets'], top: 10}, toolbox)
+const analysis = top.prepare({statistic: ['srcip/octets'], top: 10, why: false}, toolbox)
 const minutes: Windowing = {
   lengthMs: 60_000,
   slideMs: 60_000,

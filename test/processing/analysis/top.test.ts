@@ -271,14 +271,16 @@ for (const [statistic, message] of [
   ['srcip/octets:b', /no order 'octets:b'/],
 ] as const) {
   test(`the statistic ${statistic} is refused with a hint`, (t) => {
-    const error = t.throws<DartaError>(() => top.prepare({statistic: [statistic], top: 1}, toolbox))
+    const error = t.throws<DartaError>(() =>
+      top.prepare({statistic: [statistic], top: 1, why: false}, toolbox),
+    )
     t.is(error?.code, 'DARTA_USAGE')
     t.regex(error?.message ?? '', message)
   })
 }
 
 test('one analysis says what it needs, how it is routed and that keys may be split', (t) => {
-  const plain = top.prepare({statistic: ['srcip,dstport/octets'], top: 1}, toolbox)
+  const plain = top.prepare({statistic: ['srcip,dstport/octets'], top: 1, why: false}, toolbox)
   t.deepEqual(
     plain.needs.map((group) => group.map((e) => e.name).slice(0, 2)),
     [
@@ -288,14 +290,18 @@ test('one analysis says what it needs, how it is routed and that keys may be spl
   )
   t.is(plain.routingKey?.key.length, 2)
   t.true(plain.splittable)
-  const shared = top.prepare({statistic: ['srcip,dstport/octets', 'srcip/flows'], top: 1}, toolbox)
+  const shared = top.prepare(
+    {statistic: ['srcip,dstport/octets', 'srcip/flows'], top: 1, why: false},
+    toolbox,
+  )
   t.deepEqual(
     shared.routingKey?.key.map((part) => part.elements[0].name),
     ['sourceIPv4Address'],
   )
-  t.is(top.prepare({statistic: ['ip/octets'], top: 1}, toolbox).routingKey, undefined)
+  t.is(top.prepare({statistic: ['ip/octets'], top: 1, why: false}, toolbox).routingKey, undefined)
   t.is(
-    top.prepare({statistic: ['srcip/octets', 'dstip/octets'], top: 1}, toolbox).routingKey,
+    top.prepare({statistic: ['srcip/octets', 'dstip/octets'], top: 1, why: false}, toolbox)
+      .routingKey,
     undefined,
   )
 })

@@ -1,4 +1,3 @@
-import {addressText} from '../../../record/value.js'
 import {ie} from '../../../registry/elements.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
 import {
@@ -19,6 +18,7 @@ import {
   sumsOf,
   type FlowSums,
 } from '../flow-sums.js'
+import {conversationFilter, type FilterEnd} from '../record-filters.js'
 import type {ResultField, ResultRecord} from '../result-records.js'
 import {byDomain, createTableSet, tableState} from '../table-set.js'
 
@@ -157,9 +157,8 @@ function fieldsOf({ends, protocol, observers, sums}: Conversation, why: boolean)
     ...sumFields(sums),
   ]
   if (why) {
-    const [a, b] = [addressText(source.address), addressText(destination.address)]
-    const host = `(src ip ${a} and dst ip ${b} or src ip ${b} and dst ip ${a})`
-    fields.push([ie.dartaFilter, `${host} and proto ${protocol}`])
+    const known = ({address, port}: End): FilterEnd => ({address, port: port || undefined})
+    fields.push([ie.dartaFilter, conversationFilter(known(source), known(destination), protocol)])
   }
   return fields
 }

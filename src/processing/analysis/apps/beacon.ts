@@ -170,7 +170,8 @@ function createState(rhythm: Rhythm, limits: StateLimits): AnalysisState {
       ]
       if (rhythm.why) {
         const ends = `src ip ${addressText(source)} and dst ip ${addressText(destination)}`
-        fields.push([ie.dartaFilter, `${ends} and proto ${of.protocol} and dst port ${of.port}`])
+        const port = of.port === 0 ? '' : ` and dst port ${of.port}`
+        fields.push([ie.dartaFilter, `${ends} and proto ${of.protocol}${port}`])
       }
       yield {fields}
     }

@@ -18,6 +18,7 @@ import {
   numberAt,
   type VisitGroup,
 } from '../group-rows.js'
+import {overWithin} from '../record-filters.js'
 import type {ResultField, ResultRecord} from '../result-records.js'
 import {createTableSet, tableState} from '../table-set.js'
 import {createTimeBins} from '../time-bins.js'
@@ -156,9 +157,9 @@ function createState(options: Options, limits: StateLimits): AnalysisState {
         [ie.flowEndMilliseconds, (Math.max(0, attack.bins.at(-1)!) + 1) * seconds * 1000],
       ]
       if (why) {
-        const port = vector.port === undefined ? '' : ` and port ${vector.port}`
-        const text = `dst ip ${addressText(victim)} and proto ${vector.protocol}${port}`
-        fields.push([ie.dartaFilter, text])
+        const [first, last] = [attack.bins[0], attack.bins.at(-1)!]
+        const when = overWithin(first * seconds * 1000, (last + 1) * seconds * 1000)
+        fields.push([ie.dartaFilter, `dst ip ${addressText(victim)} and ${when}`])
       }
       yield {fields}
     }

@@ -4,8 +4,9 @@ import {ie} from '../../../registry/elements.js'
 import {packetsColumn} from '../../../registry/flow-columns.js'
 import {flowKey} from '../../../registry/flow-keys.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
-import {createObservers, observerParts, observerText, octetText} from '../findings.js'
+import {createObservers, observerParts, observerText, octetText, whyOption} from '../findings.js'
 import {eachGroup} from '../group-rows.js'
+import {observerFilter, oneOf} from '../record-filters.js'
 import type {ResultRecord} from '../result-records.js'
 import {byDomain, createTableSet, tableState} from '../table-set.js'
 
@@ -29,8 +30,9 @@ export default defineApp({
       default: 1,
       summary: 'Fewest packets or Flows seen at both points that say anything.',
     },
+    ...whyOption,
   },
-  prepare: ({minMatched}): Analysis => ({
+  prepare: ({minMatched, why}): Analysis => ({
     needs: [[ie.digestHashValue, ie.sourceIPv4Address, ie.sourceIPv6Address], times],
     uses: [
       ie.destinationIPv4Address,
@@ -48,7 +50,7 @@ export default defineApp({
       ],
     },
     splittable: false,
-    createState: (limits) => createState(minMatched, limits),
+    createState: (limits) => createState(minMatched, why, limits),
   }),
 })
 
@@ -76,17 +78,23 @@ interface Sight {
   sights: number
 }
 
-function createState(minMatched: number, limits: StateLimits): AnalysisState {
+function createState(minMatched: number, why: boolean, limits: StateLimits): AnalysisState {
   const tables = createTableSet([spec], limits)
+  /** What selects the records of each observation point. */
+  const filters = new Map<string, string>()
 
   /** By observation point: what it saw, by packet or Flow. */
   function sights(): Map<string, Map<string, Sight>> {
     const points = new Map<string, Map<string, Sight>>()
     for (const domain of tables.names()) {
       tables.of(domain)[0].eachRow((row) => {
-        const point = observerText(domain, row.part(OBSERVER), row.part(OBSERVER + 1))
+        const who = [domain, row.part(OBSERVER), row.part(OBSERVER + 1)] as const
+        const point = observerText(...who)
         let seen = points.get(point)
-        if (seen === undefined) points.set(point, (seen = new Map<string, Sight>()))
+        if (seen === undefined) {
+          points.set(point, (seen = new Map<string, Sight>()))
+          if (why) filters.set(point, observerFilter(...who))
+        }
         const name = identityOf(row)
         const time = nanoseconds(row)
         const known = seen.get(name)
@@ -152,6 +160,9 @@ function createState(minMatched: number, limits: StateLimits): AnalysisState {
         [ie.dartaDelayMedianNanoseconds, at(0.5)],
         [ie.dartaDelayHighNanoseconds, at(0.95)],
         [ie.dartaDelayMaximumNanoseconds, sorted[sorted.length - 1]],
+        ...(why
+          ? [[ie.dartaFilter, oneOf([one, other].map((point) => filters.get(point)!))] as const]
+          : []),
       ],
     }
   }

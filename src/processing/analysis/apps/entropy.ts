@@ -2,9 +2,10 @@ import type {GroupSpec} from '../../../record/group-spec.js'
 import {ie} from '../../../registry/elements.js'
 import {flowKey} from '../../../registry/flow-keys.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
-import {quantile} from '../findings.js'
+import {quantile, whyOption} from '../findings.js'
 import {flowColumns, FLOWS, PACKETS, OCTETS} from '../flow-sums.js'
 import {columnAt, eachGroup} from '../group-rows.js'
+import {overWithin} from '../record-filters.js'
 import type {ResultField, ResultRecord} from '../result-records.js'
 import {createTableSet, tableState} from '../table-set.js'
 import {createTimeBins} from '../time-bins.js'
@@ -37,8 +38,9 @@ export default defineApp({
       default: 6,
       summary: 'How many median deviations from the median are an anomaly.',
     },
+    ...whyOption,
   },
-  prepare: ({by, bin, deviations}): Analysis => ({
+  prepare: ({by, bin, deviations, why}): Analysis => ({
     needs: [
       [ie.sourceIPv4Address, ie.sourceIPv6Address],
       [ie.destinationIPv4Address, ie.destinationIPv6Address],
@@ -52,7 +54,7 @@ export default defineApp({
     routingKey: undefined,
     splittable: true,
     createState: (limits) =>
-      createState(weights[by as keyof typeof weights], bin * 1000, deviations, limits),
+      createState(weights[by as keyof typeof weights], bin * 1000, deviations, why, limits),
   }),
 })
 
@@ -68,6 +70,7 @@ function createState(
   column: number,
   binMs: number,
   deviations: number,
+  why: boolean,
   limits: StateLimits,
 ): AnalysisState {
   const tables = createTableSet(specs, limits)
@@ -115,6 +118,7 @@ function createState(
           [ie.flowStartMilliseconds, Math.max(0, bin) * binMs],
           [ie.flowEndMilliseconds, Math.max(0, bin) * binMs + binMs],
         ]
+        if (why) fields.push([ie.dartaFilter, overWithin(bin * binMs, (bin + 1) * binMs)])
         yield {fields}
       }
     }

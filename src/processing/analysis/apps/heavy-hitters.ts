@@ -3,9 +3,11 @@ import {DartaError} from '../../../record/errors.js'
 import type {GroupColumn} from '../../../record/group-spec.js'
 import {makeColumnReader} from '../../../record/group-reader.js'
 import {fieldIndex, type Template} from '../../../record/template.js'
+import {addressText} from '../../../record/value.js'
 import {ie} from '../../../registry/elements.js'
 import {flowsColumn, octetsColumn, packetsColumn} from '../../../registry/flow-columns.js'
 import {defineApp, type Analysis, type AnalysisState} from '../app.js'
+import {whyOption} from '../findings.js'
 import {resultBatches, type ResultRecord} from '../result-records.js'
 import {createUniflows} from '../../routing/uniflows.js'
 
@@ -45,8 +47,9 @@ export default defineApp({
       default: 10,
       summary: 'Least part of the whole, in thousandths.',
     },
+    ...whyOption,
   },
-  prepare: ({side, by, share}): Analysis => {
+  prepare: ({side, by, share, why}): Analysis => {
     const source = side === 'source'
     const addresses = source
       ? [ie.sourceIPv4Address, ie.sourceIPv6Address]
@@ -56,7 +59,7 @@ export default defineApp({
       uses: [...measures[by].elements],
       routingKey: undefined,
       splittable: true,
-      createState: () => createState(source, measures[by], by, share / 1000),
+      createState: () => createState(source, measures[by], by, share / 1000, why),
     }
   },
 })
@@ -85,6 +88,7 @@ function createState(
   column: GroupColumn,
   by: string,
   share: number,
+  why: boolean,
 ): AnalysisState {
   const cells = new Float64Array(CELLS)
   const sums = [0, 0]
@@ -218,12 +222,15 @@ function createState(
               [source ? ie.sourceIPv6Prefix : ie.destinationIPv6Prefix, octets] as const,
               [source ? ie.sourceIPv6PrefixLength : ie.destinationIPv6PrefixLength, 64] as const,
             ]
+      const end = `${source ? 'src' : 'dst'} ${version === 4 ? 'ip' : 'net'}`
+      const bits = version === 4 ? '' : '/64'
       yield {
         fields: [
           ...fields,
           [element, weight],
           [ie.dartaErrorBound, bound],
           [ie.dartaScore, weight / all],
+          ...(why ? [[ie.dartaFilter, `${end} ${addressText(octets)}${bits}`] as const] : []),
         ],
       }
     }

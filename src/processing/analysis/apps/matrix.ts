@@ -13,7 +13,9 @@ import {
   type TableStyle,
 } from '../app.js'
 import {flowColumns, limitedSums, OCTETS, rowSums, sumFields, sumsOf} from '../flow-sums.js'
+import {whyOption} from '../findings.js'
 import {keyFields, keyText} from '../key-values.js'
+import {allOf, oneOf, partFilter} from '../record-filters.js'
 import {resultBatches, type ResultField, type ResultRecord} from '../result-records.js'
 import {scaledNumber, textTable} from '../text-table.js'
 
@@ -46,9 +48,10 @@ export default defineApp({
       default: 10,
       summary: 'Rows and columns of the square for people; 0 is all. Records are of all pairs.',
     },
+    ...whyOption,
   },
   prepare(options): Analysis {
-    const {by, srcPrefix, dstPrefix, srcPrefix6, dstPrefix6, symmetric, top} = options
+    const {by, srcPrefix, dstPrefix, srcPrefix6, dstPrefix6, symmetric, top, why} = options
     if (symmetric && (srcPrefix !== dstPrefix || srcPrefix6 !== dstPrefix6)) {
       throw new DartaError(
         'DARTA_USAGE',
@@ -70,7 +73,7 @@ export default defineApp({
       ],
       routingKey: symmetric ? {key, symmetric: 1} : {key},
       splittable: true,
-      createState: (limits) => createState(key, symmetric, top, limits),
+      createState: (limits) => createState(key, symmetric, top, why, limits),
     }
   },
 })
@@ -79,6 +82,7 @@ function createState(
   key: readonly FlowKey[],
   symmetric: boolean,
   top: number,
+  why: boolean,
   {maxOctets}: StateLimits,
 ): AnalysisState {
   const spec = {key, columns: flowColumns, ...(symmetric && {symmetric: 1})}
@@ -90,8 +94,13 @@ function createState(
     const name: ResultField = [ie.dartaStatistic, symmetric ? 'matrix symmetric' : 'matrix']
     yield {fields: [name, [ie.dartaGroupCount, groups], ...sumFields(whole)], scopeCount: 1}
     for (const row of rows[0]) {
+      const ends = [...keyFields(row, 0), ...keyFields(row, 1)]
       yield {
-        fields: [...keyFields(row, 0), ...keyFields(row, 1), ...sumFields(rowSums(row), whole)],
+        fields: [
+          ...ends,
+          ...sumFields(rowSums(row), whole),
+          ...(why ? [[ie.dartaFilter, pairFilter(row, symmetric)] as const] : []),
+        ],
       }
     }
   }
@@ -120,6 +129,12 @@ function createState(
     memoryOctets: () => table.memoryOctets(),
     close: () => table.close(),
   }
+}
+
+function pairFilter(row: GroupRow, symmetric: boolean): string {
+  const way = (turned: boolean): string =>
+    allOf([0, 1].map((part) => partFilter(row, part, turned)))
+  return symmetric ? oneOf([way(false), way(true)]) : way(false)
 }
 
 /** One pair in words; `order` sorts names as their octets are sorted. */

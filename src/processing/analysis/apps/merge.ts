@@ -11,7 +11,7 @@ import {
   OBSERVER,
   PROTOCOL,
 } from '../conversations.js'
-import {createObservers, type Observers} from '../findings.js'
+import {createObservers, whyOption, type Observers} from '../findings.js'
 import {END, FLOWS, OCTETS, PACKETS, START} from '../flow-sums.js'
 import {orderedRows, type RowCursor} from '../group-rows.js'
 import {
@@ -20,6 +20,7 @@ import {
   type ResultKind,
   type ResultWriter,
 } from '../result-writer.js'
+import {allOf, conversationFilter, wayFilter, type FilterEnd} from '../record-filters.js'
 import {byDomain, createTableSet, tableState, type TableSet} from '../table-set.js'
 
 export default defineApp({
@@ -29,18 +30,19 @@ export default defineApp({
       kind: 'flag',
       summary: 'Leave the two directions apart instead of making Biflows (RFC 5103).',
     },
+    ...whyOption,
   },
-  prepare: ({uniflow}): Analysis => ({
+  prepare: ({uniflow, why}): Analysis => ({
     ...conversationNeeds,
-    createState: (limits) => createState(uniflow, limits),
+    createState: (limits) => createState(uniflow, why, limits),
   }),
 })
 
-function createState(uniflow: boolean, limits: StateLimits): AnalysisState {
+function createState(uniflow: boolean, why: boolean, limits: StateLimits): AnalysisState {
   const tables = createTableSet([directionSpec], limits)
 
   function* results(message: MessageContext): Iterable<RecordBatch> {
-    const output = createOutput(createResultWriter(message))
+    const output = createOutput(createResultWriter(message), why)
     const observers = createObservers()
     for (const lanes of lanesOf(tables)) {
       for (const ways of conversations(lanes, observers)) {
@@ -208,7 +210,7 @@ interface Output {
   end(): RecordBatch | undefined
 }
 
-function createOutput(writer: ResultWriter): Output {
+function createOutput(writer: ResultWriter, why: boolean): Output {
   const kinds = new Map<number, ResultKind>()
   const names: Uint8Array[] = []
   const utf8 = new TextEncoder()
@@ -236,6 +238,7 @@ function createOutput(writer: ResultWriter): Output {
         ...only(BIFLOW, back(ie.octetDeltaCount), back(ie.packetDeltaCount)),
         ...only(BACK_STARTS, back(ie.flowStartMilliseconds)),
         ...only(BACK_ENDS, back(ie.flowEndMilliseconds)),
+        ...(why ? [ie.dartaFilter] : []),
       ])
       kinds.set(name, kind)
     }
@@ -251,6 +254,26 @@ function createOutput(writer: ResultWriter): Output {
     put(PACKETS)
     if ((has & starts) !== 0) put(START)
     if ((has & ends) !== 0) put(END)
+  }
+
+  /** Of a Biflow both ways, else the one. */
+  function filterOf({lane, octets}: Way, isBiflow: boolean): Uint8Array {
+    const {fields, wayAt} = lane.shape
+    const end = (part: number): FilterEnd => {
+      const [address, port] = [fields[part], fields[part + 1]]
+      return {
+        address: octets.subarray(address.offset, address.offset + address.length),
+        port: port.length === 0 ? undefined : (octets[port.offset] << 8) | octets[port.offset + 1],
+      }
+    }
+    const ends = [end(LESSER), end(GREATER)] as const
+    const [from, to] = octets[wayAt] === 1 ? [ends[1], ends[0]] : ends
+    const protocol = octets[fields[PROTOCOL].offset]
+    return utf8.encode(
+      isBiflow
+        ? conversationFilter(from, to, protocol)
+        : allOf([wayFilter(from, to), `proto ${protocol}`]),
+    )
   }
 
   function timesOf({words, lane}: Way, starts: number, ends: number): number {
@@ -275,7 +298,13 @@ function createOutput(writer: ResultWriter): Output {
         (toPort.length > 0 ? DESTINATION_PORT : 0) |
         timesOf(way, STARTS, ENDS) |
         (back === undefined ? 0 : BIFLOW | timesOf(back, BACK_STARTS, BACK_ENDS))
-      const batch = writer.begin(kindOf(source.length, destination.length, has), 1 + name.length)
+      const filter = why ? filterOf(way, back !== undefined) : undefined
+      // Texts below 255 octets have one octet of length before them, longer ones three. RFC 7011 section 7.
+      const room = filter === undefined ? 0 : filter.length + 3
+      const batch = writer.begin(
+        kindOf(source.length, destination.length, has),
+        1 + name.length + room,
+      )
       writer.copy(octets, source.offset, source.length)
       writer.copy(octets, destination.offset, destination.length)
       writer.octet(octets[fields[PROTOCOL].offset])
@@ -284,10 +313,10 @@ function createOutput(writer: ResultWriter): Output {
       writeSums(way, has, STARTS, ENDS)
       const flows = lane.columnsAt / 4 + 2 * FLOWS
       writer.long(words[flows], words[flows + 1])
-      writer.octet(name.length)
-      writer.copy(name, 0, name.length)
+      writer.text(name)
       writer.word(count)
       if (back !== undefined) writeSums(back, has, BACK_STARTS, BACK_ENDS)
+      if (filter !== undefined) writer.text(filter)
       return batch
     },
     end: () => writer.end(),

@@ -16,6 +16,8 @@ import {
   sumFields,
   type FlowSums,
 } from '../flow-sums.js'
+import {whyOption} from '../findings.js'
+import {allOf} from '../record-filters.js'
 import {resultBatches, type ResultField, type ResultRecord} from '../result-records.js'
 import {percent, scaledNumber, textTable} from '../text-table.js'
 
@@ -34,8 +36,9 @@ export default defineApp({
       summary:
         'How many services; 0 is all. Of the two ports the better known one names the service.',
     },
+    ...whyOption,
   },
-  prepare: ({top}) => ({
+  prepare: ({top, why}) => ({
     needs: [[ie.protocolIdentifier]],
     uses: [
       ...key.flatMap(({elements, opposite = []}) => [...elements, ...opposite]),
@@ -44,7 +47,7 @@ export default defineApp({
     // Its groups are few: any unit can take any record, and what they know is small enough to merge.
     routingKey: undefined,
     splittable: true,
-    createState: (limits) => createState(top, limits),
+    createState: (limits) => createState(top, why, limits),
   }),
 })
 
@@ -65,6 +68,12 @@ const key: readonly KeyPart[] = [
   {...flowKey('srcport'), ranks: servicePortRanks(), optional: true},
 ]
 const VERSIONS = [4, 6]
+/** By version; 0: records without an address. */
+const VERSION_TESTS: Readonly<Record<number, string>> = {
+  0: 'not ipv4 and not ipv6',
+  4: 'ipv4',
+  6: 'ipv6',
+}
 
 /** One line of the result; version and protocol undefined: of any. */
 interface Line {
@@ -82,7 +91,7 @@ interface Breakdown {
   readonly services: readonly Line[]
 }
 
-function createState(top: number, {maxOctets}: StateLimits): AnalysisState {
+function createState(top: number, why: boolean, {maxOctets}: StateLimits): AnalysisState {
   const table = createGroupTable({key, columns: flowColumns}, {maxOctets})
 
   function breakdown(): Breakdown {
@@ -118,7 +127,13 @@ function createState(top: number, {maxOctets}: StateLimits): AnalysisState {
       if (version !== undefined) fields.push([ie.ipVersion, version])
       if (protocol !== undefined) fields.push([ie.protocolIdentifier, protocol])
       if (port !== undefined) fields.push([ie.dartaServicePort, port])
-      yield {fields: [...fields, ...sumFields(sums, whole)]}
+      const filter = allOf([
+        version === undefined ? undefined : VERSION_TESTS[version],
+        protocol === undefined ? undefined : `proto ${protocol}`,
+        port === undefined ? undefined : `port ${port}`,
+      ])
+      const rest = why ? [[ie.dartaFilter, filter] as const] : []
+      yield {fields: [...fields, ...sumFields(sums, whole), ...rest]}
     }
   }
 

@@ -126,22 +126,18 @@ function createState(minClients: number, why: boolean, limits: StateLimits): Ana
         }
         const batch = writer.begin(
           kinds[(n === 4 ? 0 : 4) + (started ? 2 : 0) + (ended ? 1 : 0)],
-          1 + name.length + (filter === undefined ? 0 : 1 + filter.length),
+          1 + name.length + (filter === undefined ? 0 : 3 + filter.length),
         )
         if (batch !== undefined) yield batch
         writer.copy(octets, at, n)
         writer.octet(protocol)
         writer.port(port)
-        writer.octet(name.length)
-        writer.copy(name, 0, name.length)
+        writer.text(name)
         writer.long(words[columns + 2 * CLIENTS], words[columns + 2 * CLIENTS + 1])
         for (let c = columns; c < start; c += 2) writer.long(words[c], words[c + 1])
         if (started) writer.long(words[start], words[start + 1])
         if (ended) writer.long(words[end], words[end + 1])
-        if (filter !== undefined) {
-          writer.octet(filter.length)
-          writer.copy(filter, 0, filter.length)
-        }
+        if (filter !== undefined) writer.text(filter)
       }
       found.close()
     }

@@ -22,7 +22,9 @@ import {
   sumsOf,
   type FlowSums,
 } from '../flow-sums.js'
+import {whyOption} from '../findings.js'
 import {keyFields, keyText} from '../key-values.js'
+import {groupFilter} from '../record-filters.js'
 import {resultBatches, type ResultField, type ResultRecord} from '../result-records.js'
 import {joinSnapshots, splitSnapshot} from '../snapshots.js'
 import {parseStatistic, type Statistic} from '../statistic.js'
@@ -48,8 +50,9 @@ export default defineApp({
       default: 10,
       summary: 'How many rows; 0 is all.',
     },
+    ...whyOption,
   },
-  prepare: ({statistic, top}) => analyse(statistic.flatMap(parseStatistic), top),
+  prepare: ({statistic, top, why}) => analyse(statistic.flatMap(parseStatistic), top, why),
 })
 
 /** Statistics over one key share one table. */
@@ -58,7 +61,7 @@ interface Question {
   readonly statistics: readonly Statistic[]
 }
 
-function analyse(statistics: readonly Statistic[], count: number): Analysis {
+function analyse(statistics: readonly Statistic[], count: number, why: boolean): Analysis {
   const byKey = Map.groupBy(statistics, ({key}) => key.map(({name}) => name).join())
   const questions = [...byKey.values()].map((of) => ({key: of[0].key, statistics: of}))
   const routingKey = commonKey(questions)
@@ -70,7 +73,7 @@ function analyse(statistics: readonly Statistic[], count: number): Analysis {
     ],
     routingKey: routingKey.length === 0 ? undefined : {key: routingKey},
     splittable: true,
-    createState: (limits) => createState(questions, count, limits, routingKey.length > 0),
+    createState: (limits) => createState(questions, count, why, limits, routingKey.length > 0),
   }
 }
 
@@ -100,6 +103,7 @@ function commonKey(questions: readonly Question[]): FlowKey[] {
 function createState(
   questions: readonly Question[],
   count: number,
+  why: boolean,
   {maxOctets}: StateLimits,
   routed: boolean,
 ): AnalysisState {
@@ -126,6 +130,7 @@ function createState(
             fields.push(...keyFields(row, part))
           }
           fields.push(...computedField(statistic, row), ...sumFields(rowSums(row), whole))
+          if (why) fields.push([ie.dartaFilter, groupFilter(row)])
           yield {fields}
         }
       }

@@ -8,8 +8,19 @@ import {ie} from '../../../registry/elements.js'
 import {flowsColumn, octetsColumn, packetsColumn} from '../../../registry/flow-columns.js'
 import {defineApp, type Analysis, type AnalysisState} from '../app.js'
 import {eventTimeReader, type EventTimeReader} from '../event-time.js'
+import {whyOption} from '../findings.js'
 import {resultBatches, type ResultRecord} from '../result-records.js'
-import {amountOf, NOBODY, parseRating, tariffAt, USUAL, type Rating} from '../rating.js'
+import {
+  amountOf,
+  NOBODY,
+  parseRating,
+  tariffAt,
+  USUAL,
+  type Rating,
+  type TrafficClass,
+} from '../rating.js'
+import {parsePrefix, type Prefix} from '../prefix-table.js'
+import {allOf, noneOf, oneOf, overWithin} from '../record-filters.js'
 import {createUniflows} from '../../routing/uniflows.js'
 
 export default defineApp({
@@ -23,8 +34,9 @@ export default defineApp({
       summary:
         'Accounts, classes of traffic, tariffs and prices, as JSON; without it all is one account.',
     },
+    ...whyOption,
   },
-  prepare({rating}): Analysis {
+  prepare({rating, why}): Analysis {
     const rates = parseRating(rating)
     return {
       needs: [[...octetsColumn.elements]],
@@ -43,7 +55,7 @@ export default defineApp({
       // Sums only: any unit can have any record.
       routingKey: undefined,
       splittable: true,
-      createState: () => createState(rates),
+      createState: () => createState(rates, why),
     }
   },
 })
@@ -90,7 +102,7 @@ interface Reading {
   readonly dscp: number
 }
 
-function createState(rating: Rating): AnalysisState {
+function createState(rating: Rating, why: boolean): AnalysisState {
   const lines = new Map<string, Line>()
   const readings = new WeakMap<Template, Reading>()
   const uniflows = createUniflows()
@@ -180,9 +192,36 @@ function createState(rating: Rating): AnalysisState {
           [ie.dartaAmountMicro, limited(amount)],
           [ie.flowStartMilliseconds, time(first)],
           [ie.flowEndMilliseconds, time(last)],
+          ...(why
+            ? [
+                [
+                  ie.dartaFilter,
+                  filterOf(account, direction, trafficClass, tariff, first, last),
+                ] as const,
+              ]
+            : []),
         ],
       }
     }
+  }
+
+  /** Of a tariff the language knows nothing but when its first and last record were. */
+  function filterOf(
+    account: string,
+    direction: string,
+    trafficClass: string,
+    tariff: string,
+    first: number,
+    last: number,
+  ): string {
+    const timed = rating.tariffs.length > 0 && tariff !== USUAL && last > first
+    const text = allOf([
+      accountFilter(rating, account, direction),
+      classFilter(rating.classes, trafficClass),
+      timed ? overWithin(first, last + 1) : undefined,
+    ])
+    // A field has room for so many octets (RFC 7011 section 7).
+    return text.length < 65_000 ? text : classFilter(rating.classes, trafficClass)
   }
 
   return {
@@ -218,6 +257,69 @@ function createState(rating: Rating): AnalysisState {
     memoryOctets: () => 400 * lines.size,
     close: () => lines.clear(),
   }
+}
+
+/** What `accountOf` asks, as a filter. */
+function accountFilter({users, prefixes}: Rating, account: string, direction: string): string {
+  const named = (names: Iterable<string>): string[] => [...names].map((name) => `user "${name}"`)
+  const own = [...users].filter(([, of]) => of === account).map(([name]) => name)
+  if (direction === 'user') return oneOf(named(own))
+  const anyone = noneOf(named(users.keys()))
+  const all = prefixes.map(([text, of]) => ({...parsePrefix(text), text, account: of}))
+  const nets = (side: string, some: readonly (typeof all)[number][]): string[] =>
+    some.map(({text}) => `${side} net ${text}`)
+  // The longest prefix holds: what others have within one's own is theirs.
+  const within = (side: string): string =>
+    oneOf(
+      all
+        .filter((prefix) => prefix.account === account)
+        .map((prefix) =>
+          allOf([
+            ...nets(side, [prefix]),
+            noneOf(
+              nets(
+                side,
+                all.filter((other) => isWithin(other, prefix)),
+              ),
+            ),
+          ]),
+        ),
+    )
+  switch (direction) {
+    case 'sent':
+      return allOf([anyone, within('src')])
+    case 'received':
+      return allOf([anyone, noneOf(nets('src', all)), within('dst')])
+    default:
+      return allOf([anyone, noneOf(nets('src', all)), noneOf(nets('dst', all))])
+  }
+}
+
+/** Whether a prefix is a longer one in another. */
+function isWithin(inner: Prefix, outer: Prefix): boolean {
+  if (inner.octets.length !== outer.octets.length || inner.bits <= outer.bits) return false
+  for (let bit = 0; bit < outer.bits; bit++) {
+    if (((inner.octets[bit >> 3] ^ outer.octets[bit >> 3]) & (128 >> (bit & 7))) !== 0) return false
+  }
+  return true
+}
+
+/** What `classOf` asks. */
+function classFilter(classes: readonly TrafficClass[], name: string): string {
+  const test = ({protocol, ports, dscp}: TrafficClass): string =>
+    allOf([
+      protocol === undefined ? undefined : `proto ${protocol}`,
+      ports && `port in [${[...ports].join(' ')}]`,
+      dscp === undefined ? undefined : `dscp ${dscp}`,
+    ])
+  const before: string[] = []
+  const own: string[] = []
+  for (const of of classes) {
+    if (of.name === name) own.push(allOf([test(of), noneOf(before)]))
+    before.push(test(of))
+  }
+  if (name === USUAL) own.push(noneOf(before))
+  return oneOf(own)
 }
 
 const SIDES = [
