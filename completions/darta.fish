@@ -297,7 +297,7 @@ complete -c darta -n __fish_use_subcommand -a ie -d 'Look up Information Element
 complete -c darta -n '__fish_seen_subcommand_from ie' -l type -x -d 'Only elements of this abstract data type, like unsigned64'
 complete -c darta -n '__fish_seen_subcommand_from ie' -l range -x -d 'Only elements with numbers from A to B, of IANA or of the enterprise PEN'
 complete -c darta -n '__fish_seen_subcommand_from ie' -l status -x -a 'current deprecated' -d 'Only elements of this status'
-complete -c darta -n '__fish_seen_subcommand_from ie' -l map -r -F -d 'Show what becomes of the fields of the format that the mapping FILE describes'
+complete -c darta -n '__fish_seen_subcommand_from ie' -l map -r -F -d 'Show what becomes of the fields of the format that the mapping or IPDR service definition FILE describes'
 complete -c darta -n '__fish_seen_subcommand_from ie' -l spec -d 'Write Information Element Specifiers, name(number)<type>[size] (RFC 7013)'
 complete -c darta -n '__fish_seen_subcommand_from ie' -s o -l output -x -a 'table ndjson json csv' -d 'Output format'
 complete -c darta -n '__fish_seen_subcommand_from ie' -s q -l quiet -d 'Say nothing on standard error unless something failed or was lost'

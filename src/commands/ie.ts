@@ -11,7 +11,8 @@ import {
 import {csvLine, textTable} from '../cli/text-table.js'
 import type {InformationElement} from '../record/element.js'
 import {ipdrMapping} from '../formats/ipdr/fields.js'
-import {readMapping, type Mapping} from '../formats/map/mapping.js'
+import {isServiceDefinition, readServiceDefinition} from '../formats/ipdr/service-definition.js'
+import {readMapping, type MappedField, type Mapping} from '../formats/map/mapping.js'
 import {readError} from '../io/errors.js'
 import {DartaError} from '../record/errors.js'
 import {allElements} from '../registry/lookup.js'
@@ -53,7 +54,7 @@ export default class Ie extends DartaCommand {
       helpValue: 'FILE',
       exclusive: ['spec', 'type', 'range', 'status', 'output'],
       summary:
-        'Show what becomes of the fields of the format that the mapping FILE describes; ipdr: of those of IPDR that have an element of IANA.',
+        'Show what becomes of the fields of the format that the mapping or IPDR service definition FILE describes; ipdr: which fields of IPDR have an element of IANA.',
     }),
     spec: Flags.boolean({
       summary: 'Write Information Element Specifiers, name(number)<type>[size] (RFC 7013).',
@@ -103,12 +104,35 @@ export default class Ie extends DartaCommand {
   }
 }
 
-/** A line for each field that a mapping names, and for its columns. @throws DartaError DARTA_USAGE, DARTA_FILE_READ */
+/**
+ * A line for each field that a mapping names, and for its columns, or for each field of a service definition of IPDR.
+ *
+ * @throws DartaError DARTA_USAGE, DARTA_FILE_READ
+ */
 function mappingTable(path: string): string {
-  const mapping = path === 'ipdr' ? ipdrMapping() : mappingOf(path)
+  if (path === 'ipdr') return fieldTable(namedFields(ipdrMapping()))
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw readError(path, error)
+  }
+  if (!isServiceDefinition(text)) return fieldTable(namedFields(readMapping(text, path)))
+  const mapping = ipdrMapping()
+  return fieldTable(
+    readServiceDefinition(text).map(({name, type}) => [name, mapping.of(name, type)]),
+  )
+}
+
+type FieldRow = readonly [field: string, mapped: MappedField | undefined]
+
+function namedFields(mapping: Mapping): FieldRow[] {
   const names = new Set([...mapping.named.keys(), ...(mapping.columns ?? [])])
-  const rows = [...names].map((name) => {
-    const mapped = mapping.of(name)
+  return [...names].map((name) => [name, mapping.of(name)])
+}
+
+function fieldTable(fields: readonly FieldRow[]): string {
+  const rows = fields.map(([name, mapped]) => {
     if (mapped === undefined) return [name, '-', '', '', 'left out']
     const {element, factor, time, names: words, isNamed} = mapped
     const how = [
@@ -120,17 +144,6 @@ function mappingTable(path: string): string {
     return [name, element.name, elementNumber(element), element.type, how.join(', ')]
   })
   return textTable(['FIELD', 'ELEMENT', 'NUMBER', 'TYPE', 'HOW'], rows)
-}
-
-/** @throws DartaError DARTA_USAGE, DARTA_FILE_READ */
-function mappingOf(path: string): Mapping {
-  let text: string
-  try {
-    text = readFileSync(path, 'utf8')
-  } catch (error) {
-    throw readError(path, error)
-  }
-  return readMapping(text, path)
 }
 
 interface NumberRange {

@@ -10,6 +10,10 @@ const fields = {
   endTime: 'flowEndMilliseconds',
   inboundByteCount: 'octetTotalCount',
   inboundPacketCount: 'packetTotalCount',
+  outboundByteCount: 'reverseOctetTotalCount',
+  outboundPacketCount: 'reversePacketTotalCount',
+  sourceAddress: 'sourceIPv4Address',
+  destAddress: 'destinationIPv4Address',
   // Of cable networks: the modem is the source, and octets are those of MAC frames (DOCSIS 2.0 and 3.0, SAMIS).
   CMTSipAddress: 'exporterIPv4Address',
   CMmacAddress: 'sourceMacAddress',

@@ -94,3 +94,31 @@ export function ipdrType(number: number, old = false): IpdrType | undefined {
   if (!old) return ipdrTypes.get(number)
   return number >= 1 && number <= LAST_OLD_TYPE ? ipdrTypes.get(0x20 | number) : undefined
 }
+
+/** What types are called in service definitions. IPDR/XDR Encoding Format 3.5.1 section 4.3.1. */
+export const TYPE_NAMES: Readonly<Record<string, AbstractType>> = {
+  int: 'signed32',
+  unsignedInt: 'unsigned32',
+  long: 'signed64',
+  integer: 'signed32',
+  unsignedLong: 'unsigned64',
+  float: 'float32',
+  double: 'float64',
+  hexBinary: 'octetArray',
+  base64Binary: 'octetArray',
+  string: 'string',
+  boolean: 'boolean',
+  byte: 'signed8',
+  unsignedByte: 'unsigned8',
+  short: 'signed16',
+  unsignedShort: 'unsigned16',
+  dateTime: 'dateTimeSeconds',
+  dateTimeMsec: 'dateTimeMilliseconds',
+  dateTimeUsec: 'dateTimeMicroseconds',
+  ipV4Addr: 'ipv4Address',
+  ipV6Addr: 'ipv6Address',
+  ipAddr: 'ipv4Address',
+  uuid: 'string',
+  UUID: 'string',
+  macAddress: 'macAddress',
+}

@@ -280,3 +280,40 @@ test('darta ie shows which fields of IPDR have an element of IANA', async (t) =>
   t.is(code, 0)
   t.regex(stdout.toString(), /^CmMacAddr +sourceMacAddress +0\/56 +macAddress/m)
 })
+
+needing(shared('fixtures/ipdr'))(
+  'darta ie shows what becomes of each field of a service definition, as its records have it',
+  async (t) => {
+    const at = join(root, '../shared/fixtures/ipdr')
+    const show = async (file: string): Promise<Map<string, string[]>> => {
+      const {code, stdout, stderr} = await darta(t, ['ie', '--map', join(at, file)])
+      t.is(code, 0, stderr)
+      const lines = stdout.toString().trimEnd().split('\n').slice(1)
+      return new Map(lines.map((line) => [line.split(/ +/)[0], line.split(/ +/).slice(1)]))
+    }
+    const media = await show('SM3.5-A.0.xsd')
+    t.deepEqual(media.get('sourceAddress'), ['sourceIPv4Address', '0/8', 'ipv4Address'])
+    t.deepEqual(media.get('charge')!.slice(2, 4), ['float32', 'no'])
+    const voice = await show('VoIP3.0-A.0.xsd')
+    t.is(voice.size, 66)
+    t.is(voice.get('outboundByteCount')![0], 'reverseOctetTotalCount')
+    t.is(voice.get('packetLossPercentage')![2], 'float32')
+    // The elements that it shows are those that a document in XDR gets.
+    const fields: Field[] = [{name: 'callDuration', type: 'int'}]
+    const file = join(folder(t), 'one.xdr')
+    writeFileSync(
+      file,
+      Buffer.concat([
+        documentHeader(v4),
+        documentDescriptor(v4, 1, 'T', fields),
+        documentRecord(v4, 1, fields, [7]),
+        documentEnd(1),
+      ]),
+    )
+    const {stderr} = await darta(t, ['print', '--input-format', 'ipdr', '-r', file, '-o', 'null'])
+    t.true(
+      stderr.includes(`no element for callDuration: ${voice.get('callDuration')![1]} 1`),
+      stderr,
+    )
+  },
+)
