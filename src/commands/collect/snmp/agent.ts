@@ -201,6 +201,7 @@ function reasonOf(error: unknown): FailureReason {
       // ECouldNotDecrypt, EAuthFailure, EUnexpectedReport, ENotInTimeWindow
       return [4, 5, 11, 14].includes(code as number) ? 'authentication' : 'malformed'
     default:
-      return typeof code === 'string' && code.startsWith('E') ? 'unreachable' : 'malformed'
+      // Codes of the system; those of Node begin with ERR_.
+      return typeof code === 'string' && /^E(?!RR_)/.test(code) ? 'unreachable' : 'malformed'
   }
 }

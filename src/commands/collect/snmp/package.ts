@@ -1,7 +1,8 @@
 import type {Socket} from 'node:dgram'
 import {createRequire} from 'node:module'
 import {DartaError} from '../../../record/errors.js'
-import type {SnmpBinding} from '../../../mediation/snmp/value.js'
+import {subIdentifiers} from '../../../record/object-identifier.js'
+import type {SnmpBinding, SnmpValue} from '../../../mediation/snmp/value.js'
 
 /** What is used of the npm package `net-snmp`, which is optional and has no types of its own. */
 export interface SnmpPackage {
@@ -110,31 +111,44 @@ export function loadSnmpPackage(): SnmpPackage {
   }
 }
 
-/** Undefined: there is no such object, or its type is none of SNMP's. */
+/** Undefined: there is no such object, its type is none of SNMP's, or its octets are no value of it. */
 export function bindingOf(
   {ObjectType}: Pick<SnmpPackage, 'ObjectType'>,
   {oid, type, value}: PackageVarbind,
 ): SnmpBinding | undefined {
-  switch (type) {
-    case ObjectType.Integer:
-      return {oid, value: {type: 'integer', value: value as number}}
-    case ObjectType.Gauge:
-      return {oid, value: {type: 'gauge', value: value as number}}
-    case ObjectType.TimeTicks:
-      return {oid, value: {type: 'timeTicks', value: value as number}}
-    case ObjectType.Counter:
-      return {oid, value: {type: 'counter32', value: value as number}}
-    case ObjectType.Counter64:
-      return {oid, value: {type: 'counter64', value: unsignedOf(value as Uint8Array)}}
-    case ObjectType.OctetString:
-    case ObjectType.Opaque:
-      return {oid, value: {type: 'octets', value: new Uint8Array(value as Uint8Array)}}
-    case ObjectType.OID:
-      return {oid, value: {type: 'identifier', value: value as string}}
-    case ObjectType.IpAddress:
-      return {oid, value: {type: 'address', value: value as string}}
-    default:
-      return undefined
+  const found = valueOf(ObjectType, type, value)
+  return found !== undefined && isIdentifier(oid) ? {oid, value: found} : undefined
+}
+
+/** What the package made of octets that it does not look at closely. */
+function valueOf(
+  types: SnmpPackage['ObjectType'],
+  type: number,
+  value: unknown,
+): SnmpValue | undefined {
+  if (typeof value === 'number') {
+    if (!Number.isInteger(value)) return undefined
+    if (type === types.Integer) return {type: 'integer', value}
+    if (type === types.Gauge) return {type: 'gauge', value}
+    if (type === types.TimeTicks) return {type: 'timeTicks', value}
+    return type === types.Counter ? {type: 'counter32', value} : undefined
+  }
+  if (value instanceof Uint8Array) {
+    if (type === types.Counter64) return {type: 'counter64', value: unsignedOf(value)}
+    const isText = type === types.OctetString || type === types.Opaque
+    return isText ? {type: 'octets', value: new Uint8Array(value)} : undefined
+  }
+  if (typeof value !== 'string') return undefined
+  if (type === types.OID) return isIdentifier(value) ? {type: 'identifier', value} : undefined
+  return type === types.IpAddress ? {type: 'address', value} : undefined
+}
+
+/** Damaged octets make numbers that are none of an identifier. */
+function isIdentifier(text: unknown): boolean {
+  try {
+    return typeof text === 'string' && subIdentifiers(text).length > 0
+  } catch {
+    return false
   }
 }
 
