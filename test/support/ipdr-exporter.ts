@@ -241,6 +241,10 @@ export class IpdrExporter {
         )
         break
       case 'GET_SESSIONS':
+        if ((this.capabilities & 2) === 0) {
+          this.send('ERROR', 0, u32(1_700_000_000), u16(1), text('there is one session'))
+          break
+        }
         this.send(
           'GET_SESSIONS_RESPONSE',
           0,

@@ -176,9 +176,7 @@ export function createIpdrCollector(
     state = 'open'
     events.opened(connect)
     if (options.sessions !== undefined) options.sessions.forEach(startFlow)
-    else if (can(CAPABILITY.multisession)) askForSessions()
-    // Who has one session has number 0.
-    else startFlow(0)
+    else askForSessions()
   }
 
   function askForSessions(): void {
@@ -306,8 +304,10 @@ export function createIpdrCollector(
     const {code, words} = readReason(message)
     events.note(`it says error ${code}: ${words}`)
     if (code === ERROR.keepAlive || code === ERROR.decode || code === ERROR.terminating) {
-      close(`it ended the connection: ${words}`)
+      return close(`it ended the connection: ${words}`)
     }
+    // Who has one session only may not know the question; its number is 0.
+    if (state === 'open' && sessions.size === 0 && options.sessions === undefined) startFlow(0)
   }
 
   function takeOpen(message: IpdrMessage): void {

@@ -477,6 +477,18 @@ test('an exporter that sends more than the output takes has to wait, and nothing
   t.deepEqual(numbersOf(stdout), upTo(count))
 })
 
+test('of an exporter that has one session and does not tell its number, it is 0', async (t) => {
+  const server = await serve(t, '')
+  const exporter = new IpdrExporter([session({id: 0})])
+  exporter.capabilities = 0
+  exporter.add(0, 2, ['a', 1])
+  await exporter.connect(server.port)
+  await exporter.until(() => exporter.unacknowledged === 0)
+  const {code, stdout, stderr} = await stopped(server)
+  t.is(code, 0, stderr)
+  t.like(recordsOf(stdout)[0], {dartaIpdrSession: 0, cpeName: 'a'})
+})
+
 test('an exporter that is not there is told once, and tried until it is', async (t) => {
   const port = await freePort()
   const running = start(t, bin, ['collect', `ipdr://127.0.0.1:${port}?connect`])
@@ -548,6 +560,26 @@ function judged(pcap: string, port: number): {kinds: Map<number, string[]>; faul
   return {kinds, faults}
 }
 
+/** How far each side's octets have come in a capture of Ethernet frames, which may still grow, by source port. */
+function streamOctets(pcap: Buffer): Map<number, number> {
+  const first = new Map<number, number>()
+  const reach = new Map<number, number>()
+  for (let at = 24; at + 16 <= pcap.length;) {
+    const frame = pcap.subarray(at + 16, at + 16 + pcap.readUInt32LE(at + 8))
+    at += 16 + pcap.readUInt32LE(at + 8)
+    if (at > pcap.length || frame.readUInt16BE(12) !== 0x0800) continue
+    const ip = frame.subarray(14, 14 + frame.readUInt16BE(16))
+    const tcp = ip.subarray((ip[0] & 0xf) * 4)
+    const [port, sequence] = [tcp.readUInt16BE(0), tcp.readUInt32BE(4)]
+    if ((tcp[13] & 2) !== 0) first.set(port, (sequence + 1) >>> 0)
+    else if (first.has(port)) {
+      const end = ((sequence - first.get(port)!) >>> 0) + tcp.length - (tcp[12] >> 4) * 4
+      if (end < 2 ** 31) reach.set(port, Math.max(reach.get(port) ?? 0, end))
+    }
+  }
+  return reach
+}
+
 needing(superuser(), tools('tcpdump', 'tshark'))(
   'tshark reads every message of both sides, and its capture gives the same records',
   async (t) => {
@@ -580,13 +612,18 @@ needing(superuser(), tools('tcpdump', 'tshark'))(
     await exporter.until(() => exporter.countOf('KEEP_ALIVE') > 0)
     const {stderr} = await stopped(server)
     await exporter.until(() => exporter.socket === undefined)
-    // tcpdump writes as packets come; it is asked to end when it has those of both goodbyes.
+    // tcpdump writes as packets come; it is asked to end when it has all that both sides said.
     const sizes = (list: readonly {octets: Buffer}[]): number =>
       list.reduce((sum, {octets}) => sum + octets.length, 0)
-    const all = sizes(exporter.sent) + sizes(exporter.received)
-    while (!existsSync(pcap) || readFileSync(pcap).length < all) {
-      await new Promise((resolve) => setTimeout(resolve, 50))
+    const all = new Map([
+      [localPort!, sizes(exporter.sent)],
+      [server.port, sizes(exporter.received)],
+    ])
+    const isThere = (): boolean => {
+      const seen = streamOctets(readFileSync(pcap))
+      return [...all].every(([from, octets]) => (seen.get(from) ?? 0) >= octets)
     }
+    while (!existsSync(pcap) || !isThere()) await new Promise((resolve) => setTimeout(resolve, 50))
     witness.child.kill('SIGINT')
     await witness.ended
 
