@@ -11,6 +11,7 @@ import {mutateIpfix, splitMessages} from './ipfix.mjs'
 import {mappedTargets} from './mapped.mjs'
 import {loadComparison} from './meters.mjs'
 import {mutateNdjson} from './ndjson.mjs'
+import {tables} from './tables.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const built = (path) => import(join(root, 'build/src', path))
@@ -135,6 +136,7 @@ export const targets = {
   ...mappedTargets,
   diameter,
   ipdr,
+  tables,
 
   async ipfix() {
     const exports_ = '../shared/fixtures/exports'

@@ -31,6 +31,8 @@ const METADATA_MOST = 128 * 1024
 const SEPARATOR = 16
 /** How deep maps and arrays may be nested; those of MaxMind are nested four deep. */
 const MAX_DEPTH = 32
+/** Octets and parts of one value, pointers followed: what points to itself in many places would have no end. */
+const MAX_VALUE = 1 << 22
 /** Least value of a pointer, by its size. */
 const POINTER_BASE = [0, 2048, 526336, 0]
 
@@ -181,11 +183,14 @@ function valueReader(
   end: number,
 ): (place: number) => MmdbValue {
   let at = 0
+  let left = 0
   const view = new DataView(octets.buffer, octets.byteOffset, octets.byteLength)
 
   /** Passes over `length` octets and gives where they begin. */
   function take(length: number): number {
     if (at + length > end) throw damage(name, at, 'a value reaches past its section')
+    left -= length
+    if (left < 0) throw damage(name, at, `a value is greater than ${MAX_VALUE} octets`)
     at += length
     return at - length
   }
@@ -284,6 +289,7 @@ function valueReader(
 
   return (place) => {
     at = start + place
+    left = MAX_VALUE
     return read(0)
   }
 }

@@ -177,3 +177,14 @@ test('every changed octet gives a value or an error that says where, and ends', 
   }
   t.true(faults > 0)
 })
+
+test('a value that holds itself many times ends with an error', (t) => {
+  const octets = writeMmdb([['0.0.0.0/1', new Uint8Array(60).fill(0xee)]])
+  // The value begins with what it is, 29 + 31 octets: an array of twenty pointers to itself takes its place.
+  const value = octets.indexOf(0xee) - 2
+  octets.set([0x14, 0x04, ...Array.from({length: 20}, () => [0x20, 0x00]).flat()], value)
+  t.throws(() => look(openMmdb(octets, 'endless'), '1.1.1.1'), {
+    code: 'DARTA_MMDB',
+    message: /nested too deeply|greater than/,
+  })
+})
