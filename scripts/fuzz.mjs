@@ -30,7 +30,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const work = join(root, 'fuzz-work')
 const stateFile = join(work, 'state.json')
 const names = [
-  ...['native', 'relay', 'ipfix', 'ndjson', 'meter', 'equal', 'diameter', 'ipdr', 'tables'],
+  ...['native', 'relay', 'ipfix', 'ndjson', 'meter', 'equal', 'diameter', 'ipdr', 'snmp', 'tables'],
   ...datagramNames.map((name) => `collect-${name}`),
   ...mappedNames,
 ]

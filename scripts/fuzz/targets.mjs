@@ -12,6 +12,7 @@ import {mappedTargets} from './mapped.mjs'
 import {loadComparison} from './meters.mjs'
 import {mutateNdjson} from './ndjson.mjs'
 import {tables} from './tables.mjs'
+import {snmp} from './snmp.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const built = (path) => import(join(root, 'build/src', path))
@@ -137,6 +138,7 @@ export const targets = {
   diameter,
   ipdr,
   tables,
+  snmp,
 
   async ipfix() {
     const exports_ = '../shared/fixtures/exports'
