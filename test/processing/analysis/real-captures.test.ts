@@ -1,5 +1,7 @@
 import asymmetry from '../../../src/processing/analysis/apps/asymmetry.js'
 import beacon from '../../../src/processing/analysis/apps/beacon.js'
+import delay from '../../../src/processing/analysis/apps/delay.js'
+import entropy from '../../../src/processing/analysis/apps/entropy.js'
 import ddos from '../../../src/processing/analysis/apps/ddos.js'
 import scan from '../../../src/processing/analysis/apps/scan.js'
 import type {AnalysisApp} from '../../../src/processing/analysis/app.js'
@@ -43,6 +45,8 @@ const finders: readonly [string, AnalysisApp][] = [
   ['ddos', ddos],
   ['beacon', beacon],
   ['asymmetry', asymmetry],
+  ['delay', delay],
+  ['entropy', entropy],
 ] as unknown as [string, AnalysisApp][]
 
 test('of all captures one has a scanner, and nothing is found in any other', (t) => {
@@ -51,8 +55,9 @@ test('of all captures one has a scanner, and nothing is found in any other', (t)
     const batches = flowsOf(name)
     for (const [app, of] of finders) {
       for (const row of analyse(of, {}, batches).rows) {
-        const {sourceIPv4Address, dartaFinding} = row as Record<string, string>
-        found.push(`${app} ${name}: ${dartaFinding} ${sourceIPv4Address}`)
+        const {sourceIPv4Address, dartaFinding, dartaFeature} = row as Record<string, string>
+        if (dartaFinding === 'usual') continue
+        found.push(`${app} ${name}: ${dartaFinding} ${dartaFeature ?? sourceIPv4Address}`)
       }
     }
   }

@@ -163,6 +163,25 @@ test('a hundred thousand flows are dealt to eight units in like shares', (t) => 
   t.true(Math.max(...counts) / 12_500 <= 1.2, counts.join())
 })
 
+test('of a hundred thousand flows a ninth unit takes at most 1.2 ninths from eight, and nothing else moves', (t) => {
+  const template = templateOf([ie.sourceIPv4Address])
+  const batch = batchOf(
+    template,
+    Array.from({length: 100_000}, (_, i) => [0x0a000000 + 3 * i]),
+  )
+  const dealer = (n: number): Dealer =>
+    createDealer(units(n), {key: keyOf('srcip'), seed: 0, splitHot: false})
+  const [eight, nine] = [dealer(8), dealer(9)]
+  let moved = 0
+  for (let i = 0; i < batch.count; i++) {
+    const [before, after] = [eight.explain(batch, i)!.unit, nine.explain(batch, i)!.unit]
+    if (before === after) continue
+    moved++
+    if (after !== 8) t.fail(`flow ${i} went from ${String(before)} to ${String(after)}`)
+  }
+  t.true(moved > 0 && moved <= (1.2 * 100_000) / 9, String(moved))
+})
+
 for (const s of [0.8, 1, 1.2]) {
   test(`where keys may be split, zipf keys with s = ${s} burden eight units alike`, (t) => {
     const batches = zipfBatches(s, 20_000, 200_000)

@@ -6,6 +6,7 @@ import {flowKey} from '../../../registry/flow-keys.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
 import {createObservers, observerParts, observerText, octetText, whyOption} from '../findings.js'
 import {eachGroup} from '../group-rows.js'
+import {createDigests} from '../packet-digest.js'
 import {observerFilter, oneOf} from '../record-filters.js'
 import type {ResultRecord} from '../result-records.js'
 import {byDomain, createTableSet, tableState} from '../table-set.js'
@@ -33,7 +34,10 @@ export default defineApp({
     ...whyOption,
   },
   prepare: ({minMatched, why}): Analysis => ({
-    needs: [[ie.digestHashValue, ie.sourceIPv4Address, ie.sourceIPv6Address], times],
+    needs: [
+      [ie.digestHashValue, ie.sourceIPv4Address, ie.sourceIPv6Address, ie.ipHeaderPacketSection],
+      times,
+    ],
     uses: [
       ie.destinationIPv4Address,
       ie.destinationIPv6Address,
@@ -167,7 +171,9 @@ function createState(minMatched: number, why: boolean, limits: StateLimits): Ana
     }
   }
 
-  return tableState(tables, byDomain, records)
+  const state = tableState(tables, byDomain, records)
+  const digest = createDigests([...times, ...observerParts.flatMap(({elements}) => elements)])
+  return {...state, add: (batches) => state.add(batches.map(digest))}
 }
 
 /**

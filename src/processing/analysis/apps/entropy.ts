@@ -65,6 +65,17 @@ const specs = features.map((name): GroupSpec => ({key: [flowKey(name)], columns}
 /** Of an anomaly: bits that the entropy must have changed by at least, and bins without which nothing is usual. */
 const LEAST_CHANGE = 1
 const LEAST_BINS = 6
+/** Of a bin: the entropy of a few Flows is chance. */
+const LEAST_FLOWS = 32n
+
+interface Measure {
+  /** Bits. */
+  readonly entropy: number
+  readonly values: number
+  readonly sum: bigint
+  /** Whether there are Flows enough to say anything. */
+  readonly enough: boolean
+}
 
 function createState(
   column: number,
@@ -76,14 +87,19 @@ function createState(
   const tables = createTableSet(specs, limits)
   const sort = createTimeBins(binMs)
 
-  function measure(bin: number, feature: number): {entropy: number; values: number; sum: bigint} {
+  function measure(bin: number, feature: number): Measure {
     const table = tables.of(String(bin))[feature]
     const counts: number[] = []
     eachGroup(table, (_shape, _rows, _at, words, at) => {
       counts.push(columnAt(words, at, column))
     })
-    const sum = table.select([]).totals[column]
-    return {entropy: entropyOf(Float64Array.from(counts).sort()), values: counts.length, sum}
+    const {totals} = table.select([])
+    return {
+      entropy: entropyOf(Float64Array.from(counts).sort()),
+      values: counts.length,
+      sum: totals[column],
+      enough: totals[FLOWS] >= LEAST_FLOWS,
+    }
   }
 
   function* records(): Iterable<ResultRecord> {
@@ -93,15 +109,19 @@ function createState(
       .sort((a, b) => a - b)
     for (const [feature, name] of features.entries()) {
       const measures = bins.map((bin) => measure(bin, feature))
-      const sorted = Float64Array.from(measures, ({entropy}) => entropy).sort()
+      // What is usual, bins say in which there is something to distribute.
+      const telling = measures.filter(({enough}) => enough)
+      const known = telling.length >= LEAST_BINS ? telling : measures
+      const sorted = Float64Array.from(known, ({entropy}) => entropy).sort()
       const median = quantile(sorted, 0.5)
       const spread = quantile(sorted.map((h) => Math.abs(h - median)).sort(), 0.5)
       for (const [i, bin] of bins.entries()) {
-        const {entropy, values, sum} = measures[i]
+        const {entropy, values, sum, enough} = measures[i]
         if (values === 0) continue
         const change = Math.abs(entropy - median)
         const score = change / Math.max(spread, LEAST_CHANGE / deviations)
-        const anomaly = bins.length >= LEAST_BINS && change >= LEAST_CHANGE && score >= deviations
+        const anomaly =
+          enough && telling.length >= LEAST_BINS && change >= LEAST_CHANGE && score >= deviations
         const fields: ResultField[] = [
           [ie.dartaFinding, anomaly ? (entropy > median ? 'dispersed' : 'concentrated') : 'usual'],
           [ie.dartaFeature, name],
