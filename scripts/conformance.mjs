@@ -729,11 +729,14 @@ const rows = [
         'the object and the index that MIB Field Options give a field are kept with its Template',
         'tshark reads which object a field has the value of',
       ],
+      'commands/ipfix-export-options': [
+        'over UDP a Template with values of SNMP objects never goes without the options that describe them',
+      ],
       'commands/pass-through': [
         'of SNMP objects the values and the options that describe them are read, each for its Template and field',
       ],
     },
-    'Where ipfix-export sends Templates again over UDP, options follow in Messages of their own. Rows in lists (mibObjectValueRow) pass as they come; darta makes none.',
+    'A path that carries less than a Template with its options parts them. Rows in lists (mibObjectValueRow) pass as they come; darta makes none.',
   ],
   [
     58,

@@ -198,3 +198,50 @@ for (const [what, spill] of [
     t.true(at('informationElementName') < at('dartaSamplingFactor'))
   })
 }
+
+test('over UDP a Template with values of SNMP objects never goes without the options that describe them', async (t) => {
+  const collector = await udpCollector(t)
+  const to = `udp://127.0.0.1:${collector.port}`
+  const running = start(t, bin, ['ipfix-export', '--template-refresh', '150ms', to])
+  const counted = (value: number): string =>
+    `${JSON.stringify({
+      ingressInterface: 3,
+      mibObjectValueCounter: value,
+      _ipfix: {objects: {mibObjectValueCounter: '1.3.6.1.2.1.2.2.1.10[0]'}},
+    })}\n`
+  running.child.stdin.write(counted(1))
+  const announcing = (): Buffer[] =>
+    collector.datagrams.filter((datagram) => setsOf(datagram).some(([id]) => id === 2))
+  await collector.until(() => announcing().length >= 5)
+  running.child.stdin.end(counted(2))
+  t.is((await running.ended).code, 0)
+  await collector.until(
+    () => flows(decoded(Buffer.concat(collector.datagrams)).records).length >= 2,
+  )
+  for (const datagram of announcing()) {
+    const [first, second, third] = setsOf(datagram)
+    t.deepEqual([first[0], second[0]], [2, 3])
+    const said = decoded(datagram).records.find((record) => 'mibObjectIdentifier' in record)!
+    t.like(said, {informationElementIndex: 1, mibIndexIndicator: 1})
+    // It is the number of the Template in front of it.
+    t.is(said.templateId, first[1].readUInt16BE(0))
+    t.true(third[0] >= 256)
+  }
+  const {records, faults} = decoded(Buffer.concat(collector.datagrams))
+  t.deepEqual(faults, [])
+  t.deepEqual(
+    flows(records).map((record) => record.mibObjectValueCounter),
+    [1, 2],
+  )
+})
+
+/** Sets of a Message: ID and body. */
+function setsOf(message: Buffer): [id: number, body: Buffer][] {
+  const sets: [number, Buffer][] = []
+  for (let at = 16; at + 4 <= message.length;) {
+    const length = message.readUInt16BE(at + 2)
+    sets.push([message.readUInt16BE(at), message.subarray(at + 4, at + length)])
+    at += length
+  }
+  return sets
+}

@@ -1,3 +1,4 @@
+import {mibAnnouncements} from '../../ipfix/mib-announcements.js'
 import {splitMessage} from '../../ipfix/split-message.js'
 import {optionsMessages, type KeptOption} from '../../ipfix/options-memory.js'
 import {
@@ -103,7 +104,10 @@ export function ipfixWire({table, maxOctets, repeat, now}: WireOptions): Wire {
     if (domain >= 0) sequences.set(domain, sequence)
   }
 
-  /** Type records go ahead of Templates with the elements that they describe, other options behind those they may name. */
+  /**
+   * Type records go ahead of Templates with the elements that they describe, other options behind those they may name; what is
+   * said of SNMP objects stands in the Message of its Template (RFC 8038 section 5.7).
+   */
   function announcements(position: number): Messages {
     const most = maxOctets()
     const time = now()
@@ -112,16 +116,22 @@ export function ipfixWire({table, maxOctets, repeat, now}: WireOptions): Wire {
     const types = options.filter(isTypeRecord)
     const others = options.filter((option) => !isTypeRecord(option))
     const own = new Set(types.map(({entry}) => entry))
+    const mib = mibAnnouncements(table, entries, others, most, time)
     return insert(
       concatenateMessages([
         templateMessages([...own], most, time),
         optionsMessages(types, most, time),
         templateMessages(
-          entries.filter((entry) => !own.has(entry)),
+          entries.filter((entry) => !own.has(entry) && !mib.entries.has(entry)),
           most,
           time,
         ),
-        optionsMessages(others, most, time),
+        mib.messages,
+        optionsMessages(
+          others.filter((option) => !mib.options.has(option)),
+          most,
+          time,
+        ),
       ]),
     )
   }
@@ -137,7 +147,10 @@ export function ipfixWire({table, maxOctets, repeat, now}: WireOptions): Wire {
       if (repeat && slice.announces[i] === 1) {
         const position = slice.start + start
         const entries = table.before(position + 1).filter((entry) => entry.position === position)
-        const ahead = templateMessages(entries, most, now())
+        // Those that need options beside them do not go ahead alone.
+        const mib = mibAnnouncements(table, entries, table.optionsBefore(position + 1), most, now())
+        const alone = entries.filter((entry) => !mib.entries.has(entry))
+        const ahead = templateMessages(alone, most, now())
         for (let k = 0, from = 0; k < ahead.ends.length; from = ahead.ends[k++]) {
           messages.push(ahead.octets.subarray(from, ahead.ends[k]))
           counts.push(0)
