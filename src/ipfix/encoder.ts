@@ -388,6 +388,13 @@ export function createEncoder(options: EncoderOptions): IpfixEncoder {
       block[begin + shift + known.template.fields[field].offset] &= 0x0f
     }
     if (known.strings.length === 0) return
+    if (known.recordOctets > 0) {
+      for (const field of known.strings) {
+        const {offset, length} = known.template.fields[field]
+        checkString(begin + shift + offset, begin + shift + offset + length)
+      }
+      return
+    }
     const {octets} = batch
     let place = begin
     for (const {element, length} of known.template.fields) {

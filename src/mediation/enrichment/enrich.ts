@@ -66,6 +66,15 @@ interface Plan {
   readonly interfaces: readonly Reader<string>[]
 }
 
+/** A batch that is to be made. */
+interface Draft {
+  readonly plan: Plan
+  readonly template: Template
+  /** Where it begins in what is written. */
+  readonly start: number
+  readonly offsets: Uint32Array | undefined
+}
+
 /** A field that is there already, which may say 0 for unknown. */
 interface Fill {
   readonly field: number
@@ -239,8 +248,15 @@ export function createEnricher(options: EnrichOptions): Enricher {
 
   /** Reads the address of one side: IPv6 into `words`, then it is undefined; where both are there, the one that is not 0. */
   function addressReader(batch: RecordBatch, plan: Plan, side: Side): Reader<number | undefined> {
-    const four = plan.v4[side] < 0 ? undefined : placeReader(batch.template, plan.v4[side])
-    const six = plan.v6[side] < 0 ? undefined : placeReader(batch.template, plan.v6[side])
+    const {template, start, view} = batch
+    const {recordOctets: size} = template
+    if (plan.v4[side] >= 0 && plan.v6[side] < 0 && size > 0) {
+      // The usual case: one address, at a fixed place.
+      const from = start + template.fields[plan.v4[side]].offset
+      return (_batch, index) => view.getUint32(from + index * size)
+    }
+    const four = plan.v4[side] < 0 ? undefined : placeReader(template, plan.v4[side])
+    const six = plan.v6[side] < 0 ? undefined : placeReader(template, plan.v6[side])
     return (_batch, index) => {
       if (four !== undefined) {
         const address = batch.view.getUint32(four(batch, index))
@@ -267,79 +283,115 @@ export function createEnricher(options: EnrichOptions): Enricher {
     }
   }
 
-  function enrich(batch: RecordBatch): RecordBatch {
-    account.in += batch.count
-    account.out += batch.count
-    const learned = interfaceNames?.learn(batch)
-    if (batch.template.scopeCount > 0 || learned === true) return batch
-    const plan = planOf(batch.template)
-    const {template, fills} = plan
-    if (template === undefined && fills.length === 0) {
-      account.note('nothing-to-add', batch.count)
-      return batch
+  /** Batches over the same octets, `from` to before `to`: what they get is copied behind their records in one go. */
+  function enrich(batches: readonly RecordBatch[], from: number, to: number): RecordBatch[] {
+    const drafts: (Draft | undefined)[] = []
+    let at = 0
+    let size = 0
+    for (let b = from; b < to; b++) {
+      const batch = batches[b]
+      const {count} = batch
+      account.in += count
+      account.out += count
+      const learned = interfaceNames?.learn(batch)
+      const plan =
+        batch.template.scopeCount > 0 || learned === true ? undefined : planOf(batch.template)
+      if (plan === undefined || (plan.template === undefined && plan.fills.length === 0)) {
+        if (plan !== undefined) account.note('nothing-to-add', count)
+        drafts.push(undefined)
+        continue
+      }
+      const template = plan.template ?? batch.template
+      const offsets = template.recordOctets > 0 ? undefined : new Uint32Array(count + 1)
+      drafts.push({plan, template, start: size, offsets})
+      ;[at, size] = planSteps(batch, plan, offsets, at, size)
     }
-    const made = lengthen(batch, template ?? batch.template, plan)
-    for (const fill of fills) fillIn(made, batch, plan, fill)
-    return made
+    if (at === 0) return batches.slice(from, to)
+    const octets = new Uint8Array(size)
+    const view = new DataView(octets.buffer)
+    const {octets: source} = batches[from]
+    kernels.appendTails(source, program, at / TAIL_STEP, arena.octets, octets, 0)
+    return drafts.map((draft, i) => {
+      const batch = batches[from + i]
+      if (draft === undefined) return batch
+      const {plan, template, start, offsets} = draft
+      const made = {...batch, template, octets, view, start, offsets}
+      for (const fill of plan.fills) fillIn(made, batch, plan, fill)
+      return made
+    })
   }
 
-  function lengthen(batch: RecordBatch, template: Template, plan: Plan): RecordBatch {
+  /** Puts the steps that make a batch into the program from `at` on. @returns where it and what is written go on */
+  function planSteps(
+    batch: RecordBatch,
+    plan: Plan,
+    offsets: Uint32Array | undefined,
+    at: number,
+    size: number,
+  ): [at: number, size: number] {
     const {count} = batch
     const {tails, hosts, interfaces} = plan
     const readers = [addressReader(batch, plan, 0), addressReader(batch, plan, 1)]
-    const perRecord = 2 + hosts.length + interfaces.length
-    if (program.length < TAIL_STEP * perRecord * count) {
-      program = new Uint32Array(TAIL_STEP * perRecord * count)
+    const most = at + TAIL_STEP * (2 + hosts.length + interfaces.length) * count
+    if (program.length < most) {
+      const longer = new Uint32Array(2 * most)
+      longer.set(program)
+      program = longer
     }
-    const offsets = template.recordOctets > 0 ? undefined : new Uint32Array(count + 1)
+    const [readSource, readDestination] = readers
     const [tails0, tails1] = tails
-    let at = 0
-    let size = 0
+    const steps = program
     let unknown = 0
-    const step = (start: number, octets: number, tail: number): void => {
-      const length = lengths[tail]
-      program[at] = start
-      program[at + 1] = octets
-      program[at + 2] = 1
-      program[at + 3] = starts[tail]
-      program[at + 4] = length
+    const behind = (tail: number): void => {
+      steps[at] = 0
+      steps[at + 1] = 0
+      steps[at + 2] = 1
+      steps[at + 3] = starts[tail]
+      steps[at + 4] = lengths[tail]
       at += TAIL_STEP
-      size += octets + length
+      size += lengths[tail]
     }
+    const more = hosts.length > 0 || interfaces.length > 0
+    const {recordOctets} = batch.template
     for (let i = 0; i < count; i++) {
       if (offsets !== undefined) offsets[i] = size
-      const from = recordStart(batch, i)
-      const source = readers[0](batch, i)
+      const source = readSource(batch, i)
       const first = source === undefined ? tails0.of6(words) : tails0.of4(source)
-      const destination = readers[1](batch, i)
+      const destination = readDestination(batch, i)
       const second = destination === undefined ? tails1.of6(words) : tails1.of4(destination)
-      step(from, recordEnd(batch, i) - from, first)
-      step(0, 0, second)
+      const begin = recordOctets > 0 ? batch.start + i * recordOctets : recordStart(batch, i)
+      const octets = recordOctets > 0 ? recordOctets : recordEnd(batch, i) - begin
+      // The record and what belongs to its source, then what belongs to its destination.
+      steps[at] = begin
+      steps[at + 1] = octets
+      steps[at + 2] = 1
+      steps[at + 3] = starts[first]
+      steps[at + 4] = lengths[first]
+      steps[at + 5] = 0
+      steps[at + 6] = 0
+      steps[at + 7] = 1
+      steps[at + 8] = starts[second]
+      steps[at + 9] = lengths[second]
+      at += 2 * TAIL_STEP
+      size += octets + lengths[first] + lengths[second]
       let tells = telling[first] || telling[second]
-      for (const side of hosts) {
-        const tail = tailOf(hostNames!.field(hostKey(readers[side], batch, i)), true)
-        step(0, 0, tail)
-        tells ||= lengths[tail] > 1
-      }
-      for (const read of interfaces) {
-        const tail = textTail(read(batch, i))
-        step(0, 0, tail)
-        tells ||= telling[tail]
+      if (more) {
+        for (const side of hosts) {
+          const tail = tailOf(hostNames!.field(hostKey(readers[side], batch, i)), true)
+          behind(tail)
+          tells ||= lengths[tail] > 1
+        }
+        for (const read of interfaces) {
+          const tail = textTail(read(batch, i))
+          behind(tail)
+          tells ||= telling[tail]
+        }
       }
       if (!tells) unknown++
     }
     if (offsets !== undefined) offsets[count] = size
     if (unknown > 0) account.note('nothing-known', unknown)
-    const octets = new Uint8Array(size)
-    kernels.appendTails(batch.octets, program, at / TAIL_STEP, arena.octets, octets, 0)
-    return {
-      ...batch,
-      template,
-      octets,
-      view: new DataView(octets.buffer),
-      start: 0,
-      offsets,
-    }
+    return [at, size]
   }
 
   /** Where the field says 0, what is known of the address takes its place. */
@@ -378,7 +430,14 @@ export function createEnricher(options: EnrichOptions): Enricher {
         ask(batches)
         await hostNames.settle()
       }
-      return batches.map(enrich)
+      const made: RecordBatch[] = []
+      for (let from = 0; from < batches.length;) {
+        let to = from + 1
+        while (to < batches.length && batches[to].octets === batches[from].octets) to++
+        made.push(...enrich(batches, from, to))
+        from = to
+      }
+      return made
     },
     replace(others) {
       attributes = others
@@ -410,14 +469,14 @@ function textOfWords(words: Uint32Array): string {
 
 /** Remembers the last answer for each slot of addresses. */
 function remember4(find: (address: number) => number): (address: number) => number {
-  const keys = new Uint32Array(SLOTS)
-  const found = new Int32Array(SLOTS).fill(-1)
+  // Address and answer side by side: most of the time goes into fetching them. 0: no answer, else one more than it.
+  const known = new Uint32Array(2 * SLOTS)
   return (address) => {
-    const slot = Math.imul(address, 0x9e3779b1) >>> (32 - SLOT_BITS)
-    if (keys[slot] === address && found[slot] >= 0) return found[slot]
+    const at = 2 * (Math.imul(address, 0x9e3779b1) >>> (32 - SLOT_BITS))
+    if (known[at] === address && known[at + 1] !== 0) return known[at + 1] - 1
     const answer = find(address)
-    keys[slot] = address
-    found[slot] = answer
+    known[at] = address
+    known[at + 1] = answer + 1
     return answer
   }
 }
