@@ -18,20 +18,28 @@ export interface IpdrRecords {
   fieldsOf(record: ReceivedRecord, offset: number): RecordValue
 }
 
+/** What records of a template consist of, and whether all of it has an element: there are not any number of them. */
+interface KnownForm {
+  readonly form: RecordForm
+  readonly isNamed: boolean
+}
+
 /** @param account where is noted what cannot be read */
 export function createIpdrRecords(ledger: Ledger, account: () => StageLedger): IpdrRecords {
-  const reader = createFieldReader(ipdrMapping(), ledger, 'ipdr')
-  const forms = new WeakMap<TemplateBlock, RecordForm>()
+  const mapping = ipdrMapping()
+  const reader = createFieldReader(mapping, ledger, 'ipdr')
+  const forms = new WeakMap<TemplateBlock, KnownForm>()
   const documents = new WeakMap<Uint8Array, string>()
 
-  function formOf(template: TemplateBlock | undefined): RecordForm {
-    if (template === undefined) return []
-    let form = forms.get(template)
-    if (form === undefined) {
-      form = recordForm(template.fields)
-      forms.set(template, form)
+  function formOf(template: TemplateBlock | undefined): KnownForm {
+    if (template === undefined) return {form: [], isNamed: true}
+    let known = forms.get(template)
+    if (known === undefined) {
+      const form = recordForm(template.fields)
+      const isNamed = form.every(([name, {type}]) => mapping.of(name, type) !== undefined)
+      forms.set(template, (known = {form, isNamed}))
     }
-    return form
+    return known
   }
 
   function nameOf(document: Uint8Array): string {
@@ -46,11 +54,15 @@ export function createIpdrRecords(ledger: Ledger, account: () => StageLedger): I
   return {
     fieldsOf(record, offset) {
       const {template, session, sequence, document} = record
-      const {fields, rest} = readRecordFields(formOf(template), record.octets)
+      const {form, isNamed} = formOf(template)
+      const {fields, rest: unread} = readRecordFields(form, record.octets)
+      // What gets no element is still there.
+      const rest = isNamed ? unread : record.octets
       const read: (typeof fields)[number][] =
         template === undefined ? [] : [['type', template.typeName, 'string'], ...fields]
       if (rest.length > 0) {
-        account().note(template === undefined ? 'no-template' : 'unread-octets', 1, offset)
+        const reason = !isNamed ? 'too-many-names' : 'unread-octets'
+        account().note(template === undefined ? 'no-template' : reason, 1, offset)
       }
       return [
         [ie.dartaIpdrDocument, nameOf(document)],

@@ -1,5 +1,5 @@
 import {createXdrReader, XdrFault} from '../../record/xdr-reader.js'
-import type {TypedField} from '../map/taker.js'
+import {MOST_RECORD_FIELDS, type TypedField} from '../map/taker.js'
 import {localName} from './fields.js'
 import {ipdrType, readField, type IpdrType} from './types.js'
 
@@ -10,7 +10,10 @@ interface DescribedField {
   readonly isEnabled: boolean
 }
 
-/** What records of a template consist of, as far as it can be read: behind a type that nobody knows nothing can. */
+/**
+ * What records of a template consist of, as far as it can be read: behind a type that nobody knows nothing can, and a record
+ * holds some hundred fields.
+ */
 export type RecordForm = readonly (readonly [name: string, type: IpdrType])[]
 
 export function recordForm(fields: readonly DescribedField[]): RecordForm {
@@ -18,7 +21,8 @@ export function recordForm(fields: readonly DescribedField[]): RecordForm {
   for (const {name, typeId, isEnabled} of fields) {
     if (!isEnabled) continue
     const type = ipdrType(typeId)
-    if (type === undefined) break
+    // One more says of which type the record is.
+    if (type === undefined || form.length === MOST_RECORD_FIELDS - 1) break
     form.push([localName(name), type])
   }
   return form

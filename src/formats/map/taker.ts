@@ -1,3 +1,4 @@
+import {MAX_TEMPLATE_FIELDS} from '../../ipfix/template-record.js'
 import {DartaError} from '../../record/errors.js'
 import {fullLength, type AbstractType, type InformationElement} from '../../record/element.js'
 import {createFieldRecords, type FieldRecords} from '../../record/field-records.js'
@@ -12,6 +13,9 @@ import {surelyFits, typedValue} from './typed-value.js'
 
 /** Fields without an element that are named in the account. */
 const MOST_NAMED = 32
+
+/** Fields of a record: a Template with more is not read, and origin and the like come behind them. */
+export const MOST_RECORD_FIELDS = MAX_TEMPLATE_FIELDS - 32
 
 /** A field, its value, and what type that is of; undefined: there is one, and it cannot be. */
 export type TypedField = readonly [field: string, value: Value | undefined, type: AbstractType]
@@ -74,6 +78,10 @@ export function createFieldReader(mapping: Mapping, ledger: Ledger, name: string
     }
     if (seen.has(field)) {
       fields.lose('repeated', 1, offset, line)
+      return
+    }
+    if (record.length >= MOST_RECORD_FIELDS) {
+      fields.lose('too-many-fields', 1, offset, line)
       return
     }
     seen.add(field)

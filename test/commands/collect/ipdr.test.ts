@@ -350,6 +350,34 @@ test('octets behind a record, and fields of a type that nobody knows, are kept a
   t.is(cut.dartaIpdrRecord, '0007')
 })
 
+test('a record with more names than there can be elements, or more fields than a Template holds, has its octets too', async (t) => {
+  const server = await serve(t, '')
+  const many = (id: number, count: number): ExportedTemplate => ({
+    ...{id, schema: '', typeName: `T${id}`},
+    fields: Array.from({length: count}, (_, i) => field(`f${id}x${i}`, 'unsignedShort')),
+  })
+  const counts = [479, 600, 479]
+  const templates = counts.map((count, i) => many(i + 1, count))
+  const exporter = new IpdrExporter([session({templates})])
+  counts.forEach((count, i) => {
+    const values = Array.from({length: count}, (_, n) => n)
+    exporter.add(1, i + 1, values)
+  })
+  await exporter.connect(server.port)
+  await exporter.until(() => exporter.unacknowledged === 0)
+  const {stdout, stderr} = await stopped(server)
+  t.regex(stderr, /ipdr: 3 records in, 3 out, noted .*too-many-names 1.*unread-octets 1/)
+  t.deepEqual(decoded(stdout).faults, [])
+  const [whole, long, unnamed] = recordsOf(stdout)
+  const octets = (from: number, to: number): string =>
+    Buffer.concat(Array.from({length: to - from}, (_, n) => u16(from + n))).toString('hex')
+  t.like(whole, {f1x0: 0, f1x478: 478})
+  t.false('dartaIpdrRecord' in whole)
+  t.like(long, {f2x0: 0, f2x478: 478, dartaIpdrRecord: octets(479, 600)})
+  t.like(unnamed, {f3x0: 0, dartaIpdrRecord: octets(0, 479)})
+  t.false('f3x478' in unnamed)
+})
+
 /** Says `octets` to the collector; what it answers until it closes the connection. */
 async function tell(port: number, octets: Buffer): Promise<{kinds: number[]; last: Buffer}> {
   const socket = connect(port, '127.0.0.1')

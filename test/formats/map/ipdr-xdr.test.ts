@@ -151,6 +151,20 @@ function smallDocument(records: number, end: number, elements = -1): Buffer {
   ])
 }
 
+test('a record has no more fields than a Template that can be read', (t) => {
+  const fields = Array.from({length: 600}, (_, i): Field => ({name: `f${i}`, type: 'byte'}))
+  const octets = Buffer.concat([
+    documentHeader(v4),
+    documentDescriptor(v4, 1, 'T', fields),
+    documentRecord(v4, 1, fields, Array<number>(600).fill(1)),
+    documentEnd(1),
+  ])
+  const {records, line, fields: of} = read(octets)
+  t.is(line, 'ipdr: 1 records in, 1 out')
+  t.is(Object.keys(records[0]).length, 480)
+  t.regex(of, /601 fields in, 480 out, lost 121 \(too-many-fields 121 /)
+})
+
 test('documents behind each other are all read, and each is held against its own count', (t) => {
   const all = Buffer.concat([smallDocument(3, 5), smallDocument(2, -1, 3), smallDocument(4, 3)])
   const {records, line} = read(all, 7)
