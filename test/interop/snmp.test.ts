@@ -5,7 +5,7 @@ import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {udpCollector} from '../support/collector.js'
 import {bin, darta, folder, start, type Running} from '../support/darta.js'
-import {needing, tools} from '../support/needing.js'
+import {needing, optionalPackage, superuser, tools} from '../support/needing.js'
 import {secretFile, servedValues, snmpd, startSnmpd, type Served} from '../support/snmpd.js'
 
 const withAgent = needing(...snmpd)
@@ -291,6 +291,22 @@ withAgent('darta enrich names interfaces of an Exporter as its SNMP agent does',
     found.map((one) => one.dartaIngressInterfaceName),
     ['lo', ''],
   )
+})
+
+needing(
+  superuser(),
+  tools('unshare'),
+  optionalPackage('net-snmp'),
+)('a host that nobody knows and one that there is no way to are lost, and told', async (t) => {
+  const secret = `secret-file=${secretFile(t)}&polls=2&interval=100ms`
+  // In a namespace without a network nobody can be asked for a name.
+  const hosts = ['nobody.invalid', '192.0.2.1'].map((host) => `snmp://${host}?${secret}`)
+  const {ended} = start(t, 'unshare', ['-n', bin, 'collect', ...hosts, '-o', 'null'])
+  const {code, stderr} = await ended
+  t.is(code, 0, stderr)
+  t.regex(stderr, /snmp:\/\/nobody\.invalid:161 is no host that is known/)
+  t.regex(stderr, /snmp:\/\/192\.0\.2\.1:161 cannot be reached/)
+  t.regex(stderr, /snmp-requests: 4 messages in, 0 out, lost 4 \(no-such-host 2, unreachable 2\)/)
 })
 
 test('endpoints of SNMP that are wrong are refused, and no secret is repeated', async (t) => {

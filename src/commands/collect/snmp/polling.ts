@@ -146,6 +146,7 @@ export function openPolling(
     const records = createFieldRecords()
     let count = 0
     const batches = (): RecordBatch[] => {
+      if (count === 0) return []
       count = 0
       const receivedMs = Date.now()
       const message: MessageContext = {
