@@ -62,8 +62,7 @@ export interface Cluster {
 
 const PORT = 4222
 
-/** @param extra lines of the configuration of each server */
-export async function natsCluster(t: ExecutionContext, extra = ''): Promise<Cluster> {
+export async function natsCluster(t: ExecutionContext): Promise<Cluster> {
   const center = host(t)
   center.run('ip', 'link', 'add', 'name', 'net', 'type', 'bridge')
   center.run('ip', 'link', 'set', 'net', 'up', 'multicast', 'off')
@@ -97,7 +96,8 @@ export async function natsCluster(t: ExecutionContext, extra = ''): Promise<Clus
       file,
       `server_name: ${name}\nlisten: "${at.address}:${PORT}"\n` +
         `jetstream { store_dir: "${store}", max_mem: 256M, max_file: 4G }\n` +
-        `cluster { name: lab, listen: "${at.address}:6222", routes: [${routes}] }\n${extra}`,
+        // Without pools: with them, servers of 2.10 that begin at once may never find each other.
+        `cluster { name: lab, listen: "${at.address}:6222", pool_size: -1, routes: [${routes}] }\n`,
     )
     let running: Running | undefined
     return {
