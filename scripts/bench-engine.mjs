@@ -93,7 +93,7 @@ async function startServers(count, folder) {
     const cluster =
       count === 1
         ? ''
-        : `cluster { name: bench, listen: "127.0.0.1:${other}", pool_size: -1, routes: [${routes}] }\n`
+        : `cluster { name: bench, listen: "127.0.0.1:${other}", routes: [${routes}] }\n`
     writeFileSync(
       `${store}.conf`,
       `server_name: n${i}\nlisten: "127.0.0.1:${port}"\njetstream { store_dir: "${store}" }\n${cluster}`,

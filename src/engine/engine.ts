@@ -16,7 +16,7 @@ export interface Engine {
   /**
    * Appends to a part of a topic's log and gives the entry's number, from 1 on. Appends to one part are made one after another.
    *
-   * @throws DartaError DARTA_ENGINE it does not answer, or is full: nothing is known of the entry, which may be in the log
+   * @throws EngineFull there is no room now; DartaError DARTA_ENGINE it does not answer: the entry may be in the log
    */
   append(topic: string, part: number, octets: Uint8Array): Promise<number>
   /** Entries of the part from number `from` on, in order; at most `most`, none after a while without any. */
@@ -50,6 +50,13 @@ export interface Clock {
   /** Milliseconds since any moment. */
   now(): number
   sleep(ms: number): Promise<void>
+}
+
+/** The log takes nothing more before its head is trimmed: whoever appends waits, and so does all that is before him. */
+export class EngineFull extends DartaError {
+  constructor(message: string) {
+    super('DARTA_ENGINE', message)
+  }
 }
 
 /**

@@ -42,7 +42,7 @@ const rightsOf: Readonly<Record<Role, Rights>> = {
         'CONSUMER.MSG.NEXT.*.*',
         'CONSUMER.DELETE.*.*',
       ),
-      ...api('STREAM.PURGE.*'),
+      ...api('STREAM.INFO.*', 'STREAM.PURGE.*'),
       ...read('apps', 'publishers', 'live', 'state', 'progress', 'results', 'final'),
     ],
     never: api('STREAM.PURGE.KV_darta_apps'),

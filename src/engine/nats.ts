@@ -3,7 +3,7 @@ import {isIP} from 'node:net'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {checkServerIdentity} from 'node:tls'
 import {DartaError} from '../record/errors.js'
-import type {Engine, Entry, Stored} from './engine.js'
+import {EngineFull, type Engine, type Entry, type Stored} from './engine.js'
 
 /** What is used of the npm package `nats`, which is optional. */
 interface NatsModule {
@@ -48,8 +48,9 @@ interface Answer {
   readonly error?: {readonly code: number; readonly err_code?: number; readonly description: string}
   readonly seq?: number
   readonly message?: {readonly seq: number; readonly data?: string; readonly hdrs?: string}
+  readonly cluster?: {readonly leader?: string}
   readonly config?: {readonly num_replicas: number}
-  readonly state?: {readonly subjects?: Readonly<Record<string, number>>}
+  readonly state?: {readonly bytes: number; readonly subjects?: Readonly<Record<string, number>>}
   readonly total?: number
   readonly offset?: number
   readonly limit?: number
@@ -67,7 +68,7 @@ class NoAnswer extends Error {
 /** Somebody who waits for an answer. */
 interface Asked {
   readonly subject: string
-  resolve(data: Uint8Array): void
+  take(answer: Answer): void
   reject(error: Error): void
 }
 
@@ -122,6 +123,14 @@ const CUT_OFF_MS = 4000
 /** How long a cluster may need before it answers the first time, and how often it is asked. */
 const AGREE_MS = 20_000
 const RETRY_MS = 250
+/** How long another answer is waited for, where the first is that of a server that knows nothing. */
+const SECOND_MS = 1000
+/** How often publishers look how full a log is, and how often where it is. */
+const LOOK_MS = 1000
+const FULL_LOOK_MS = 100
+/** A log is never as large as its server allows: see findRoom. */
+const SPARE_OCTETS = 64e6
+const SMALL_OCTETS = 512
 /** How long a read waits for entries. */
 const READ_MS = 200
 /** Entries of a part that come before they are read, at most, and how few ask for more. */
@@ -136,6 +145,8 @@ const WRONG_REVISION = 10071
 const NO_MESSAGE = 10037
 const NO_STREAM = 10059
 const NO_PEERS = [10005, 10074]
+/** Octets of the stream, and of all of the server. */
+const FULL = [10077, 10047]
 
 const empty = new Uint8Array(0)
 const utf8 = {encoder: new TextEncoder(), decoder: new TextDecoder()}
@@ -182,6 +193,8 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
   const replicas = options.replicas ?? (cluster === undefined ? 1 : 3)
   const buckets = new Map<string, Promise<void>>()
   const readers = new Map<string, Reader>()
+  /** Octets of topics' logs, as far as is known. */
+  const known = new Map<string, {at: number; octets: number; looking: Promise<void> | undefined}>()
   let answeredAt = performance.now()
   let names = 0
   const own = Math.random().toString(36).slice(2)
@@ -194,7 +207,7 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
       if (error !== null) for (const one of asked.values()) one.reject(error)
       else if (message.headers?.code === 503 && message.data.length === 0) {
         of?.reject(new NoAnswer('503'))
-      } else of?.resolve(message.data)
+      } else of?.take(JSON.parse(utf8.decoder.decode(message.data)) as Answer)
     },
   })
   void (async () => {
@@ -205,21 +218,28 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
     }
   })()
 
-  function request(subject: string, octets: Uint8Array, headers?: Headers): Promise<Uint8Array> {
+  function request(subject: string, octets: Uint8Array, headers?: Headers): Promise<Answer> {
     const reply = `${answers}.${names++}`
-    return new Promise<Uint8Array>((resolve, reject) => {
+    return new Promise<Answer>((resolve, reject) => {
+      let second: NodeJS.Timeout | undefined
       const timer = setTimeout(() => {
         asked.get(reply)?.reject(new NoAnswer('TIMEOUT'))
       }, answerMs)
       const done = (): void => {
         clearTimeout(timer)
+        clearTimeout(second)
         asked.delete(reply)
       }
       asked.set(reply, {
         subject,
-        resolve: (data) => {
-          done()
-          resolve(data)
+        take: (answer) => {
+          const take = (): void => {
+            done()
+            resolve(answer)
+          }
+          // A server that has lost touch with the others answers too; the one that knows may be slower.
+          if (isBlind(answer)) second ??= setTimeout(take, SECOND_MS)
+          else take()
         },
         reject: (error) => {
           done()
@@ -239,10 +259,9 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
   /** Asks, and gives what was answered, which may say that it failed. @throws DartaError nothing was answered */
   async function ask(subject: string, octets: Uint8Array, headers?: Headers): Promise<Answer> {
     try {
-      const data = await request(subject, octets, headers)
-      const answer = JSON.parse(utf8.decoder.decode(data)) as Answer
+      const answer = await request(subject, octets, headers)
       // Of its part of a cluster that is cut off a server says that it cannot.
-      if (answer.error?.code === 503) changeServer()
+      if (isBlind(answer)) changeServer()
       else answeredAt = performance.now()
       return answer
     } catch (error) {
@@ -262,6 +281,10 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
   async function api(name: string, body?: unknown, ...allowed: number[]): Promise<Answer> {
     const octets = body === undefined ? empty : utf8.encoder.encode(JSON.stringify(body))
     const answer = await ask(`$JS.API.${name}`, octets)
+    // What it says of the stream may be long past.
+    if (name.startsWith('STREAM.INFO.') && answer.error === undefined && isBlind(answer)) {
+      throw new DartaError('DARTA_ENGINE', `${url}: nobody leads ${name.slice(12)} now`)
+    }
     if (answer.error === undefined || allowed.includes(answer.error.err_code ?? 0)) return answer
     throw refusal(answer)
   }
@@ -305,6 +328,36 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
       buckets.set(bucket, made)
     }
     return made
+  }
+
+  /**
+   * A server whose stream is nearly full may take a small message and forget the oldest for it, though it was told to refuse
+   * new ones. So publishers look themselves, now and then, how much there is.
+   *
+   * @throws EngineFull
+   */
+  async function findRoom(topic: string, octets: number): Promise<void> {
+    // What a publisher says between its records lets units move on, and so the log forget.
+    const most = options.maxOctets + (octets < SMALL_OCTETS ? SPARE_OCTETS / 2 : 0)
+    let of = known.get(topic)
+    const age = performance.now() - (of?.at ?? -Infinity)
+    const isFull = of !== undefined && of.octets + octets > most
+    if (age > LOOK_MS || isFull) {
+      // One look for all parts that ask.
+      let looking = of?.looking
+      if (looking === undefined && age > FULL_LOOK_MS) {
+        looking = api(`STREAM.INFO.${streamOf(topic)}`).then(({state}) => {
+          known.set(topic, {at: performance.now(), octets: state?.bytes ?? 0, looking: undefined})
+        })
+        looking.catch(() => known.delete(topic))
+        known.set(topic, {at: of?.at ?? -Infinity, octets: of?.octets ?? 0, looking})
+      }
+      await looking
+      of = known.get(topic)
+    }
+    if (of === undefined) return
+    if (of.octets + octets > most) throw new EngineFull(`${url}: ${topic} is full`)
+    of.octets += octets
   }
 
   function openReader(topic: string, part: number, from: number): Promise<Reader> {
@@ -396,7 +449,7 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
       await makeStream({
         name: streamOf(topic),
         ...{subjects: [`darta.${topic}.*`], retention: 'limits', discard: 'new', storage: 'file'},
-        max_bytes: options.maxOctets,
+        max_bytes: options.maxOctets * 2 + SPARE_OCTETS,
       } as {name: string})
       await Promise.all(of.map(haveBucket))
     },
@@ -408,9 +461,12 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
       }
     },
     append: async (topic, part, octets) => {
+      await findRoom(topic, octets.length)
       const answer = await ask(subjectOf(topic, part), octets)
-      if (answer.seq === undefined) throw refusal(answer)
-      return answer.seq
+      if (answer.seq !== undefined) return answer.seq
+      const {description = '', err_code: code = 0} = answer.error ?? {}
+      if (FULL.includes(code)) throw new EngineFull(`${url}: ${description}`)
+      throw refusal(answer)
     },
     read: async (topic, part, from, most) => {
       let reader = readers.get(`${topic}/${part}`)
@@ -515,6 +571,11 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
       deleted: marks.includes('KV-Operation'),
     }
   }
+}
+
+/** Whether the server that answered knows of no leader, and so of nothing new. */
+function isBlind({error, cluster}: Answer): boolean {
+  return error?.code === 503 || (cluster !== undefined && cluster.leader === undefined)
 }
 
 /** Number of a message in its stream, which a server puts into the subject of its acknowledgement. */

@@ -7,7 +7,7 @@ import {createDealer} from '../processing/routing/dealer.js'
 import {createUniflows, isDirected} from '../processing/routing/uniflows.js'
 import type {Analysis} from '../processing/analysis/app.js'
 import {eventTimeReader, type EventTimeReader} from '../processing/analysis/event-time.js'
-import type {Engine} from './engine.js'
+import {EngineFull, type Engine} from './engine.js'
 import {writeEntry} from './entry.js'
 
 export interface PublisherOptions {
@@ -27,6 +27,8 @@ export interface PublisherOptions {
   readonly ledger: StageLedger
   /** Milliseconds for which an append that is not answered is tried again. */
   readonly patienceMs: number
+  /** An engine that is full is waited for until then, and for `patienceMs` more. */
+  readonly stopping?: AbortSignal
 }
 
 /** Takes records to the parts of a log, from which Processing Units take them. */
@@ -116,12 +118,19 @@ export function createPublisher(engine: Engine, options: PublisherOptions): Publ
   }
 
   async function append(part: Part, octets: Uint8Array): Promise<void> {
-    const since = engine.clock.now()
+    let since = engine.clock.now()
     for (;;) {
       try {
         await engine.append(topic, part.index, octets)
         return
       } catch (error) {
+        if (error instanceof EngineFull && options.stopping?.aborted !== true) {
+          // Back-pressure, for as long as it takes.
+          since = engine.clock.now()
+          ledger.note('engine-full')
+          await engine.clock.sleep(RETRY_MS)
+          continue
+        }
         // It may have been taken all the same: the reader drops what it has seen by the number of records before it.
         if (engine.clock.now() - since > options.patienceMs) throw error
         if (!(error instanceof DartaError) || error.code !== 'DARTA_ENGINE') throw error

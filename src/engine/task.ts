@@ -177,6 +177,8 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
   let progressRevision = 0
   let told = -Infinity
   let windows: number[] = []
+  /** What was told last of `keep`. */
+  let kept = 0
   let changed = false
   let storedAt = engine.clock.now()
   let storingMs = 0
@@ -274,16 +276,22 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
     storingMs = storedAt - began
   }
 
-  /** Others merge a window when all parts have closed it, and forget entries that no part reads again. */
-  async function tellProgress(): Promise<void> {
+  /** Number of the first entry that may be read again. */
+  function keep(): number {
     // What came before the last entries of others may have been skipped, and will be asked for again.
     const needed = [...publishers.values()].filter((of) => !of.gone && !of.ended)
+    // Of a publisher that nothing was heard of yet the first ones: hence two checkpoints late.
+    return Math.min(reached[0], ...needed.map(({last}) => last)) + 1
+  }
+
+  /** Others merge a window when all parts have closed it, and forget entries that no part reads again. */
+  async function tellProgress(): Promise<void> {
+    kept = keep()
     const progress: Progress = {
       fence: revision,
       closedMs: told === Infinity ? 'all' : told === -Infinity ? null : told,
       windows,
-      // Of a publisher that nothing was heard of yet the first ones: hence two checkpoints late.
-      keep: Math.min(reached[0], ...needed.map(({last}) => last)) + 1,
+      keep: kept,
       taken: Object.fromEntries([...publishers].map(([id, of]) => [id, of.before])),
       counters: counters(),
     }
@@ -442,7 +450,9 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
       }
       const rest = Math.max(options.checkpointMs, storingMs * CHECKPOINT_REST)
       const due = engine.clock.now() - storedAt >= rest
-      if (changed && (due || closedMs() > told)) await store()
+      // Some more where nothing comes: what was read before them need not be kept, and where the log is full nothing will come.
+      const settled = !changed && reached[0] >= sequence && kept === keep()
+      if (!settled && (due || closedMs() > told)) await store()
       return entries.length > 0
     },
     checkpoint: store,

@@ -2,18 +2,18 @@
 //
 //   node monitor.js URL APP
 import {setTimeout as sleep} from 'node:timers/promises'
-import {readJson} from '../../src/engine/engine.js'
+import {readJson, type Engine} from '../../src/engine/engine.js'
 import {connectNats} from '../../src/engine/nats.js'
 import {bucketOf, type Progress} from '../../src/engine/task.js'
 
 const [url, app] = process.argv.slice(2)
-const engine = await connectNats({url, maxOctets: 1, answerMs: 1000})
+let engine: Engine | undefined
 for (;;) {
   try {
+    engine ??= await connectNats({url, maxOctets: 1, answerMs: 1000})
+    const at = engine
     const bucket = bucketOf.progress(app)
-    const stored = await Promise.all(
-      (await engine.keys(bucket)).map((key) => engine.get(bucket, key)),
-    )
+    const stored = await Promise.all((await engine.keys(bucket)).map((key) => at.get(bucket, key)))
     const taken = stored
       .flatMap((one) =>
         one === undefined ? [] : Object.values((readJson(one.value) as Progress).taken),

@@ -1,10 +1,11 @@
 /** Three NATS servers on hosts of their own, and more hosts on the same network whose links can be cut. */
 import {execFileSync} from 'node:child_process'
-import {mkdirSync, writeFileSync} from 'node:fs'
+import {mkdirSync, rmSync, writeFileSync} from 'node:fs'
 import {homedir} from 'node:os'
 import {join} from 'node:path'
 import type {ExecutionContext} from 'ava'
 import {folder, type Running} from '../support/darta.js'
+import {root} from '../support/needing.js'
 import {cable, host, noNamespaces, startAt, type Host} from '../support/namespaces.js'
 
 const {env} = process
@@ -61,6 +62,7 @@ export interface Cluster {
 }
 
 const PORT = 4222
+const FORMED = join(root, 'build/test/engine/formed.js')
 
 export async function natsCluster(t: ExecutionContext): Promise<Cluster> {
   const center = host(t)
@@ -96,8 +98,7 @@ export async function natsCluster(t: ExecutionContext): Promise<Cluster> {
       file,
       `server_name: ${name}\nlisten: "${at.address}:${PORT}"\n` +
         `jetstream { store_dir: "${store}", max_mem: 256M, max_file: 4G }\n` +
-        // Without pools: with them, servers of 2.10 that begin at once may never find each other.
-        `cluster { name: lab, listen: "${at.address}:6222", pool_size: -1, routes: [${routes}] }\n`,
+        `cluster { name: lab, listen: "${at.address}:6222", routes: [${routes}] }\n`,
     )
     let running: Running | undefined
     return {
@@ -113,7 +114,19 @@ export async function natsCluster(t: ExecutionContext): Promise<Cluster> {
       },
     }
   })
-  await Promise.all(servers.map((server) => server.start()))
   const url = `nats://${where.map(({address}) => `${address}:${PORT}`).join(',')}`
+  for (let tries = 0; ; tries++) {
+    for (const server of servers) await server.start()
+    // Servers of 2.10 that dial each other at the same moment may never agree who leads them.
+    const formed = startAt(t, where[0].host, [process.execPath, FORMED, url])
+    const {code, stderr} = await formed.ended
+    if (code === 0) break
+    if (tries === 2) throw new Error(stderr)
+    for (const server of servers) {
+      await server.kill()
+      rmSync(join(path, server.name), {recursive: true})
+      mkdirSync(join(path, server.name))
+    }
+  }
   return {url, servers, place}
 }

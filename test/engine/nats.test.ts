@@ -195,3 +195,71 @@ needing(tools('nats-server', 'script'), optionalPackage('nats'))(
     t.true(stdout.toString().startsWith('\x1b[H\x1b[Jno applications\r\n\x1b[H\x1b[J'))
   },
 )
+
+real(
+  'a full engine stops the publisher, which loses nothing and goes on when there is room',
+  async (t) => {
+    const flows = await labFlows(t)
+    const port = await freePort()
+    const url = `nats://127.0.0.1:${port}`
+    await serve(t, port, folder(t))
+    // 16 times the same records are several times what the engine takes.
+    const app = 'top -k 0 -s srcip,dstport'
+    const files = Array.from({length: 16}, () => ['-r', flows]).flat()
+    const publisher = start(t, bin, [
+      ...[
+        'route',
+        '--app',
+        app,
+        '--engine',
+        url,
+        '--parts',
+        '2',
+        '--engine-size',
+        '300K',
+        ...files,
+      ],
+    ])
+    const sent = async (): Promise<{records: number; lag: number}> => {
+      const {stdout} = await darta(t, ['route', '-q', '--engine', url, '--status'])
+      if (stdout.length === 0) return {records: 0, lag: 0}
+      const {lag, counters} = JSON.parse(stdout.toString()) as {
+        lag: number
+        counters: {analysed: number}
+      }
+      return {records: lag + counters.analysed, lag}
+    }
+    // It has sent what there is room for, and no more.
+    let before = -1
+    for (let now = await sent(); now.lag === 0 || now.records !== before; now = await sent()) {
+      before = now.records
+    }
+    t.true(before < 9000, String(before))
+    const unit = start(t, bin, ['analyze', 'top', '--engine', url])
+    const {code, stderr} = await publisher.ended
+    t.is(code, 0, stderr)
+    t.regex(
+      stderr,
+      /route top: 11632 records in, 11584 out, skipped 48 \(options 48\), .*engine-full \d+/,
+    )
+    const worked = await unit.ended
+    t.is(worked.code, 0, worked.stderr)
+    const follow = await darta(t, ['analyze', 'top', '--engine', url, '--follow', '-o', 'ndjson'])
+    const one = await darta(t, [
+      'analyze',
+      'top',
+      '-q',
+      ...files,
+      ...app.split(' ').slice(1),
+      '-o',
+      'ndjson',
+    ])
+    const rows = (octets: Buffer): string[] =>
+      octets
+        .toString()
+        .replace(/,"_ipfix":\{[^}]*\}/g, '')
+        .trim()
+        .split('\n')
+    t.deepEqual(rows(follow.stdout), rows(one.stdout))
+  },
+)

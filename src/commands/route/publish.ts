@@ -15,8 +15,10 @@ export interface PublishOptions {
   readonly windowing: Windowing | undefined
 }
 
-/** How often units are told what time the records have reached, and that this publisher is alive. */
+/** How often units are told what time the records have reached. */
 const PUNCTUATION_MS = 250
+/** How often a publisher says that it is alive. */
+const ALIVE_MS = 500
 /** An engine that elects a new leader needs 4 to 8 s. */
 const PATIENCE_MS = 30_000
 
@@ -54,6 +56,7 @@ export async function publishRecords(
       newEncoder: (ledger, newBlock) => createEncoder({ledger, newBlock}),
       ledger: command.ledger.stage(`route ${app.name}`, 'records'),
       patienceMs: PATIENCE_MS,
+      stopping: command.stopping,
     })
     publishers.push({topic: deployed.topic, publisher})
   }
@@ -81,43 +84,49 @@ export async function publishRecords(
   }
 
   let fault: Error | undefined
+  let ending = false
   let over = false
+  const fail = (error: unknown): void => {
+    fault ??= error instanceof Error ? error : new Error(String(error))
+  }
   const alive = async (): Promise<void> => {
     let answeredAt = engine.clock.now()
-    while (!over) {
+    while (!over && fault === undefined) {
       try {
         await sayAlive()
         answeredAt = engine.clock.now()
       } catch (error) {
         // Others wait for as long before they take it for dead.
-        if (engine.clock.now() - answeredAt > PATIENCE_MS) {
-          fault ??= error instanceof Error ? error : new Error(String(error))
-          return
-        }
+        if (engine.clock.now() - answeredAt > PATIENCE_MS) fail(error)
       }
-      try {
-        await each((publisher) => publisher.punctuate())
-      } catch (error) {
-        fault ??= error instanceof Error ? error : new Error(String(error))
-        return
-      }
+      await engine.clock.sleep(ALIVE_MS)
+    }
+  }
+  // A full engine takes no punctuation, while the publisher lives.
+  const punctual = async (): Promise<void> => {
+    while (!ending && fault === undefined) {
+      await each((publisher) => publisher.punctuate()).catch(fail)
       await engine.clock.sleep(PUNCTUATION_MS)
     }
   }
   await each((publisher) => publisher.punctuate())
   const living = alive()
+  const telling = punctual()
   try {
     for await (const batches of source) {
       if (fault !== undefined) break
       await each((publisher) => publisher.publish(batches))
       if (command.stopping.aborted) break
     }
+    ending = true
+    await telling
+    if (fault === undefined) await each((publisher) => publisher.end())
   } finally {
+    ending = true
     over = true
-    await living
+    await Promise.all([living, telling])
   }
   if (fault !== undefined) throw fault
-  await each((publisher) => publisher.end())
   for (const {topic} of publishers) {
     await patiently(engine, () => engine.delete(publishersOf(topic), id), PATIENCE_MS)
   }
