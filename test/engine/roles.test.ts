@@ -81,7 +81,8 @@ real(
     const forbidden = /may not use .*\(DARTA_PERMISSION\)/
     const remove = ['route', '--remove', 'top']
     await refused([...route, ...as('reader')], forbidden, 4)
-    await refused([...route, ...as('unit')], forbidden, 4)
+    const another = ['route', '-q', '-r', flows, '--app', 'matrix']
+    await refused([...another, ...as('unit')], forbidden, 4)
     await refused(['analyze', 'top', ...as('reader')], forbidden, 4)
     await refused(['analyze', 'top', ...as('publisher')], forbidden, 4)
     await refused([...remove, ...as('reader')], forbidden, 4)
@@ -100,8 +101,12 @@ real(
 )
 
 /** What may be asked of an engine, and who may. */
-const rights: readonly [string, (engine: Engine) => Promise<unknown>, readonly Role[]][] = [
-  ['declare', (e) => e.declare('other', []), ['publisher', 'operator']],
+const rights: readonly [
+  string,
+  (engine: Engine, role: Role) => Promise<unknown>,
+  readonly Role[],
+][] = [
+  ['declare', (e, role) => e.declare(`of-${role}`, []), ['publisher', 'operator']],
   ['append', (e) => e.append('top', 0, entry), ['publisher', 'unit', 'operator']],
   ['read', (e) => e.read('top', 0, 1, 1), ['unit', 'operator']],
   ['trim', (e) => e.trim('top', [2]), ['unit', 'operator']],
@@ -117,7 +122,7 @@ const rights: readonly [string, (engine: Engine) => Promise<unknown>, readonly R
   ['read parts of results', (e) => e.get('results/top', 'x'), ['unit', 'operator']],
   ['read merged results', (e) => e.get('final/top', 'x'), ['unit', 'reader', 'operator']],
   ['undeploy', (e) => e.delete('apps', 'x'), ['operator']],
-  ['drop', (e) => e.drop('other', []), ['operator']],
+  ['drop', (e) => e.drop('of-publisher', []), ['operator']],
 ]
 const entry = writeEntry(
   {kind: 'punctuation', publisher: '0'.repeat(16), before: 0, records: 0, watermark: 0},
@@ -144,7 +149,7 @@ real('what each role may ask of the engine is what is written of it', async (t) 
   for (const [what, ask, allowed] of rights) {
     for (const role of roles) {
       const name = `${role}: ${what}`
-      const work = ask(engines.get(role)!)
+      const work = ask(engines.get(role)!, role)
       if (allowed.includes(role)) await t.notThrowsAsync(work, name)
       else {
         const error = await t.throwsAsync<DartaError>(work, {instanceOf: DartaError}, name)
