@@ -103,9 +103,11 @@ const EXCHANGE_MS = 10_000
 const TEMPLATES_MS = 5000
 /** An exporter without sessions is asked again so often. */
 const ASK_AGAIN_MS = 60_000
-/** Records of a session that wait until it is known what they consist of. */
+/** Records of an exporter that wait until it is known what they consist of. */
 const MOST_WAITING = 1024
 const MOST_WAITING_OCTETS = 1 << 20
+/** Configurations of a session that an exporter is asked about, until it starts again. */
+const MOST_ASKED = 16
 /** Configurations of a session whose templates are kept. */
 const MOST_CONFIGS = 4
 /** Octets of all templates of an exporter. */
@@ -127,7 +129,6 @@ interface Session {
   expected: bigint
   /** Records that wait for their template, since `waitingSinceMs`. */
   readonly waiting: Data[]
-  waitingOctets: number
   waitingSinceMs: number
   /** Configurations that the exporter was asked about. */
   readonly asked: Set<number>
@@ -149,6 +150,9 @@ export function createIpdrCollector(
   let requestId = 0
   let askAgainMs = Infinity
   let templateOctets = 0
+  /** Records of all sessions that wait for their template, and their octets. */
+  let waitingCount = 0
+  let waitingOctets = 0
   /** The time of what is being done. */
   let now = 0
 
@@ -193,7 +197,6 @@ export function createIpdrCollector(
       start: undefined,
       expected: 0n,
       waiting: [],
-      waitingOctets: 0,
       waitingSinceMs: 0,
       asked: new Set(),
     })
@@ -261,8 +264,11 @@ export function createIpdrCollector(
   function release(session: Session): void {
     const {start} = session
     if (start === undefined) return
-    for (const data of session.waiting.splice(0)) give(session, start, data)
-    session.waitingOctets = 0
+    for (const data of session.waiting.splice(0)) {
+      waitingCount--
+      waitingOctets -= data.record.length
+      give(session, start, data)
+    }
   }
 
   function takeData(message: IpdrMessage): void {
@@ -278,15 +284,19 @@ export function createIpdrCollector(
     if (sequence >= session.expected) session.expected = sequence + 1n
     const isKnown = session.configs.get(data.configId)?.has(data.templateId) === true
     if (session.waiting.length === 0) {
-      if (isKnown || session.asked.has(data.configId)) return give(session, start, data)
-      session.asked.add(data.configId)
+      const {asked} = session
+      if (isKnown || asked.has(data.configId) || asked.size >= MOST_ASKED) {
+        return give(session, start, data)
+      }
+      asked.add(data.configId)
       session.waitingSinceMs = now
       say(getMessage(MESSAGE.getTemplates, session.id, nextRequest()))
     }
     session.waiting.push(data)
-    session.waitingOctets += data.record.length
-    if (session.waiting.length >= MOST_WAITING || session.waitingOctets >= MOST_WAITING_OCTETS) {
-      release(session)
+    waitingCount++
+    waitingOctets += data.record.length
+    if (waitingCount >= MOST_WAITING || waitingOctets >= MOST_WAITING_OCTETS) {
+      for (const one of sessions.values()) release(one)
     }
   }
 
