@@ -40,6 +40,8 @@ export interface Sorter {
 const SLAB_OCTETS = 1 << 20
 /** What a record costs besides its octets and words: where it is, and two places in the order. */
 const RECORD_COST = 16
+/** And a batch, of which there may be very many. */
+const BATCH_COST = 256
 
 /**
  * Orders records of any Templates. What does not fit memory goes to a store as IPFIX, in order, and is merged at the end.
@@ -104,25 +106,40 @@ export function createSorter(options: SorterOptions): Sorter {
     const writer = createWriter()
     const left = createDropper(writer.take)
     const {order, batchOf, indexOf} = ordered()
-    for (const record of order) {
+    // Where some are dropped it may be that few are left, which need no store: that is known at the end.
+    const whole = most < Infinity || drop !== undefined
+    const toStore = whole ? undefined : openRun()
+    for (let k = 0; k < order.length; k++) {
+      const record = order[k]
       if (!left.take(run.batches[batchOf[record]], indexOf[record])) break
+      if (k % 65536 === 65535) toStore?.(writer.ready(), false)
     }
-    const batches = writer.end()
-    if (left.taken * 2 < run.count) {
-      // Few are left: because few are wanted, or most were the same.
-      run = createRun()
-      for (const batch of batches) hold(batch)
-      return
+    if (toStore !== undefined) toStore(writer.end(), true)
+    else {
+      const batches = writer.end()
+      if (left.taken * 2 < run.count) {
+        run = createRun()
+        for (const batch of batches) hold(batch)
+        return
+      }
+      openRun()(batches, true)
     }
+    run = createRun()
+  }
+
+  /** Begins a run in the store; what it gets must be in order. */
+  function openRun(): (batches: readonly RecordBatch[], last: boolean) => void {
     store ??= options.openStore()
+    const to = store
     const name = `run-${runs.length}`
     runs.push(name)
     const encoder = createEncoder({ledger: new Ledger()})
-    for (let i = 0; i < batches.length; i += 16) {
-      for (const octets of encoder.push(batches.slice(i, i + 16))) store.append(name, octets)
+    return (batches, last) => {
+      for (let i = 0; i < batches.length; i += 16) {
+        for (const octets of encoder.push(batches.slice(i, i + 16))) to.append(name, octets)
+      }
+      if (last) for (const octets of encoder.end()) to.append(name, octets)
     }
-    for (const octets of encoder.end()) store.append(name, octets)
-    run = createRun()
   }
 
   /** Puts what has no place in the order aside and gives back the rest. */
@@ -142,6 +159,7 @@ export function createSorter(options: SorterOptions): Sorter {
     run.batches.push(batch)
     run.count += batch.count
     run.octets +=
+      BATCH_COST +
       recordEnd(batch, batch.count - 1) -
       recordStart(batch, 0) +
       batch.count * (RECORD_COST + 4 * ordering.words)
