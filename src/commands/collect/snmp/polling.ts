@@ -55,7 +55,6 @@ export function openPolling(
   endpoints: readonly PolledEndpoint[],
   ledger: Ledger,
 ): Polling {
-  const snmp = loadSnmpPackage()
   const devices = endpoints.map((endpoint): Device => ({
     endpoint,
     as: whoAsks(endpoint),
@@ -66,6 +65,7 @@ export function openPolling(
     address: '',
     trouble: undefined,
   }))
+  const snmp = loadSnmpPackage()
   const requests = ledger.stage('snmp-requests', 'messages')
   const account = ledger.stage('snmp', 'records')
   const waiting: {readonly batches: RecordBatch[]; readonly taken: () => void}[] = []
