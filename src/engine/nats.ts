@@ -85,6 +85,8 @@ interface Reader {
   asked: number
   /** When the server last said anything. */
   heard: number
+  /** When the last message came, or since when there is the consumer. */
+  gave: number
   fault: DartaError | undefined
   wake: () => void
   readonly subscription: {unsubscribe(): void}
@@ -120,6 +122,11 @@ const ANSWER_MS = 5000
 const PING_MS = 1000
 /** A server of a cluster through which nothing was answered for so long may be cut off from the others. */
 const CUT_OFF_MS = 4000
+/** So many failures in this time are too many, too. */
+const MOST_FAILURES = 5
+const FAILURES_MS = 10_000
+/** A consumer that has nothing for so long may be at a server that does not get it: publishers say something four times a second. */
+const SILENT_MS = 3000
 /** How long a cluster may need before it answers the first time, and how often it is asked. */
 const AGREE_MS = 20_000
 const RETRY_MS = 250
@@ -196,6 +203,7 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
   /** Octets of topics' logs, as far as is known. */
   const known = new Map<string, {at: number; octets: number; looking: Promise<void> | undefined}>()
   let answeredAt = performance.now()
+  let failures: number[] = []
   let names = 0
   const own = Math.random().toString(36).slice(2)
   // The package can ask too, for half as much again as publishing costs.
@@ -211,7 +219,12 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
     },
   })
   void (async () => {
-    for await (const {permissionContext: refused} of connection.status()) {
+    for await (const {type, permissionContext: refused} of connection.status()) {
+      // What was asked of a server that has gone nobody answers.
+      if (type === 'disconnect') {
+        for (const one of [...asked.values()]) one.reject(new NoAnswer('DISCONNECT'))
+      }
+      if (type === 'reconnect') for (const reader of readers.values()) reader.asked = 0
       if (refused?.operation !== 'publish') continue
       const of = [...asked.values()].find(({subject}) => subject === refused.subject)
       of?.reject(new NoAnswer('PERMISSIONS_VIOLATION'))
@@ -270,10 +283,15 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
     }
   }
 
+  /** A question was not answered, or by a server that knows nothing. */
   function changeServer(): void {
     const now = performance.now()
-    if (cluster === undefined || now - answeredAt < CUT_OFF_MS) return
+    failures = [...failures.filter((at) => now - at < FAILURES_MS), now]
+    if (cluster === undefined) return
+    // A server may also have lost a part of what it should know of the others, and answer the rest.
+    if (now - answeredAt < CUT_OFF_MS && failures.length < MOST_FAILURES) return
     answeredAt = now
+    failures = []
     void connection.reconnect()
   }
 
@@ -366,7 +384,16 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
     // What others may subscribe to is theirs.
     const inbox = `${inboxPrefix}.${name}`
     const reader: Reader = {
-      ...{stream, name, inbox, queue: [], next: from, asked: 0, heard: performance.now()},
+      ...{
+        stream,
+        name,
+        inbox,
+        queue: [],
+        next: from,
+        asked: 0,
+        heard: performance.now(),
+        gave: performance.now(),
+      },
       ...{fault: undefined, wake: () => {}},
       subscription: connection.subscribe(inbox, {
         callback: (error, message) => {
@@ -408,6 +435,7 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
     if (sequence === undefined) return
     reader.asked = Math.max(0, reader.asked - 1)
     reader.queue.push({sequence, octets: data})
+    reader.gave = performance.now()
   }
 
   /** Asks for entries before they are needed. */
@@ -495,8 +523,11 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
         forget(topic, part)
         throw reader.fault
       }
-      // Nobody answers the request any more: whoever had the consumer has gone, and it with him.
-      if (performance.now() - reader.heard > 3 * PULL_BEAT_MS) forget(topic, part)
+      // Nobody answers the request any more: whoever had the consumer has gone, and it with him. Or he has nothing to give.
+      const now = performance.now()
+      if (now - reader.heard > 3 * PULL_BEAT_MS || now - reader.gave > SILENT_MS) {
+        forget(topic, part)
+      }
       return entries
     },
     trim: async (topic, below) => {
@@ -662,6 +693,7 @@ function engineError(url: string, error: unknown, subject?: string): DartaError 
     )
   } else if (code === 'AUTHORIZATION_VIOLATION') {
     words = 'it asks who connects (--engine-credentials), or does not know these credentials'
-  } else if (code === 'TIMEOUT' && subject !== undefined) words = `no answer about ${subject}`
+  } else if (code === 'DISCONNECT') words = 'the connection was lost'
+  else if (code === 'TIMEOUT' && subject !== undefined) words = `no answer about ${subject}`
   return new DartaError('DARTA_ENGINE', `${url}: ${words}`, undefined, error)
 }
