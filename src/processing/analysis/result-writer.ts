@@ -38,8 +38,8 @@ export interface ResultWriter {
 }
 
 /** Records that are handed on together. */
-const BATCH_RECORDS = 4096
-const BLOCK_OCTETS = 1 << 19
+const BATCH_RECORDS = 1024
+const BLOCK_OCTETS = 1 << 16
 
 export function createResultWriter(message: MessageContext): ResultWriter {
   let octets = new Uint8Array(0)

@@ -45,21 +45,26 @@ function createState(uniflow: boolean, why: boolean, limits: StateLimits): Analy
     const output = createOutput(createResultWriter(message), why)
     const observers = createObservers()
     for (const lanes of lanesOf(tables)) {
-      for (const ways of conversations(lanes, observers)) {
-        const [there, back] = ways
-        if (uniflow || there.count === 0 || back.count === 0) {
-          for (const way of ways) {
-            const batch = way.count === 0 ? undefined : output.write(way, undefined, observers)
-            if (batch !== undefined) yield batch
-          }
+      const conversations = createConversations(lanes, observers)
+      const {there, back} = conversations
+      while (conversations.next()) {
+        if (!uniflow && there.count > 0 && back.count > 0) {
+          // Whoever began is the source; of two that began at once the lesser end.
+          const turned = beginTime(back) < beginTime(there)
+          const batch = turned
+            ? output.write(back, there, observers)
+            : output.write(there, back, observers)
+          if (batch !== undefined) yield batch
           continue
         }
-        // Whoever began is the source; of two that began at once the lesser end.
-        const turned = beginsBefore(back, there)
-        const batch = turned
-          ? output.write(back, there, observers)
-          : output.write(there, back, observers)
-        if (batch !== undefined) yield batch
+        if (there.count > 0) {
+          const batch = output.write(there, undefined, observers)
+          if (batch !== undefined) yield batch
+        }
+        if (back.count > 0) {
+          const batch = output.write(back, undefined, observers)
+          if (batch !== undefined) yield batch
+        }
       }
     }
     const last = output.end()
@@ -114,18 +119,23 @@ interface Way {
   count: number
 }
 
-/** Each conversation's way from the lesser end and the way back, good until the next one is asked for. */
-function* conversations(
-  lanes: readonly Lane[],
-  observers: Observers,
-): Iterable<readonly [Way, Way]> {
+/** Goes through conversations: the way from the lesser end and the way back. */
+interface Conversations {
+  readonly there: Way
+  readonly back: Way
+  /** To the next one; false: there is none. */
+  next(): boolean
+}
+
+function createConversations(lanes: readonly Lane[], observers: Observers): Conversations {
   const [first] = lanes
   const room = Math.max(...lanes.map(({rowOctets}) => rowOctets))
   const newWay = (): Way => {
     const octets = new Uint8Array(room)
     return {lane: first, octets, words: new Uint32Array(octets.buffer), count: 0}
   }
-  const ways = [newWay(), newWay()] as const
+  const there = newWay()
+  const back = newWay()
   const ends = first.shape.fields[PROTOCOL].offset + 1
   const key = new Uint8Array(ends)
 
@@ -135,7 +145,7 @@ function* conversations(
     const {octets, words} = cursor
     while (cursor.at >= 0 && compare(octets, cursor.at, key, 0, ends) === 0) {
       const {at} = cursor
-      const way = ways[octets[at + shape.wayAt]]
+      const way = octets[at + shape.wayAt] === 0 ? there : back
       if (way.count === 0 || isBetter(words, (at + columnsAt) / 4, way, lane, at, observers)) {
         way.lane = lane
         for (let i = 0; i < rowOctets; i++) way.octets[i] = octets[at + i]
@@ -145,7 +155,8 @@ function* conversations(
     }
   }
 
-  for (;;) {
+  function earliest(): Lane | undefined {
+    if (lanes.length === 1) return first.cursor.at < 0 ? undefined : first
     let next: Lane | undefined
     for (const lane of lanes) {
       if (lane.cursor.at < 0) continue
@@ -153,12 +164,22 @@ function* conversations(
       if (next === undefined) next = lane
       else if (compare(octets, at, next.cursor.octets, next.cursor.at, ends) < 0) next = lane
     }
-    if (next === undefined) return
-    for (let i = 0; i < ends; i++) key[i] = next.cursor.octets[next.cursor.at + i]
-    ways[0].count = 0
-    ways[1].count = 0
-    for (const lane of lanes) take(lane)
-    yield ways
+    return next
+  }
+
+  return {
+    there,
+    back,
+    next() {
+      const next = earliest()
+      if (next === undefined) return false
+      const {octets, at} = next.cursor
+      for (let i = 0; i < ends; i++) key[i] = octets[at + i]
+      there.count = 0
+      back.count = 0
+      for (let i = 0; i < lanes.length; i++) take(lanes[i])
+      return true
+    },
   }
 }
 
@@ -190,14 +211,11 @@ function compare(a: Uint8Array, at: number, b: Uint8Array, from: number, length:
   return 0
 }
 
-/** Whether a way's first packet came before the other's; one without a time comes first. */
-function beginsBefore(a: Way, b: Way): boolean {
-  const [x, y] = [a, b].map(({words, lane}) => {
-    const at = lane.columnsAt / 4 + 2 * START
-    const time = words[at + 1] * 4294967296 + words[at]
-    return time >= 2 ** 64 - 2 ** 11 ? 0 : time
-  })
-  return x < y
+/** When a way's first packet came, milliseconds since 1970; one without a time comes first. */
+function beginTime({words, lane}: Way): number {
+  const at = lane.columnsAt / 4 + 2 * START
+  const time = words[at + 1] * 4294967296 + words[at]
+  return time >= 2 ** 64 - 2 ** 11 ? 0 : time
 }
 
 /** What a record has, as bits; together with the lengths of addresses they are its kind. */
@@ -287,10 +305,12 @@ function createOutput(writer: ResultWriter, why: boolean): Output {
     write(way, back, observers) {
       const {lane, octets, words, count} = way
       const {fields, wayAt} = lane.shape
-      const turned = octets[wayAt] === 1
-      const [from, to] = turned ? [GREATER, LESSER] : [LESSER, GREATER]
-      const [source, destination] = [fields[from], fields[to]]
-      const [fromPort, toPort] = [fields[from + 1], fields[to + 1]]
+      const from = octets[wayAt] === 1 ? GREATER : LESSER
+      const to = LESSER + GREATER - from
+      const source = fields[from]
+      const destination = fields[to]
+      const fromPort = fields[from + 1]
+      const toPort = fields[to + 1]
       const observer = observers.numberOf(lane.domain, lane.shape, OBSERVER, octets, 0)
       const name = (names[observer] ??= utf8.encode(observers.names[observer]))
       const has =
