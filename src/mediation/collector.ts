@@ -22,8 +22,8 @@ export interface CollectorOptions {
   /** Counts datagrams; opened with the first of them. */
   readonly account: () => StageLedger
   /**
-   * Exporters, by address and port, that are remembered at once; the one that brought no records for longest goes first,
-   * and ahead of it those that never brought any and are more than a quarter.
+   * Exporters, by address and port, that are remembered at once; the one that brought no records for longest goes first.
+   * Those that never brought any are a quarter at most.
    */
   readonly maxSessions: number
   /** New ones in a second of their time of receipt; datagrams of others are lost. Default: any number. */
@@ -91,6 +91,9 @@ export interface Collector {
   end(): void
 }
 
+/** Exporters that have brought no records yet and are remembered, however few may be remembered at all. */
+const LEAST_FRESH = 1024
+
 /** A protocol's accounts are opened when it first comes. */
 export function createCollector(options: CollectorOptions): Collector {
   const {maxSessions, maxNewPerSecond = Infinity} = options
@@ -98,6 +101,7 @@ export function createCollector(options: CollectorOptions): Collector {
   const processes = new Map<string, ReturnType<ExportProtocol['open']>>()
   const open = new Map<string, Open>()
   const queue = createUseQueue<Open>()
+  const maxFresh = Math.max(maxSessions / 4, LEAST_FRESH)
   let second = 0
   let newInSecond = 0
 
@@ -175,7 +179,7 @@ export function createCollector(options: CollectorOptions): Collector {
     enter(): void {
       this.gone = false
       if (open.get(this.key) === this) return
-      while (open.size >= maxSessions) {
+      while (open.size >= maxSessions || queue.fresh.size >= maxFresh) {
         const least = leastUsed(queue)
         if (least === undefined) break
         account?.note('session-evicted')

@@ -140,13 +140,8 @@ export function createRelay({kernel, origin, sampling, latest}: RelayOptions): R
   let changes = sampling.changes
   let encoder: IpfixEncoder | undefined
 
-  function ownerOf(session: RelaySession): Owner {
-    let owner = owners.get(session)
-    if (owner === undefined) {
-      owner = {number: sessions++ % 2 ** 28, session, lanes: new Map()}
-      owners.set(session, owner)
-    }
-    return owner
+  function newOwner(session: RelaySession): Owner {
+    return {number: sessions++ % 2 ** 28, session, lanes: new Map()}
   }
 
   /** From here on the session follows the numbers of this lane. */
@@ -242,6 +237,7 @@ export function createRelay({kernel, origin, sampling, latest}: RelayOptions): R
     }
     lanes[number] = lane
     owner.lanes.set(key, lane)
+    owners.set(owner.session, owner)
     source.watch({changed: () => drop(lane), refreshed: (stored) => lane.refreshed.push(stored)})
     open++
     return lane
@@ -412,7 +408,8 @@ export function createRelay({kernel, origin, sampling, latest}: RelayOptions): R
       dropAll()
     },
     learn(session, exporter, octets, plain, sender) {
-      const owner = ownerOf(session)
+      // A session without lanes costs nothing here.
+      const owner = owners.get(session) ?? newOwner(session)
       // What was odd about one domain's datagram may have been taken for the others' as well.
       for (const lane of owner.lanes.values()) if (!lane.source.settled()) drop(lane)
       const key = keyOf(octets)

@@ -80,9 +80,9 @@ export function createDatagramIntake(options: IntakeOptions): DatagramIntake {
 
   function sweep(): void {
     for (const [hash, list] of sources) {
-      if (list.every(({source}) => source.gone)) sources.delete(hash)
+      // Those that nothing is kept of were never taken in.
+      if (list.every(({source}) => source.session === undefined)) sources.delete(hash)
     }
-    // Those that nothing is kept of are not gone: they never were there.
     if (sources.size > MOST_SOURCES) sources.clear()
     most = Math.max(LEAST_SWEPT, 2 * sources.size)
   }
