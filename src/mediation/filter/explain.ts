@@ -43,7 +43,8 @@ export function elementsOf(expression: Expression): string[] {
   const elements = new Set<InformationElement>()
   for (const {sources, condition} of testsOf(expression)) {
     const others = condition.kind === 'between' ? [condition.least, condition.most] : []
-    for (const source of [...sources, ...others]) for (const element of source) elements.add(element)
+    for (const source of [...sources, ...others])
+      for (const element of source) elements.add(element)
   }
   return [...elements].map(({name}) => name).sort()
 }
