@@ -35,7 +35,7 @@ const fields = {
 
 /** What becomes of the fields of IPDR documents and streams. */
 export function ipdrMapping(): Mapping {
-  return readMapping(JSON.stringify({format: 'jsonl', fields}), 'ipdr')
+  return readMapping(JSON.stringify({format: 'jsonl', fields}), 'ipdr', 'IPDR records')
 }
 
 /** The name of a field without its namespace: `http://www.ipdr.org/namespace:movieId` is movieId. */

@@ -80,9 +80,14 @@ const units: Readonly<Record<string, number>> = {
  * Reads a mapping, which is JSON.
  *
  * @param name of its file, for people
+ * @param whose fields these are, in descriptions of elements
  * @throws DartaError DARTA_USAGE
  */
-export function readMapping(text: string, name: string): Mapping {
+export function readMapping(
+  text: string,
+  name: string,
+  whose = `a format that ${name.replace(/^.*\//, '')} describes`,
+): Mapping {
   const wrong = (why: string): DartaError => new DartaError('DARTA_USAGE', `${name}: ${why}`)
   let all: unknown
   try {
@@ -152,7 +157,7 @@ export function readMapping(text: string, name: string): Mapping {
       semantics: 'default',
       units: '',
       status: 'current',
-      description: `Field ${field} of a format that ${name.replace(/^.*\//, '')} describes`,
+      description: `Field ${field} of ${whose}`,
     }
   }
 
