@@ -2,9 +2,12 @@ import {Resolver} from 'node:dns/promises'
 import {addressOctets} from '../../record/address.js'
 import {DartaError} from '../../record/errors.js'
 
-/** How long a server has for an answer, in milliseconds, and how often it is asked. */
+/**
+ * How long a server has for its first answer, in milliseconds, and how often it is asked. Of a server that has answered before less time is
+ * left to the next answer, so that two questions would be few on a busy machine.
+ */
 const TIMEOUT_MS = 2000
-const TRIES = 2
+const TRIES = 4
 
 export interface NameResolver {
   /** Names of an address; rejects with the code ENOTFOUND or ENODATA if it has none. */
