@@ -40,6 +40,8 @@ export interface Item {
   readonly text: string
   readonly quoted: boolean
   readonly token: Token
+  /** Of an entry of a file: all of it. */
+  readonly file?: Uint8Array
 }
 
 /** The items with those of files in their place. */
@@ -47,16 +49,24 @@ export function* itemsOf(comparison: Comparison, context: FilterContext): Iterab
   for (const item of comparison.items) {
     if (item.quoted || !item.text.startsWith('@')) yield item
     else {
-      for (const text of entriesOf(context.readFile(item.text.slice(1)))) {
-        yield {text, quoted: false, token: item.token}
-      }
+      const file = context.readFile(item.text.slice(1))
+      for (const text of entriesOf(file)) yield {text, quoted: false, token: item.token, file}
     }
   }
 }
 
-/** A fault of one item, told with its text: of an entry of a file the caret is under the file's name. */
+/** A fault of one item, told with its text: of an entry of a file the caret is under the file's name, and its line is told. */
 export function itemError(item: Item, what: string): Error {
-  return syntaxError(item.token, `'${item.text}' ${what}`)
+  const line = item.file && lineOf(item.file, item.text)
+  const place = line === undefined ? '' : `line ${line} of the file: `
+  return syntaxError(item.token, `${place}'${item.text}' ${what}`)
+}
+
+/** The first line that has this entry. */
+function lineOf(file: Uint8Array, entry: string): number {
+  const lines = new TextDecoder().decode(file).split('\n')
+  const entries = (line: string): string[] => [...entriesOf(new TextEncoder().encode(line))]
+  return 1 + lines.findIndex((line) => entries(line).includes(entry))
 }
 
 function onlyFor(comparison: Comparison, what: string, operators: readonly Operator[]): void {

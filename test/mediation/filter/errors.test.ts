@@ -93,7 +93,11 @@ test('a fault in a file is told with its name, and the entry of a list with its 
   const included = t.throws(() => parse('@include a.filter', {'a.filter': '# x\nport tcpp'}))
   t.regex(included.message, /^a\.filter, line 2, column 6: /)
   const list = t.throws(() => parse('port in @ports', {ports: '80\n99999\n'}))
-  t.regex(list.message, /^column 9: '99999' is no sourceTransportPort/)
+  t.regex(list.message, /^column 9: line 2 of the file: '99999' is no sourceTransportPort/)
+  const second = t.throws(() =>
+    parse('ip in @hosts', {hosts: '# 10.0.0.300\n10.0.0.1,10.0.0.2\n\n10.0.0.3 10.0.0.300 # x\n'}),
+  )
+  t.regex(second.message, /^column 7: line 4 of the file: '10.0.0.300' is no IP address/)
 })
 
 test('brackets without end and files that include themselves are refused', (t) => {
