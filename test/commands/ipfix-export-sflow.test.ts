@@ -2,7 +2,11 @@ import ava, {type ExecutionContext} from 'ava'
 import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {udpCollector} from '../support/collector.js'
+import {sflowEncoder} from '../../src/commands/ipfix-export/sflow.js'
+import {StageLedger} from '../../src/record/ledger.js'
+import {ie} from '../../src/registry/elements.js'
 import {darta, folder} from '../support/darta.js'
+import {address, batchOf, templateOf} from '../support/records.js'
 import {needing, root, shared} from '../support/needing.js'
 
 // One after another: each starts processes.
@@ -226,4 +230,26 @@ test('datagrams are numbered by agent and hold no more than the path carries', a
   }
   t.deepEqual([...numbers.keys()].sort(), ['203.0.113.1', '203.0.113.2'])
   for (const list of numbers.values()) t.deepEqual(list, [...list.keys()])
+})
+
+test('an address of another length than addresses have is no agent', (t) => {
+  const template = templateOf([
+    ie.sourceIPv4Address,
+    ie.destinationIPv4Address,
+    ie.protocolIdentifier,
+    ie.packetDeltaCount,
+    ie.octetDeltaCount,
+    [ie.originalExporterIPv6Address, 8],
+  ])
+  const row = [address('192.0.2.1'), address('198.51.100.2'), 17, 1, 100, new Uint8Array(8)]
+  const accounts = {
+    records: new StageLedger('sflow', 'records'),
+    fields: new StageLedger('sflow-fields', 'fields'),
+  }
+  const encoder = sflowEncoder(accounts, () => 1400)
+  encoder.push(batchOf(template, [row]))
+  const [datagram] = encoder.flush().messages
+  // Version 5, the agent's address type and 4 octets of nobody, sub-agent, sequence, uptime, one sample.
+  t.is(Buffer.from(datagram.subarray(0, 12)).toString('hex'), '000000050000000100000000')
+  t.is(Buffer.from(datagram.subarray(24, 28)).toString('hex'), '00000001')
 })

@@ -3,7 +3,7 @@ import type {FieldSpecifier, Template} from '../../record/template.js'
 import {append, extend, type OctetWriter} from '../../record/octet-writer.js'
 import {counterRecords} from '../../mediation/sflow-counters.js'
 import {sampleSegments} from '../../mediation/sflow-records.js'
-import {fullLength, VARIABLE} from '../../record/element.js'
+import {fullLength, VARIABLE, type InformationElement} from '../../record/element.js'
 import {ie} from '../../registry/lookup.js'
 
 /** The fields of one record: where each begins, and its octets. */
@@ -443,9 +443,13 @@ export function writeSample(
 
 /** Where a Template says who the agent is; −1: it does not. */
 export function agentField(template: Template): number {
-  const of = (elementId: number, pen: number): number =>
+  // One of another length is no address that a header could have.
+  const of = ({elementId, enterpriseNumber, type}: InformationElement): number =>
     template.fields.findIndex(
-      ({element}) => element.elementId === elementId && element.enterpriseNumber === pen,
+      ({element, length}) =>
+        element.elementId === elementId &&
+        element.enterpriseNumber === enterpriseNumber &&
+        length === (type === 'ipv4Address' ? 4 : 16),
     )
   for (const element of [
     ie.sflowAgentIPv4Address,
@@ -455,7 +459,7 @@ export function agentField(template: Template): number {
     ie.exporterIPv4Address,
     ie.exporterIPv6Address,
   ]) {
-    const field = of(element.elementId, element.enterpriseNumber)
+    const field = of(element)
     if (field >= 0) return field
   }
   return -1
