@@ -48,9 +48,11 @@ export async function deployApp(engine: Engine, app: DeployedApp): Promise<void>
 
 /** @throws DartaError DARTA_ENGINE there is none, or what is declared is none */
 export async function deployedApp(engine: Engine, name: string): Promise<DeployedApp> {
-  const stored = await patiently(engine, () => engine.get(BUCKET, checkName(name)))
+  const {stored, names} = await patiently(engine, async () => {
+    const found = await engine.get(BUCKET, checkName(name))
+    return {stored: found, names: found === undefined ? await engine.keys(BUCKET) : []}
+  })
   if (stored === undefined) {
-    const names = await engine.keys(BUCKET)
     const hint = names.length === 0 ? 'nothing is' : `${names.join(', ')} are`
     throw new DartaError(
       'DARTA_ENGINE',
