@@ -51,7 +51,7 @@ _darta() {
     aggregate)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
@@ -85,7 +85,7 @@ _darta() {
     analyze)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
@@ -139,7 +139,7 @@ _darta() {
     anonymize)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
@@ -233,7 +233,7 @@ _darta() {
         --tls-ca) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --tls-peer) :; return ;;
         --decode-as) :; return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
         --template-lifetime) :; return ;;
         --template-cache) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --sampling) :; return ;;
@@ -281,7 +281,7 @@ _darta() {
     enrich)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
@@ -308,7 +308,7 @@ _darta() {
     filter)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
@@ -348,7 +348,7 @@ _darta() {
     info)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
         -f|--filter) :; return ;;
         -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'text ndjson json' -- "$current"); return ;;
@@ -365,7 +365,7 @@ _darta() {
     ipfix-export)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
         --rate) :; return ;;
         --replay) :; return ;;
         --as) mapfile -t COMPREPLY < <(compgen -W 'ipfix netflow9 netflow5 sflow' -- "$current"); return ;;
@@ -395,7 +395,7 @@ _darta() {
     print)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
@@ -420,7 +420,7 @@ _darta() {
     route)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
         -f|--filter) :; return ;;
         -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --app) :; return ;;
@@ -463,7 +463,7 @@ _darta() {
     sort)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson' -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;

@@ -5,10 +5,11 @@ import {openInput, type OpenInput} from '../io/open-input.js'
 import type {Ending} from '../io/read-descriptor.js'
 import type {RecordStream} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
-import type {Format} from '../record/format.js'
+import type {DecodeContext, Format} from '../record/format.js'
 import {Ledger, type LedgerUnit, type StageLedger} from '../record/ledger.js'
 import {InputMissing, type DartaCommand} from './base-command.js'
 import {detectFormat, formatByName} from './find-format.js'
+import {defaultExport} from './load-module.js'
 import {showProgress} from './progress.js'
 import {isTerminal} from './terminal.js'
 
@@ -154,16 +155,20 @@ async function readableFormat(spec: string, flag: string): Promise<Format> {
   if (format.decoder === undefined) {
     throw new DartaError('DARTA_USAGE', `${flag}: ${name} can be written but not read`)
   }
-  if (format.argumentIsFile !== true || argument === undefined) return format
-  let text: string
-  try {
-    text = readFileSync(argument, 'utf8')
-  } catch (error) {
-    throw readError(argument, error)
-  }
+  if (argument === undefined) return format
+  let given: Pick<DecodeContext, 'argument' | 'module'>
+  if (format.argumentIsFile === true) {
+    try {
+      given = {argument: readFileSync(argument, 'utf8')}
+    } catch (error) {
+      throw readError(argument, error)
+    }
+  } else if (format.argumentIsModule === true) {
+    given = {argument, module: await defaultExport(argument)}
+  } else return format
   // What is wrong with it is said before any input is opened.
-  format.decoder({ledger: new Ledger(), source: argument, argument: text})
-  return {...format, decoder: (context) => format.decoder!({...context, argument: text})}
+  format.decoder({ledger: new Ledger(), source: argument, ...given})
+  return {...format, decoder: (context) => format.decoder!({...context, ...given})}
 }
 
 /**

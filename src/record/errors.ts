@@ -37,6 +37,7 @@ export const errorCodes = {
   DARTA_NOT_CONFORMING: 'info --check found Messages that break RFC 7011',
   DARTA_PERMISSION:
     'the operating system or a server refused; the message says which right is missing',
+  DARTA_PLUGIN: 'a plugin that reads a format failed',
   DARTA_RANGE: 'a value lies outside what its Information Element or reader can hold',
   DARTA_RECORD_MALFORMED: 'a Data Record does not fit its Set',
   DARTA_SET_LENGTH: 'a Set says it is shorter than its header or reaches past its Message',

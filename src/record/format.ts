@@ -31,8 +31,10 @@ export interface DecodeContext {
   readonly ledger: Ledger
   /** Name of the input for people and for `MessageContext.exporter`; `-` is standard input. */
   readonly source: string
-  /** What the file holds that `map:FILE` names. */
+  /** What the file holds that `map:FILE` names; of `plugin:FILE` its name. */
   readonly argument?: string
+  /** Default export of that file, where it is a module. */
+  readonly module?: unknown
 }
 
 export interface EncodeContext {
@@ -52,6 +54,8 @@ export interface Format {
   readonly binary: boolean
   /** Whether what follows its name and a colon is a file, of which the decoder gets the text. */
   readonly argumentIsFile?: boolean
+  /** Whether it is a module, of which the decoder gets the default export. */
+  readonly argumentIsModule?: boolean
   /** Whether input that begins with `head` (1 to 65536 octets) is of this format. */
   detects?(head: Uint8Array): boolean
   decoder?(context: DecodeContext): Decoder

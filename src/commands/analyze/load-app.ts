@@ -1,6 +1,4 @@
-import {existsSync} from 'node:fs'
-import {resolve} from 'node:path'
-import {pathToFileURL} from 'node:url'
+import {defaultExport} from '../../cli/load-module.js'
 import {nearest} from '../../cli/suggest.js'
 import {apps as table} from '../../processing/analysis/apps/index.js'
 import type {AnalysisApp} from '../../processing/analysis/app.js'
@@ -34,21 +32,14 @@ export async function loadApp(word: string): Promise<AnalysisApp> {
     const hint = near === undefined ? appNames().join(', ') : `did you mean ${near}?`
     throw new DartaError('DARTA_USAGE', `no application '${word}': ${hint}, or ./FILE.js`)
   }
-  if (!existsSync(word)) throw new DartaError('DARTA_USAGE', `${word}: no such file`)
-  let found: {default?: unknown}
-  try {
-    found = (await import(pathToFileURL(resolve(word)).href)) as {default?: unknown}
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
-    throw new DartaError('DARTA_USAGE', `${word} cannot be loaded: ${why}`, undefined, error)
-  }
-  if (!isApp(found.default)) {
+  const found = await defaultExport(word)
+  if (!isApp(found)) {
     throw new DartaError(
       'DARTA_USAGE',
       `${word} has no application as its default export: {summary, options, prepare}`,
     )
   }
-  return found.default
+  return found
 }
 
 function isApp(value: unknown): value is AnalysisApp {
