@@ -11,7 +11,7 @@ import {addressText, hexText, type RecordValue} from '../../record/value.js'
 import type {JournalEntry} from './accounting-journal.js'
 import {readSecrets, type AnsweringEndpoint, type RadiusSecrets} from './answering.js'
 import type {AnsweringServer, ServerContext} from './answering-protocol.js'
-import {bindSocket} from './answering-socket.js'
+import {answeringOn, bindSocket} from './answering-socket.js'
 
 /** Where the secret is that no file was named for. */
 const SECRET_VARIABLE = 'DARTA_RADIUS_SECRET'
@@ -120,22 +120,7 @@ export async function serveRadius(
     )
   }
 
-  socket.on('message', take)
-  socket.on('error', () => account.note('socket-error'))
-  const {address, port} = socket.address()
-  let open = true
-  return {
-    name: `radius://${address === '::' || address === '0.0.0.0' ? `*:${port}` : hostAndPort(address, port)}`,
-    async stop() {
-      // What the kernel has is taken first: who gets no answer has to wait and come again.
-      await new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)))
-      socket.off('message', take)
-    },
-    close() {
-      if (open) socket.close()
-      open = false
-    },
-  }
+  return answeringOn(socket, 'radius', account, take)
 }
 
 /** The record of a request that stands in a journal. */

@@ -1,6 +1,7 @@
 import {createOctetWriter, extend} from '../../record/octet-writer.js'
 import {DiameterFault, readAvps, writeAvps, type Avp, type AvpEntry} from './avp.js'
 import {RESULT} from './dictionary.js'
+import {createSplitter, type MessageSplitter} from '../message-splitter.js'
 
 const VERSION = 1
 const HEADER_OCTETS = 20
@@ -74,14 +75,17 @@ export function readdressed(
   return copy
 }
 
+/** Octets that tell how long a message is. RFC 6733 section 3. */
+const LENGTH_OCTETS = 4
+
 /**
  * How long the message is that begins there; undefined if its first 4 octets are not there yet.
  *
  * @throws DiameterFault unsupportedVersion, invalidMessageLength: nobody can tell where the next one begins
  */
 export function messageOctets(octets: Uint8Array, start = 0): number | undefined {
-  if (octets.length - start < 4) return undefined
-  const [version, a, b, c] = octets.subarray(start, start + 4)
+  if (octets.length - start < LENGTH_OCTETS) return undefined
+  const [version, a, b, c] = octets.subarray(start, start + LENGTH_OCTETS)
   const length = (a << 16) | (b << 8) | c
   if (version !== VERSION) {
     throw new DiameterFault(RESULT.unsupportedVersion, `Diameter version ${version}`, start)
@@ -117,42 +121,8 @@ export function readMessage(octets: Uint8Array): DiameterMessage {
   return {...readHeader(octets), avps: readAvps(octets, HEADER_OCTETS, octets.length), octets}
 }
 
-/** Cuts a stream of octets into messages. */
-export interface MessageSplitter {
-  /** The messages that are whole now. Their octets stay as they are. @throws DiameterFault as `messageOctets` */
-  push(chunk: Uint8Array): Uint8Array[]
-}
-
-export function createMessageSplitter(): MessageSplitter {
-  let pieces: Uint8Array[] = []
-  let held = 0
-  /** Octets that must be there before it makes sense to look again: else many small pieces were copied again and again. */
-  let needed = 4
-  return {
-    push(chunk) {
-      pieces.push(chunk)
-      held += chunk.length
-      if (held < needed) return []
-      const octets = new Uint8Array(held)
-      let end = 0
-      for (const piece of pieces) {
-        octets.set(piece, end)
-        end += piece.length
-      }
-      const messages: Uint8Array[] = []
-      let at = 0
-      for (;;) {
-        const length = messageOctets(octets, at)
-        if (length === undefined || length > held - at) {
-          needed = length ?? 4
-          break
-        }
-        messages.push(octets.subarray(at, at + length))
-        at += length
-      }
-      pieces = [octets.subarray(at)]
-      held -= at
-      return messages
-    },
-  }
+/** Cuts a stream of octets into messages. Throws DiameterFault as `messageOctets`. */
+export function createMessageSplitter(): MessageSplitter<Uint8Array> {
+  const lengthAt = (octets: Uint8Array, at: number): number => messageOctets(octets, at)!
+  return createSplitter(LENGTH_OCTETS, lengthAt, (octets) => octets)
 }

@@ -1,5 +1,6 @@
 import {append, createOctetWriter, extend, type OctetWriter} from '../../record/octet-writer.js'
 import {createXdrReader, XdrFault, type XdrReader} from '../../record/xdr-reader.js'
+import {createSplitter, type MessageSplitter} from '../message-splitter.js'
 
 /** Kinds of messages. IPDR/SP 2.3 section 4. */
 export const MESSAGE = {
@@ -266,57 +267,17 @@ function lengthAt(octets: Uint8Array, start: number): number {
   return length
 }
 
-/** Cuts a stream of octets into messages. */
-export interface MessageSplitter {
-  /** The messages that are whole now; their octets stay as they are. @throws IpdrFault decode: nobody knows where the next one is */
-  push(chunk: Uint8Array): IpdrMessage[]
-  /** Octets of a message that is not whole. */
-  readonly held: number
-}
-
 /**
- * Each message has a header.
+ * Cuts a stream of octets into messages, each of which has a header. Throws IpdrFault decode.
  *
  *     0         1      2         3       4        8
  *     version 2 | kind | session | flags | length | body
  */
-export function createMessageSplitter(): MessageSplitter {
-  let pieces: Uint8Array[] = []
-  let held = 0
-  /** Octets that must be there before it makes sense to look again: else many small pieces were copied again and again. */
-  let needed = HEADER_OCTETS
-  return {
-    get held() {
-      return held
-    },
-    push(chunk) {
-      pieces.push(chunk)
-      held += chunk.length
-      if (held < needed) return []
-      const octets = new Uint8Array(held)
-      let end = 0
-      for (const piece of pieces) {
-        octets.set(piece, end)
-        end += piece.length
-      }
-      const messages: IpdrMessage[] = []
-      let at = 0
-      needed = HEADER_OCTETS
-      while (held - at >= HEADER_OCTETS) {
-        const length = lengthAt(octets, at)
-        if (length > held - at) {
-          needed = length
-          break
-        }
-        const [, kind, session, flags] = octets.subarray(at, at + 4)
-        messages.push({kind, session, flags, octets: octets.subarray(at, at + length)})
-        at += length
-      }
-      pieces = [octets.subarray(at)]
-      held -= at
-      return messages
-    },
-  }
+export function createMessageSplitter(): MessageSplitter<IpdrMessage> {
+  return createSplitter(HEADER_OCTETS, lengthAt, (octets) => {
+    const [, kind, session, flags] = octets
+    return {kind, session, flags, octets}
+  })
 }
 
 /** Whether a connection that begins so is one of IPDR/SP: both sides begin with CONNECT or its answer. */

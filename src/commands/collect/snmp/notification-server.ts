@@ -9,7 +9,7 @@ import {addressText, hexText} from '../../../record/value.js'
 import type {JournalEntry} from '../accounting-journal.js'
 import type {AnsweringEndpoint} from '../answering.js'
 import type {AnsweringServer, ServerContext} from '../answering-protocol.js'
-import {bindSocket} from '../answering-socket.js'
+import {answeringOn, bindSocket} from '../answering-socket.js'
 import type {SnmpCredentials} from './credentials.js'
 import {createNotificationReader} from './notification-reader.js'
 import type {SnmpPackage} from './package.js'
@@ -93,22 +93,7 @@ export async function serveNotifications(
     if (!taken) account.note(isInform ? 'inform-not-taken' : 'trap-not-taken')
   }
 
-  socket.on('message', take)
-  socket.on('error', () => account.note('socket-error'))
-  const {address, port} = socket.address()
-  let open = true
-  return {
-    name: `snmptrap://${address === '::' || address === '0.0.0.0' ? `*:${port}` : hostAndPort(address, port)}`,
-    async stop() {
-      // What the kernel has is taken first: a trap does not come again.
-      await new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)))
-      socket.off('message', take)
-    },
-    close() {
-      if (open) socket.close()
-      open = false
-    },
-  }
+  return answeringOn(socket, 'snmptrap', account, take)
 }
 
 /** The record of a notification that stands in a journal. */
