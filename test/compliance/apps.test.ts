@@ -93,8 +93,9 @@ for (const [name, load] of Object.entries(apps)) {
   complies(name, app as AnalysisApp)
 }
 
-// What users are shown as a model has to be one.
-for (const file of readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.js'))) {
+// What users are shown as a model has to be one. Plugins read formats: test/formats has theirs.
+const models = readdirSync(join(root, 'examples')).filter((name) => /(?<!-plugin)\.js$/.test(name))
+for (const file of models) {
   const {default: app} = (await import(join(root, 'examples', file))) as {default: unknown}
   complies(`examples/${file}`, app as AnalysisApp)
 }
