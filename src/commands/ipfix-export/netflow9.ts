@@ -39,8 +39,8 @@ interface Layout {
 
 interface SourceState {
   sequence: number
-  /** Template IDs that were announced. */
-  readonly known: Set<number>
+  /** What was announced last under each Template ID. */
+  readonly known: Map<number, Layout>
 }
 
 /** What changes places when the direction of a record is turned. */
@@ -138,7 +138,7 @@ export function netflow9Encoder(
   function stateOf(id: number): SourceState {
     let state = sources.get(id)
     if (state === undefined) {
-      state = {sequence: 0, known: new Set()}
+      state = {sequence: 0, known: new Map()}
       sources.set(id, state)
     }
     return state
@@ -146,6 +146,12 @@ export function netflow9Encoder(
 
   function closeSet(): void {
     if (set < 0) return
+    // A FlowSet of nothing: what it was begun for has gone elsewhere, or nowhere.
+    if (at === set + FLOWSET_HEADER_OCTETS) {
+      at = set
+      set = -1
+      return
+    }
     // FlowSets end at 32 bits.
     while ((at - set) % 4 !== 0) datagram[at++] = 0
     view.setUint16(set + 2, at - set)
@@ -153,8 +159,12 @@ export function netflow9Encoder(
   }
 
   function close(): void {
-    if (at <= HEADER_OCTETS) return
+    if (at === 0) return
     closeSet()
+    if (at === HEADER_OCTETS) {
+      at = 0
+      return
+    }
     const state = stateOf(source)
     const ms = Math.max(latest, boot.at)
     view.setUint16(0, 9)
@@ -171,10 +181,14 @@ export function netflow9Encoder(
     records_ = 0
   }
 
-  /** Makes room for a record of this FlowSet. @returns false if no datagram has so much */
-  function reserve(of: number, id: number, octets: number): boolean {
+  /** Whether any datagram has room for so much. */
+  function fits(octets: number): boolean {
+    return HEADER_OCTETS + FLOWSET_HEADER_OCTETS + octets + 3 <= maxOctets()
+  }
+
+  /** Makes room for a record of this FlowSet, which fits. */
+  function reserve(of: number, id: number, octets: number): void {
     const most = maxOctets()
-    if (HEADER_OCTETS + FLOWSET_HEADER_OCTETS + octets + 3 > most) return false
     if (at > 0 && (of !== source || datagram.length !== most)) close()
     const header = set >= 0 && view.getUint16(set) === id ? 0 : FLOWSET_HEADER_OCTETS + 3
     if (at > 0 && at + header + octets + 3 > most) close()
@@ -194,17 +208,18 @@ export function netflow9Encoder(
       view.setUint16(at, id)
       at += FLOWSET_HEADER_OCTETS
     }
-    return true
   }
 
   function announce(of: number, layout: Layout): boolean {
-    if (!reserve(of, 0, 4 + 4 * layout.columns.length)) return false
+    const octets = 4 + 4 * layout.columns.length
+    if (!fits(octets)) return false
+    reserve(of, 0, octets)
     view.setUint16(at, layout.id)
     view.setUint16(at + 2, layout.columns.length)
     at += 4
-    for (const {type, octets} of layout.columns) {
-      view.setUint16(at, type)
-      view.setUint16(at + 2, octets)
+    for (const column of layout.columns) {
+      view.setUint16(at, column.type)
+      view.setUint16(at + 2, column.octets)
       at += 4
     }
     rows++
@@ -252,12 +267,16 @@ export function netflow9Encoder(
       }
       const of = batch.message.observationDomainId
       const state = stateOf(of)
-      if (!state.known.has(layout.id)) {
-        if (!announce(of, layout) || !reserve(of, layout.id, layout.octets)) {
-          records.lose('record-too-long', batch.count)
+      if (!fits(layout.octets)) {
+        records.lose('record-too-long', batch.count)
+        return
+      }
+      if (state.known.get(layout.id) !== layout) {
+        if (!announce(of, layout)) {
+          records.lose('template-too-long', batch.count)
           return
         }
-        state.known.add(layout.id)
+        state.known.set(layout.id, layout)
         announced.set(`${of}/${layout.id}`, [of, layout])
       }
       const {times} = layout

@@ -1,13 +1,13 @@
 import {fieldSpan, type RecordBatch} from '../../record/batch.js'
 import type {InformationElement} from '../../record/element.js'
 import {append, createOctetWriter} from '../../record/octet-writer.js'
-import {octetsReader, numberReader, type Reader} from '../../record/readers.js'
+import {octetsReader, type Reader} from '../../record/readers.js'
 import {fieldIndex, type Template} from '../../record/template.js'
 import {rateReader} from '../../mediation/sampling.js'
 import {ie} from '../../registry/lookup.js'
 import {flowHeader, type FlowHeader} from './flow-header.js'
 import {unfitFields, type DatagramEncoder, type LegacyAccounts} from './legacy-wire.js'
-import {isBiflow, MOST_SPREAD, numberOf, type NumberOf} from './netflow-rows.js'
+import {boundedNumber, isBiflow, MOST_SPREAD, numberOf, type NumberOf} from './netflow-rows.js'
 import {
   agentField,
   closeSample,
@@ -275,19 +275,22 @@ export function sflowEncoder(
       element.enterpriseNumber === 0 &&
       (element.elementId === ie.selectorId.elementId ||
         element.elementId === ie.samplerId.elementId)
-        ? [numberReader(template, i)]
+        ? [boundedNumber(template, i)]
         : [],
     )
     const rate = rateReader(template)
     if (selectors.length === 0 || rates.size >= MAX_RATES) return
+    const sequenceOf = sequence < 0 ? undefined : boundedNumber(template, sequence)
     for (let i = 0; i < batch.count; i++) {
-      if (rate !== undefined) rates.set(`${domain}/s${selectors[0](batch, i)}`, rate(batch, i))
-      else if (sequence >= 0) {
+      const numbers = selectors.map((selector) => selector(batch, i))
+      // Those that are beyond all numbers could not be told apart.
+      if (!numbers.every(Number.isFinite)) continue
+      if (rate !== undefined) rates.set(`${domain}/s${numbers[0]}`, rate(batch, i))
+      else if (sequenceOf !== undefined && Number.isFinite(sequenceOf(batch, i))) {
         // One after the other: what the first leaves is what the second takes from.
-        const all = selectors.map((selector) => rates.get(`${domain}/s${selector(batch, i)}`) ?? 1)
-        const key = `${domain}/q${numberReader(template, sequence)(batch, i)}`
+        const all = numbers.map((number) => rates.get(`${domain}/s${number}`) ?? 1)
         rates.set(
-          key,
+          `${domain}/q${sequenceOf(batch, i)}`,
           all.reduce((a, b) => a * b, 1),
         )
       }
