@@ -361,6 +361,18 @@ static void drops_root(int family, int port)
 	tcp_close(&pair);
 }
 
+/* Until the peer's system has all that was sent. */
+static void arrived(int fd)
+{
+	int left;
+
+	do {
+		check(ioctl(fd, SIOCOUTQ, &left), "SIOCOUTQ");
+		if (left > 0)
+			usleep(1000);
+	} while (left > 0);
+}
+
 /* Data arrives while the connection is nobody's but the listener's. */
 static void before_accept(int family, int port)
 {
@@ -369,6 +381,7 @@ static void before_accept(int family, int port)
 	owns_port("home", IPPROTO_TCP, port, 2030);
 	owns("home", IPPROTO_TCP, port + 1, "both", "group", 2, 2031, 2032);
 	send_all(pair.client, 10000);
+	arrived(pair.client);
 	accept_as(&pair, 2032);
 	receive(pair.server, 10000);
 	send_all(pair.server, 5000);
