@@ -7,7 +7,7 @@ namespace darta {
 namespace {
 
 /// Words of an entry in `touched`.
-constexpr size_t touched_words = 6;
+constexpr size_t touched_words = 5;
 /// Numbers of a datagram, as native/receive/datagrams.h has them.
 enum : size_t {
   at_offset,
@@ -146,9 +146,9 @@ class Relay::Writer {
     return touched_words * (touched_ + size_t{1}) <= room_.touched.size();
   }
 
-  /// Books a Message with so many records for a lane, which has used Templates and an announcement by these masks.
-  void touch(Lane& lane, uint32_t number, uint64_t call, uint32_t records, uint64_t templates,
-             uint32_t announcements) noexcept {
+  /// Books a Message with so many records for a lane, which has used Templates by this mask.
+  void touch(Lane& lane, uint32_t number, uint64_t call, uint32_t records,
+             uint64_t templates) noexcept {
     if (lane.call != call) {
       lane.call = call;
       lane.touched = touched_++;
@@ -160,7 +160,6 @@ class Relay::Writer {
     entry[2] += records;
     entry[3] |= static_cast<uint32_t>(templates);
     entry[4] |= static_cast<uint32_t>(templates >> 32);
-    entry[5] |= announcements;
     records_ += records;
   }
 
@@ -538,7 +537,7 @@ bool Relay::pass(uint32_t session, const uint8_t* octets, size_t length, const u
   if (seen.announcement >= 0)
     state[sequence_words + static_cast<size_t>(seen.announcement)] = seen.export_time;
   writer.touch(*lane, static_cast<uint32_t>(lane - lanes_.data()), call_, seen.records,
-               seen.templates, seen.announcement < 0 ? 0 : 1u << seen.announcement);
+               seen.templates);
   return true;
 }
 

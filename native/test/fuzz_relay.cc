@@ -59,7 +59,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const size_t room = size_t{1} << 20;
   // No larger than it is said to be, so that writing beyond it is seen.
   std::unique_ptr<uint8_t[]> block(new uint8_t[room]), spare(new uint8_t[room]);
-  uint32_t words[15] = {}, domains[2] = {}, touched[6 * 8] = {};
+  uint32_t words[15] = {}, domains[2] = {}, touched[5 * 8] = {};
   words[8] = data[9] & 1 ? 576 + data[10] * 8u : most;
   words[0] = data[11] & 1 ? static_cast<uint32_t>(room - words[8] - data[12]) : 0;
   std::memset(block.get(), 0, words[0]);

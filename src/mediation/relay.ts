@@ -125,7 +125,8 @@ interface Announcement {
 }
 
 interface Owner {
-  readonly number: number
+  /** What the kernel calls the session; undefined until it has had a lane. */
+  number: number | undefined
   readonly session: RelaySession
   readonly lanes: Map<number, Lane>
 }
@@ -139,10 +140,6 @@ export function createRelay({kernel, origin, sampling, latest}: RelayOptions): R
   let sessions = 0
   let changes = sampling.changes
   let encoder: IpfixEncoder | undefined
-
-  function newOwner(session: RelaySession): Owner {
-    return {number: sessions++ % 2 ** 28, session, lanes: new Map()}
-  }
 
   /** From here on the session follows the numbers of this lane. */
   function fallAsleep(lane: Lane): void {
@@ -222,6 +219,7 @@ export function createRelay({kernel, origin, sampling, latest}: RelayOptions): R
   ): Lane {
     if (open >= MAX_LANES) dropAll()
     const {protocol, word, id} = source
+    owner.number ??= sessions++ % 2 ** 28
     const program = Uint32Array.of(owner.number, protocol, word, id, domain)
     const number = kernel.lane(program, exporter.address ?? new Uint8Array(0))
     const lane: Lane = {
@@ -369,12 +367,13 @@ export function createRelay({kernel, origin, sampling, latest}: RelayOptions): R
     messages(octets, from, session, receivedMs) {
       const owner = owners.get(session)
       let next = from
-      if (owner === undefined || owner.lanes.size === 0) return {next, count: 0, octets: 0}
+      if (owner?.number === undefined || owner.lanes.size === 0) return {next, count: 0, octets: 0}
+      const {number} = owner
       const passed = run(({words: room, domains, block, spare}) => {
         next = kernel.messages(
           octets,
           next,
-          owner.number,
+          number,
           receivedMs,
           room,
           domains,
@@ -409,7 +408,7 @@ export function createRelay({kernel, origin, sampling, latest}: RelayOptions): R
     },
     learn(session, exporter, octets, plain, sender) {
       // A session without lanes costs nothing here.
-      const owner = owners.get(session) ?? newOwner(session)
+      const owner: Owner = owners.get(session) ?? {number: undefined, session, lanes: new Map()}
       // What was odd about one domain's datagram may have been taken for the others' as well.
       for (const lane of owner.lanes.values()) if (!lane.source.settled()) drop(lane)
       const key = keyOf(octets)
@@ -423,7 +422,7 @@ export function createRelay({kernel, origin, sampling, latest}: RelayOptions): R
         widen(owner, key, known, known?.source ?? plain, exporter, octets)
       }
       for (const lane of owner.lanes.values()) if (!lane.awake) wakeUp(lane)
-      if (sender !== undefined && owner.lanes.size > 0) {
+      if (sender !== undefined && owner.number !== undefined && owner.lanes.size > 0) {
         const {hash, socket, port, address} = sender
         kernel.source(hash, socket, port, address, owner.number)
       }

@@ -104,7 +104,7 @@ export const RELAY_WORD = {
   switched: 9,
   end: 10,
   records: 11,
-  /** Entries in `touched`: lane, Messages, records, Templates that were used as bits in two words, and announcements as bits. */
+  /** Entries in `touched`: lane, Messages, records, and Templates that were used as bits in two words. */
   touched: 12,
   /** The latest export time. */
   latest: 13,
@@ -113,7 +113,7 @@ export const RELAY_WORD = {
 } as const
 export const RELAY_WORDS = 15
 /** Words of an entry in `touched`. */
-export const TOUCHED_WORDS = 6
+export const TOUCHED_WORDS = 5
 
 /** Parts of a tail, in their order: what the header said, time of receipt, Exporter, domain. */
 export const TAIL = {columns: 8, received: 1, exporter: 16, domain: 32} as const
