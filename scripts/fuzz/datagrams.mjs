@@ -1,11 +1,9 @@
 // Datagrams of each protocol that `darta collect` takes: a session's worth of real ones, of which some are changed.
 import {existsSync, readFileSync, readdirSync, statSync} from 'node:fs'
 import {join} from 'node:path'
-import {fileURLToPath} from 'node:url'
 import {mutateOctets} from './random.mjs'
+import {built, checkBalance, promise, root, sum} from './support.mjs'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const built = (path) => import(join(root, 'build/src', path))
 const folder = join(root, '../shared/fixtures/exports')
 
 /** Each datagram behind its length, so that a session is one array of octets. */
@@ -43,8 +41,8 @@ const accounting = [
 /** Sessions of the shared exports: what is in a folder or file of one datagram each, or of a capture from one sender. */
 async function sessions() {
   if (!existsSync(folder)) return []
-  const {createPayloadReader} = await built('commands/collect/capture-payloads.js')
-  const {Ledger} = await built('record/ledger.js')
+  const {createPayloadReader} = await built('src/commands/collect/capture-payloads.js')
+  const {Ledger} = await built('src/record/ledger.js')
   const found = [accounting]
   for (const name of readdirSync(folder).sort()) {
     const path = join(folder, name)
@@ -72,10 +70,6 @@ async function sessions() {
     }
   }
   return found
-}
-
-function promise(holds, message) {
-  if (!holds) throw new Error(`broken promise: ${message}`)
 }
 
 /** Numbers that count what follows, and lengths, at any even place. */
@@ -106,22 +100,22 @@ function mutateSession(random, framed, all) {
 }
 
 async function target(name) {
-  const {default: protocol} = await built(`mediation/protocols/${name}.js`)
-  const {createCollector} = await built('mediation/collector.js')
-  const {createOrigin} = await built('mediation/origin.js')
-  const {createSampling} = await built('mediation/sampling.js')
-  const {lossRecords} = await built('mediation/loss-records.js')
-  const {openProtocols} = await built('commands/collect/protocols.js')
-  const {sampledHeaderReader} = await built('commands/collect/sampled-header.js')
-  const {createTemplatePool} = await built('ipfix/template-store.js')
-  const {createEncoder} = await built('ipfix/encoder.js')
-  const {createDecoder} = await built('ipfix/decoder.js')
-  const {Ledger} = await built('record/ledger.js')
-  const {readRecord} = await built('record/readers.js')
-  const {StageLedger} = await built('record/ledger.js')
-  const {netflow5Encoder} = await built('commands/ipfix-export/netflow5.js')
-  const {netflow9Encoder} = await built('commands/ipfix-export/netflow9.js')
-  const {sflowEncoder} = await built('commands/ipfix-export/sflow.js')
+  const {default: protocol} = await built(`src/mediation/protocols/${name}.js`)
+  const {createCollector} = await built('src/mediation/collector.js')
+  const {createOrigin} = await built('src/mediation/origin.js')
+  const {createSampling} = await built('src/mediation/sampling.js')
+  const {lossRecords} = await built('src/mediation/loss-records.js')
+  const {openProtocols} = await built('src/commands/collect/protocols.js')
+  const {sampledHeaderReader} = await built('src/commands/collect/sampled-header.js')
+  const {createTemplatePool} = await built('src/ipfix/template-store.js')
+  const {createEncoder} = await built('src/ipfix/encoder.js')
+  const {createDecoder} = await built('src/ipfix/decoder.js')
+  const {Ledger} = await built('src/record/ledger.js')
+  const {readRecord} = await built('src/record/readers.js')
+  const {StageLedger} = await built('src/record/ledger.js')
+  const {netflow5Encoder} = await built('src/commands/ipfix-export/netflow5.js')
+  const {netflow9Encoder} = await built('src/commands/ipfix-export/netflow9.js')
+  const {sflowEncoder} = await built('src/commands/ipfix-export/sflow.js')
   const others = {netflow5: netflow5Encoder, netflow9: netflow9Encoder, sflow: sflowEncoder}
   const protocols = await openProtocols()
   const readHeader = sampledHeaderReader()
@@ -159,7 +153,6 @@ async function target(name) {
   }
 
   const address = Uint8Array.of(192, 0, 2, 1)
-  const sum = (map) => [...map.values()].reduce((a, b) => a + b, 0)
   return {
     seeds,
     mutate: mutateSession,
@@ -183,9 +176,7 @@ async function target(name) {
       }
       const losses = lossRecords(collector.reports(), 1)
       collector.end()
-      for (const stage of ledger.stages) {
-        promise(stage.in === stage.out + sum(stage.skipped) + sum(stage.lost), stage.line())
-      }
+      checkBalance(ledger)
       const [datagrams] = ledger.stages
       promise(
         list.length === 0 || datagrams.in === list.length,

@@ -1,14 +1,6 @@
 // Streams of Diameter: what a server gets of a client, and the answers that a client gets, of which some octets are changed.
-import {join} from 'node:path'
-import {fileURLToPath} from 'node:url'
 import {mutateOctets} from './random.mjs'
-
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const built = (path) => import(join(root, 'build/src/mediation/diameter', path))
-
-function promise(holds, message) {
-  if (!holds) throw new Error(`broken promise: ${message}`)
-}
+import {built, promise} from './support.mjs'
 
 const options = {
   realm: 'example',
@@ -19,10 +11,14 @@ const options = {
 }
 
 export async function diameter() {
-  const {createPeer} = await built('peer.js')
-  const {accountingAnswer, accountingRequest, readAccountingRequest} = await built('accounting.js')
-  const {createMessageSplitter, encodeMessage, readHeader, readMessage} = await built('message.js')
-  const {avp, COMMAND} = await built('dictionary.js')
+  const {createPeer} = await built('src/mediation/diameter/peer.js')
+  const {accountingAnswer, accountingRequest, readAccountingRequest} = await built(
+    'src/mediation/diameter/accounting.js',
+  )
+  const {createMessageSplitter, encodeMessage, readHeader, readMessage} = await built(
+    'src/mediation/diameter/message.js',
+  )
+  const {avp, COMMAND} = await built('src/mediation/diameter/dictionary.js')
 
   const requests = ['start', 'interim', 'stop', 'event'].map((type, number) =>
     accountingRequest(

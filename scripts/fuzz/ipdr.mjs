@@ -1,14 +1,6 @@
 // Streams of IPDR/SP: what a collector gets of an exporter, of which some octets are changed.
-import {join} from 'node:path'
-import {fileURLToPath} from 'node:url'
 import {mutateOctets} from './random.mjs'
-
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const built = (path) => import(join(root, 'build', path))
-
-function promise(holds, message) {
-  if (!holds) throw new Error(`broken promise: ${message}`)
-}
+import {built, checkBalance, promise} from './support.mjs'
 
 export async function ipdr() {
   const {createIpdrCollector} = await built('src/mediation/ipdr/collector.js')
@@ -161,10 +153,7 @@ export async function ipdr() {
       const message = {exportTime: 0, sequenceNumber: 0, observationDomainId: 0, offset: 0}
       const taken = made.take(message).reduce((sum, batch) => sum + batch.count, 0)
       promise(taken === count, `${count} records came, ${taken} are there`)
-      const sum = (map) => [...map.values()].reduce((a, b) => a + b, 0)
-      for (const one of ledger.stages) {
-        promise(one.in === one.out + sum(one.skipped) + sum(one.lost), one.line())
-      }
+      checkBalance(ledger)
     },
   }
 }

@@ -1,11 +1,8 @@
 // Text and binary records of formats that a mapping describes, and IPDR documents: however the octets come, the same records
 // come of them, and every line and field is in the account.
-import {join} from 'node:path'
-import {fileURLToPath} from 'node:url'
 import {mutateOctets} from './random.mjs'
+import {built, checkBalance, promise} from './support.mjs'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const built = (path) => import(join(root, 'build/src', path))
 const octetsOf = (text) => new TextEncoder().encode(text)
 
 const fields = {
@@ -63,7 +60,7 @@ const cases = {
 
 /** IPDR documents in XDR, of both versions, with and without the mark in front of records. */
 async function xdrDocuments() {
-  const w = await import(join(root, 'build/test/support/ipdr-writer.js'))
+  const w = await built('test/support/ipdr-writer.js')
   const fields = [
     {name: 'subscriberId', type: 'string'},
     {name: 'n', type: 'int'},
@@ -96,9 +93,9 @@ async function xdrDocuments() {
 export const mappedNames = Object.keys(cases).map((name) => `mapped-${name}`)
 
 async function target([name, mapping, texts]) {
-  const {default: format} = await built(`formats/${name}.js`)
-  const {Ledger} = await built('record/ledger.js')
-  const {readRecord} = await built('record/readers.js')
+  const {default: format} = await built(`src/formats/${name}.js`)
+  const {Ledger} = await built('src/record/ledger.js')
+  const {readRecord} = await built('src/record/readers.js')
   const decode = (parts) => {
     const ledger = new Ledger()
     const argument = mapping === undefined ? undefined : JSON.stringify(mapping)
@@ -113,15 +110,11 @@ async function target([name, mapping, texts]) {
     }
     for (const part of parts) take(decoder.push(part))
     take(decoder.end())
-    const sum = (map) => [...map.values()].reduce((a, b) => a + b, 0)
-    for (const one of ledger.stages) {
-      if (one.in !== one.out + sum(one.skipped) + sum(one.lost)) {
-        throw new Error(`broken promise: ${one.line()}`)
-      }
-    }
-    if (ledger.stages[0].out !== records.length) {
-      throw new Error(`broken promise: ${records.length} records, ${ledger.stages[0].line()}`)
-    }
+    checkBalance(ledger)
+    promise(
+      ledger.stages[0].out === records.length,
+      `${records.length} records, ${ledger.stages[0].line()}`,
+    )
     return JSON.stringify([records, ledger.lines()])
   }
   return {
@@ -137,7 +130,7 @@ async function target([name, mapping, texts]) {
       const parts = []
       for (let at = 0; at < octets.length; at += step) parts.push(octets.slice(at, at + step))
       const [whole, cut] = [decode([octets.slice()]), decode(parts)]
-      if (whole !== cut) throw new Error(`broken promise: cut otherwise:\n${whole}\n${cut}`)
+      promise(whole === cut, `cut otherwise:\n${whole}\n${cut}`)
     },
   }
 }

@@ -1,14 +1,10 @@
-import {join} from 'node:path'
-import {fileURLToPath} from 'node:url'
-
-const built = (path) =>
-  import(join(fileURLToPath(new URL('../..', import.meta.url)), 'build/src', path))
+import {built} from './support.mjs'
 
 /** What differs between the meters in C++ and in TypeScript; undefined if nothing does. */
 export async function loadComparison() {
-  const {loadNative, nativeAbsence} = await built('io/native.js')
-  const {createNativeMeter} = await built('metering/native.js')
-  const {createTypescriptMeter} = await built('metering/typescript-meter.js')
+  const {loadNative, nativeAbsence} = await built('src/io/native.js')
+  const {createNativeMeter} = await built('src/metering/native.js')
+  const {createTypescriptMeter} = await built('src/metering/typescript-meter.js')
   const addon = loadNative()
   if (addon === undefined) throw new Error(nativeAbsence())
   return (captures, options) => {

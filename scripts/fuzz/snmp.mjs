@@ -1,10 +1,6 @@
 // Notifications of SNMP as Debian's snmptrap sent them, of which some octets are changed.
-import {join} from 'node:path'
-import {fileURLToPath} from 'node:url'
 import {mutateOctets} from './random.mjs'
-
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const built = (path) => import(join(root, 'build/src', path))
+import {built} from './support.mjs'
 
 const datagrams = [
   // SNMPv2c trap
@@ -33,13 +29,13 @@ const sender = {address: '127.0.0.1', port: 1, family: 'IPv4', size: 0}
 const message = {exportTime: 0, sequenceNumber: 0, observationDomainId: 0, offset: 0}
 
 export async function snmp() {
-  const {loadSnmpPackage} = await built('commands/collect/snmp/package.js')
-  const {createNotificationReader} = await built('commands/collect/snmp/notification-reader.js')
-  const {notificationFields} = await built('mediation/snmp/notification.js')
-  const {createFieldRecords} = await built('record/field-records.js')
-  const {DartaError} = await built('record/errors.js')
-  const {createEncoder} = await built('ipfix/encoder.js')
-  const {Ledger} = await built('record/ledger.js')
+  const {loadSnmpPackage} = await built('src/commands/collect/snmp/package.js')
+  const {createNotificationReader} = await built('src/commands/collect/snmp/notification-reader.js')
+  const {notificationFields} = await built('src/mediation/snmp/notification.js')
+  const {createFieldRecords} = await built('src/record/field-records.js')
+  const {DartaError} = await built('src/record/errors.js')
+  const {createEncoder} = await built('src/ipfix/encoder.js')
+  const {Ledger} = await built('src/record/ledger.js')
   const reader = createNotificationReader(loadSnmpPackage(), {communities: ['public'], users})
   return {
     seeds: datagrams.map((digits) => new Uint8Array(Buffer.from(digits, 'hex'))),

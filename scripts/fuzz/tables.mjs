@@ -1,14 +1,6 @@
 // What enrich looks addresses up in: databases in the MaxMind DB format and files of labels, of which some octets are changed.
-import {join} from 'node:path'
-import {fileURLToPath} from 'node:url'
 import {mutateOctets} from './random.mjs'
-
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const built = (path) => import(join(root, 'build', path))
-
-function promise(holds, message) {
-  if (!holds) throw new Error(`broken promise: ${message}`)
-}
+import {built, promise} from './support.mjs'
 
 export async function tables() {
   const {DartaError} = await built('src/record/errors.js')

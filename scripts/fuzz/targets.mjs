@@ -2,7 +2,6 @@
 // product's own code; it throws where a promise is broken.
 import {existsSync, readFileSync, readdirSync} from 'node:fs'
 import {join} from 'node:path'
-import {fileURLToPath} from 'node:url'
 import {mutateCapture} from './capture.mjs'
 import {datagramTargets} from './datagrams.mjs'
 import {diameter} from './diameter.mjs'
@@ -13,9 +12,7 @@ import {loadComparison} from './meters.mjs'
 import {mutateNdjson} from './ndjson.mjs'
 import {tables} from './tables.mjs'
 import {snmp} from './snmp.mjs'
-
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const built = (path) => import(join(root, 'build/src', path))
+import {built, checkBalance, promise, root, sum} from './support.mjs'
 
 /** Files of a folder that are no bigger than `most` octets, in name order; none where the folder is absent. */
 function files(folder, pattern, most) {
@@ -26,18 +23,6 @@ function files(folder, pattern, most) {
     .sort()
     .map((name) => new Uint8Array(readFileSync(join(path, name))))
     .filter((octets) => octets.length > 0 && octets.length <= most)
-}
-
-function promise(holds, message) {
-  if (!holds) throw new Error(`broken promise: ${message}`)
-}
-
-/** in = out + skipped + lost, at every stage. */
-function checkBalance(ledger) {
-  const sum = (map) => [...map.values()].reduce((a, b) => a + b, 0)
-  for (const stage of ledger.stages) {
-    promise(stage.in === stage.out + sum(stage.skipped) + sum(stage.lost), stage.line())
-  }
 }
 
 /** The octets in pieces: whole, of one size, or cut anywhere. */
@@ -51,9 +36,9 @@ function pieces(random, octets) {
 
 /** Decodes, reads every value of every record and sums up; `encode` gets the batches. */
 async function formatTarget(name) {
-  const {default: format} = await built(`formats/${name}.js`)
-  const {Ledger} = await built('record/ledger.js')
-  const {readRecord} = await built('record/readers.js')
+  const {default: format} = await built(`src/formats/${name}.js`)
+  const {Ledger} = await built('src/record/ledger.js')
+  const {readRecord} = await built('src/record/readers.js')
   const decodeOnce = (parts, encode) => {
     const ledger = new Ledger()
     const decoder = format.decoder({ledger, source: 'fuzz'})
@@ -87,8 +72,8 @@ async function formatTarget(name) {
 
 /** Writes batches as `name` and holds the text against JSON's own reader. */
 async function ndjsonEncoder() {
-  const {default: format} = await built('formats/ndjson.js')
-  const {Ledger} = await built('record/ledger.js')
+  const {default: format} = await built('src/formats/ndjson.js')
+  const {Ledger} = await built('src/record/ledger.js')
   const decoder = new TextDecoder('utf-8', {fatal: true})
   return () => {
     const encoder = format.encoder({ledger: new Ledger(), options: {}})
@@ -181,8 +166,8 @@ export const targets = {
   },
 
   async meter() {
-    const {createTypescriptMeter} = await built('metering/typescript-meter.js')
-    const {meterFields} = await built('metering/flow-fields.js')
+    const {createTypescriptMeter} = await built('src/metering/typescript-meter.js')
+    const {meterFields} = await built('src/metering/flow-fields.js')
     const key = ['src', 'dst', 'proto', 'srcport', 'dstport', 'vlan', 'tunnel']
     return {
       seeds: captureSeeds(),
@@ -231,7 +216,6 @@ export const targets = {
         unlessRefused(() => meter.endCapture() ?? [])
         take(unlessRefused(() => meter.finish()))
         const c = meter.counters()
-        const sum = (map) => [...map.values()].reduce((a, b) => a + b, 0)
         promise(
           c.frames === c.ipPackets + sum(c.skipped) + sum(c.lost),
           `${c.frames} frames, ${c.ipPackets} metered, ${sum(c.skipped)} skipped, ${sum(c.lost)} lost`,
@@ -247,7 +231,7 @@ export const targets = {
   /** Both meters on the same capture: each tells what the other does wrong. */
   async equal() {
     const difference = await loadComparison()
-    const {meterFields} = await built('metering/flow-fields.js')
+    const {meterFields} = await built('src/metering/flow-fields.js')
     const keys = [
       ['src', 'dst', 'proto', 'srcport', 'dstport', 'vlan', 'tunnel'],
       ['src', 'dst', 'proto', 'srcport', 'dstport'],
