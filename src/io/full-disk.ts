@@ -1,5 +1,6 @@
 import {DartaError} from '../record/errors.js'
 import {isSystemError, systemWords} from './errors.js'
+import {pause} from './pause.js'
 
 /** How often a full disk is tried again. */
 const RETRY_MS = 1000
@@ -15,12 +16,12 @@ export interface FullDisk {
 /**
  * Calls `write` until it finds room.
  *
- * @param octets that wait, for people
+ * @param octets how many wait, for people; asked only when there is no room
  * @throws what `write` throws, if that is something else or nobody waits any longer
  */
 export async function writeWithRoom<T>(
   path: string,
-  octets: number,
+  octets: () => number,
   {told, stopping}: FullDisk,
   write: () => Promise<T>,
 ): Promise<T> {
@@ -33,24 +34,11 @@ export async function writeWithRoom<T>(
       const waits = isSystemError(error) && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
       if (!waits || stopping.aborted) throw error
       if (!full) {
-        const words = `${path}: ${systemWords(error)}; ${octets} octets wait for room`
+        const words = `${path}: ${systemWords(error)}; ${octets()} octets wait for room`
         told(new DartaError('DARTA_FILE_WRITE', words, undefined, error))
       }
       full = true
     }
-    await waitFor(RETRY_MS, stopping)
+    await pause(RETRY_MS, stopping)
   }
-}
-
-function waitFor(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve()
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const timer = setTimeout(done, ms)
-    signal.addEventListener('abort', done)
-  })
 }

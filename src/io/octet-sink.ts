@@ -89,7 +89,7 @@ export class DescriptorSink implements OctetSink {
         let written =
           this.#full === undefined
             ? await write()
-            : await writeWithRoom(this.name, sum(chunks, at) - cut, this.#full, write)
+            : await writeWithRoom(this.name, () => sum(chunks, at) - cut, this.#full, write)
         this.octets += written
         written += cut
         while (at < chunks.length && written >= chunks[at].length) written -= chunks[at++].length

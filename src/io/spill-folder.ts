@@ -239,7 +239,12 @@ class OpenFolder implements SpillFolder {
   async #write(octets: Uint8Array, put: (at: number) => Promise<number>): Promise<void> {
     try {
       for (let at = 0; at < octets.length;) {
-        at += await writeWithRoom(this.path, octets.length - at, this.#full, () => put(at))
+        at += await writeWithRoom(
+          this.path,
+          () => octets.length - at,
+          this.#full,
+          () => put(at),
+        )
         this.#dirty = true
       }
     } catch (error) {

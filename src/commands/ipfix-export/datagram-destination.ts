@@ -1,10 +1,11 @@
 import type {InternetEndpoint} from '../../io/endpoint.js'
 import type {NativeAddon} from '../../io/native.js'
+import {pause} from '../../io/pause.js'
 import {openUdpSender, type SendFault, type UdpSender} from '../../io/udp-sender.js'
 import type {StageLedger} from '../../record/ledger.js'
 import {Destination, sum, type Surroundings} from './destination.js'
 import type {Slice} from './message-log.js'
-import {pause, type Pace} from './pacing.js'
+import type {Pace} from './pacing.js'
 import type {Outgoing, Wire} from './wire.js'
 
 /** What was sent less than so long ago may be among what nobody took, when word comes that nobody is there. */

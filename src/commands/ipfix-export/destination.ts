@@ -1,3 +1,4 @@
+import {pause} from '../../io/pause.js'
 import type {Cursor} from '../../io/spill-folder.js'
 import type {RecordBatch} from '../../record/batch.js'
 import type {StageLedger} from '../../record/ledger.js'
@@ -5,7 +6,7 @@ import type {Gate} from './gate.js'
 import {createInFlight, type InFlight} from './in-flight.js'
 import type {MessageLog, Slice} from './message-log.js'
 import {createNotSent, type NotSent} from './not-sent.js'
-import {pause, type Pace, type Timeline} from './pacing.js'
+import type {Pace, Timeline} from './pacing.js'
 import type {Outgoing, Wire} from './wire.js'
 import type {Messages} from '../../ipfix/template-table.js'
 

@@ -1,12 +1,13 @@
 import type {DartaCommand} from '../../cli/base-command.js'
 import {createAbsoluteTimes} from '../../ipfix/absolute-times.js'
 import {createEncoder, type IpfixEncoder} from '../../ipfix/encoder.js'
+import {pause} from '../../io/pause.js'
 import type {RecordBatch, RecordStream} from '../../record/batch.js'
 import {DartaError} from '../../record/errors.js'
 import type {Destination} from './destination.js'
 import type {Gate} from './gate.js'
 import {measureMessages, type MessageLog} from './message-log.js'
-import {pause, type Timeline} from './pacing.js'
+import type {Timeline} from './pacing.js'
 
 /** How often what all have done with is forgotten, while nothing is appended. */
 const TRIM_MS = 200

@@ -1,4 +1,4 @@
-import {setTimeout as delay} from 'node:timers/promises'
+import {pause} from '../../io/pause.js'
 
 /** Behind its time by so much, a sender does not try to make up for it: that would be a burst. */
 const MOST_BEHIND_MS = 50
@@ -26,15 +26,6 @@ export function createPace(rate: number | undefined, burstOctets: number): Pace 
       dueAt += (records / rate) * 1000
       if (ahead > 1) await pause(ahead, signal)
     },
-  }
-}
-
-/** Waits; ends early, without an error, when `signal` is aborted. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  try {
-    await delay(ms, undefined, {signal})
-  } catch {
-    // It is the caller who looks at the signal.
   }
 }
 
