@@ -1,3 +1,4 @@
+import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {
   parseCompression,
@@ -171,6 +172,10 @@ export const recordInput = {read, 'input-format': inputFormat}
 
 /** Where and how records are written. */
 export const recordOutput = {write, output, force, compress}
+
+/** Words of an expression, as one argument. */
+export const expression = (description: string) =>
+  Args.string({ignoreStdin: true, multiple: true, description})
 
 /** Which of the records that are read count. */
 export const recordFilter = {filter, 'filter-file': filterFile}

@@ -1,4 +1,3 @@
-import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {DartaCommand} from '../cli/base-command.js'
 import * as common from '../cli/flags.js'
@@ -40,11 +39,7 @@ export default class Aggregate extends DartaCommand {
     '<%= config.bin %> aggregate -r lan.ipfix -A proto --bin 5m --distribution proportional -o csv',
   ]
   static override args = {
-    expression: Args.string({
-      ignoreStdin: true,
-      multiple: true,
-      description: 'Only records that match; see darta-filter(1) for the language.',
-    }),
+    expression: common.expression('Only records that match; see darta-filter(1) for the language.'),
   }
   static override flags = {
     ...common.recordInput,

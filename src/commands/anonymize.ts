@@ -1,4 +1,3 @@
-import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {DartaCommand} from '../cli/base-command.js'
 import * as common from '../cli/flags.js'
@@ -26,11 +25,9 @@ export default class Anonymize extends DartaCommand {
     '<%= config.bin %> anonymize --key-agent /run/keys.sock --policy policy.txt --time-shift -3h',
   ]
   static override args = {
-    expression: Args.string({
-      ignoreStdin: true,
-      multiple: true,
-      description: 'Only records that match, before anything is replaced; see darta-filter(1).',
-    }),
+    expression: common.expression(
+      'Only records that match, before anything is replaced; see darta-filter(1).',
+    ),
   }
   static override flags = {
     ...common.recordInput,

@@ -1,4 +1,3 @@
-import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {DartaCommand} from '../cli/base-command.js'
 import * as common from '../cli/flags.js'
@@ -55,11 +54,9 @@ export default class Enrich extends DartaCommand {
     '<%= config.bin %> enrich -r lan.ipfix --names --names-wait 5s -o ndjson',
   ]
   static override args = {
-    expression: Args.string({
-      ignoreStdin: true,
-      multiple: true,
-      description: 'Only records that match, before anything is added; see darta-filter(1).',
-    }),
+    expression: common.expression(
+      'Only records that match, before anything is added; see darta-filter(1).',
+    ),
   }
   static override flags = {
     ...common.recordInput,

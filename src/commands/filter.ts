@@ -1,4 +1,3 @@
-import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {DartaCommand} from '../cli/base-command.js'
 import * as common from '../cli/flags.js'
@@ -26,11 +25,7 @@ export default class Filter extends DartaCommand {
     "<%= config.bin %> filter --explain 'flags S and not flags AFRPU'",
   ]
   static override args = {
-    expression: Args.string({
-      ignoreStdin: true,
-      multiple: true,
-      description: 'What records must match; several words are one expression.',
-    }),
+    expression: common.expression('What records must match; several words are one expression.'),
   }
   static override flags = {
     ...common.recordInput,

@@ -1,4 +1,3 @@
-import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {DartaCommand} from '../cli/base-command.js'
 import * as common from '../cli/flags.js'
@@ -22,11 +21,7 @@ export default class Print extends DartaCommand {
     "<%= config.bin %> print -r lan.ipfix 'proto tcp and dst port 443'",
   ]
   static override args = {
-    expression: Args.string({
-      ignoreStdin: true,
-      multiple: true,
-      description: 'Only records that match; see darta-filter(1) for the language.',
-    }),
+    expression: common.expression('Only records that match; see darta-filter(1) for the language.'),
   }
   static override flags = {
     ...common.recordInput,

@@ -1,14 +1,13 @@
-import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {DartaCommand} from '../cli/base-command.js'
 import * as common from '../cli/flags.js'
 import {inputNames} from '../cli/record-input.js'
-import {openRecordSink, type RecordSink} from '../cli/record-output.js'
+import {openRecordSink} from '../cli/record-output.js'
 import {runPipeline} from '../cli/run-pipeline.js'
 import {parseSize} from '../cli/values.js'
 import type {Lane} from '../mediation/sorting/merge-sorted.js'
 import type {Sorter} from '../mediation/sorting/sorter.js'
-import type {RecordStream} from '../record/batch.js'
+import type {RecordBatch, RecordStream} from '../record/batch.js'
 import type {InformationElement} from '../record/element.js'
 import {DartaError} from '../record/errors.js'
 import {elementByName} from '../registry/lookup.js'
@@ -28,11 +27,7 @@ export default class Sort extends DartaCommand {
     '<%= config.bin %> sort --merge -r monday.ipfix -r tuesday.ipfix | <%= config.bin %> print',
   ]
   static override args = {
-    expression: Args.string({
-      ignoreStdin: true,
-      multiple: true,
-      description: 'Only records that match; see darta-filter(1) for the language.',
-    }),
+    expression: common.expression('Only records that match; see darta-filter(1) for the language.'),
   }
   static override flags = {
     ...common.recordInput,
@@ -93,7 +88,7 @@ export default class Sort extends DartaCommand {
         lanes.push(laneOf(await openSelected(this, {...flags, read: [name]}, words)))
       }
       const sink = await openRecordSink(this, outputOptions)
-      return this.#merge(names, lanes, sorter, sink)
+      return runPipeline(this, this.#merge(names, lanes, sorter), [], sink)
     }
     const sort = sortOf(this, options)
     const source = await openSelected(this, flags, words)
@@ -101,40 +96,26 @@ export default class Sort extends DartaCommand {
     await runPipeline(this, source, [sort], sink)
   }
 
-  async #write(results: ReturnType<Sorter['results']>, sink: RecordSink): Promise<void> {
-    for await (const batches of results) {
-      if (this.signal.aborted) break
-      await sink.write(batches)
-    }
-    await sink.end()
-  }
-
-  async #merge(
+  /** Merges inputs of which each is in order. */
+  async *#merge(
     names: readonly string[],
     lanes: readonly Lane[],
     open: () => Sorter,
-    sink: RecordSink,
-  ): Promise<void> {
+  ): AsyncGenerator<readonly RecordBatch[]> {
     const sorter = open()
     const disordered = new Set<number>()
     try {
-      await this.#write(
-        sorter.merge(lanes, (lane) => {
-          if (!disordered.has(lane)) {
-            this.report(
-              new DartaError(
-                'DARTA_UNSORTED',
-                `${names[lane]} is not in the order of -O, so neither is what goes out: leave --merge out`,
-              ),
-            )
-          }
-          disordered.add(lane)
-        }),
-        sink,
-      )
-    } catch (error) {
-      await sink.abort()
-      throw error
+      yield* sorter.merge(lanes, (lane) => {
+        if (!disordered.has(lane)) {
+          this.report(
+            new DartaError(
+              'DARTA_UNSORTED',
+              `${names[lane]} is not in the order of -O, so neither is what goes out: leave --merge out`,
+            ),
+          )
+        }
+        disordered.add(lane)
+      })
     } finally {
       sorter.close()
     }

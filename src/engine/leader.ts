@@ -9,6 +9,7 @@ import {
   memberKey,
   PLAN_KEY,
   publishersOf,
+  readMembers,
   type MemberState,
   type PublisherState,
 } from './member.js'
@@ -51,16 +52,13 @@ export function createLeader(engine: Engine, options: LeaderOptions): Leader {
   let trimmedAt = -Infinity
 
   async function members(): Promise<MemberState[]> {
-    const keys = (await engine.keys(bucket)).filter((key) => key.startsWith(memberKey('')))
-    const stored = await Promise.all(keys.map((key) => engine.get(bucket, key)))
     const found: MemberState[] = []
-    for (const [i, key] of keys.entries()) {
-      const one = stored[i]
-      if (one === undefined) continue
-      if (watch.isStale(`${bucket}/${key}`, one.revision, options.deadMs)) {
+    for (const member of await readMembers(engine, app)) {
+      const key = memberKey(member.id)
+      if (watch.isStale(`${bucket}/${key}`, member.revision, options.deadMs)) {
         await engine.delete(bucket, key)
-        note(`${key.slice(memberKey('').length)} is dead`)
-      } else found.push(readJson(one.value) as MemberState)
+        note(`${member.id} is dead`)
+      } else found.push(member)
     }
     return found
   }

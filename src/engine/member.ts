@@ -31,12 +31,18 @@ export const PLAN_KEY = 'plan'
 export const LEADER_KEY = 'leader'
 export const publishersOf = (topic: string): string => `publishers/${topic}`
 
-/** Units that say that they are there, by name. */
-export async function readMembers(engine: Engine, app: string): Promise<MemberState[]> {
+/** Units that say that they are there, by name, and which revision of their state this is. */
+export async function readMembers(
+  engine: Engine,
+  app: string,
+): Promise<(MemberState & {readonly revision: number})[]> {
   const bucket = liveBucket(app)
-  const keys = (await engine.keys(bucket)).filter((key) => key.startsWith(memberKey('')))
-  const stored = await Promise.all(keys.sort().map((key) => engine.get(bucket, key)))
-  return stored.flatMap((one) => (one === undefined ? [] : [readJson(one.value) as MemberState]))
+  const keys = (await engine.keys(bucket)).filter((key) => key.startsWith(memberKey(''))).sort()
+  const stored = await Promise.all(keys.map((key) => engine.get(bucket, key)))
+  return stored.flatMap((one) => {
+    if (one === undefined) return []
+    return [{...(readJson(one.value) as MemberState), revision: one.revision}]
+  })
 }
 
 /** Publishers that say that they are there. */

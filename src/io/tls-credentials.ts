@@ -1,4 +1,4 @@
-import {readFileSync, statSync} from 'node:fs'
+import {readFileSync} from 'node:fs'
 import {
   checkServerIdentity,
   createSecureContext,
@@ -9,6 +9,7 @@ import {
 } from 'node:tls'
 import {DartaError} from '../record/errors.js'
 import {readError} from './errors.js'
+import {checkPrivate} from './private-file.js'
 
 /** What one side of a mutually authenticated connection has and asks for. RFC 7011 section 11. */
 export interface TlsCredentials {
@@ -36,13 +37,7 @@ export interface TlsFiles {
  */
 export function loadTlsCredentials({cert, key, ca, peers = []}: TlsFiles): TlsCredentials {
   const credentials = {cert: read(cert), key: read(key), ca: read(ca), peers}
-  const {mode} = statSync(key)
-  if ((mode & 0o077) !== 0) {
-    throw new DartaError(
-      'DARTA_TLS',
-      `${key} can be read by others (mode ${(mode & 0o777).toString(8)}): chmod 600 it`,
-    )
-  }
+  checkPrivate(key, 'DARTA_TLS')
   for (const [what, path, options] of [
     ['certificate', cert, {cert: credentials.cert}],
     ['list of authorities', ca, {ca: credentials.ca}],

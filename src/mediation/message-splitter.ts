@@ -2,8 +2,6 @@
 export interface MessageSplitter<T> {
   /** The messages that are whole now; their octets stay as they are. @throws what `lengthAt` throws */
   push(chunk: Uint8Array): T[]
-  /** Octets of a message that is not whole. */
-  readonly held: number
 }
 
 /**
@@ -22,9 +20,6 @@ export function createSplitter<T>(
   /** Octets that must be there before it makes sense to look again: else many small pieces were copied again and again. */
   let needed = least
   return {
-    get held() {
-      return held
-    },
     push(chunk) {
       pieces.push(chunk)
       held += chunk.length

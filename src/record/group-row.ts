@@ -1,5 +1,6 @@
 import type {KeyShape} from './group-spec.js'
 import {padKey} from './group-kernel.js'
+import {compareOctets} from './octets.js'
 
 /** What a `min` column holds where no record had a value. */
 export const NO_VALUE = 0xffffffffffffffffn
@@ -66,10 +67,9 @@ export class GroupRow {
       const x = this.#start + offset
       const y = other.#start + offset
       if (interned) {
-        const order = compareOctets(
-          this.#interned.valueOf(numberAt(a, x)),
-          this.#interned.valueOf(numberAt(b, y)),
-        )
+        const ours = this.#interned.valueOf(numberAt(a, x))
+        const theirs = this.#interned.valueOf(numberAt(b, y))
+        const order = compareOctets(ours, 0, ours.length, theirs, 0, theirs.length)
         if (order !== 0) return order
         continue
       }
@@ -121,10 +121,4 @@ function numberAt(octets: Uint8Array, at: number): number {
   return (
     ((octets[at] << 24) | (octets[at + 1] << 16) | (octets[at + 2] << 8) | octets[at + 3]) >>> 0
   )
-}
-
-function compareOctets(a: Uint8Array, b: Uint8Array): number {
-  const n = Math.min(a.length, b.length)
-  for (let i = 0; i < n; i++) if (a[i] !== b[i]) return a[i] - b[i]
-  return a.length - b.length
 }

@@ -1,4 +1,5 @@
 import {DartaError} from './errors.js'
+import {compareOctets} from './octets.js'
 
 /** Sub-identifiers are numbers of 32 bits, at most 128 of them. RFC 2578 section 3.5. */
 const MOST_SUB_IDENTIFIERS = 128
@@ -63,14 +64,11 @@ export function identifierText(octets: Uint8Array): string | undefined {
   const text = [root, first - 40 * root, ...others].join('.')
   try {
     // Lengths and numbers with zeros in front would not come back.
-    return isSame(identifierOctets(text), octets) ? text : undefined
+    const same = identifierOctets(text)
+    return compareOctets(same, 0, same.length, octets, 0, octets.length) === 0 ? text : undefined
   } catch {
     return undefined
   }
-}
-
-function isSame(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((octet, i) => octet === b[i])
 }
 
 /** What `oid` has behind `base`, both as dotted text; undefined if it does not lie below it. */

@@ -1,5 +1,6 @@
 import {eventTimeReader, type EventTimeReader} from '../../processing/analysis/event-time.js'
 import {recordEnd, recordStart, type RecordBatch} from '../../record/batch.js'
+import {compareOctets} from '../../record/octets.js'
 import type {Template} from '../../record/template.js'
 
 /** Records that go into one batch at most. */
@@ -69,11 +70,7 @@ function compareRecords(a: RecordBatch, i: number, b: RecordBatch, j: number): n
   if (domains !== 0) return domains
   if (a.template.layout !== b.template.layout) return a.template.layout < b.template.layout ? -1 : 1
   const [from, to] = [recordStart(a, i), recordStart(b, j)]
-  const [m, n] = [recordEnd(a, i) - from, recordEnd(b, j) - to]
-  for (let k = 0; k < m && k < n; k++) {
-    if (a.octets[from + k] !== b.octets[to + k]) return a.octets[from + k] - b.octets[to + k]
-  }
-  return m - n
+  return compareOctets(a.octets, from, recordEnd(a, i) - from, b.octets, to, recordEnd(b, j) - to)
 }
 
 function gather(

@@ -1,3 +1,4 @@
+import {pause} from '../../io/pause.js'
 import {openSocket} from '../../io/stream-connection.js'
 import {
   listenForStreams,
@@ -166,8 +167,8 @@ export async function serveIpdr(
       const count = list.findIndex(({safe}) => !safe)
       const safe = list.splice(0, count < 0 ? list.length : count)
       // Numbers of a document before mean something else now.
-      const last = safe.findLast(({document}) =>
-        isSame(document, peer.documents.get(session) ?? document),
+      const last = safe.findLast(
+        ({document}) => Buffer.compare(document, peer.documents.get(session) ?? document) === 0,
       )
       if (last === undefined) continue
       peer.collector.acknowledge(session, last.configId, last.sequence, performance.now())
@@ -407,23 +408,4 @@ export async function serveIpdr(
       opened.close()
     },
   }
-}
-
-function isSame(a: Uint8Array, b: Uint8Array): boolean {
-  return a === b || a.every((octet, i) => octet === b[i])
-}
-
-/** Resolves after so long, or when the signal is given. */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, ms)
-    signal.addEventListener(
-      'abort',
-      () => {
-        clearTimeout(timer)
-        resolve()
-      },
-      {once: true},
-    )
-  })
 }

@@ -1,6 +1,7 @@
-import {readFileSync, statSync} from 'node:fs'
+import {readFileSync} from 'node:fs'
 import type {NatsOptions} from '../../engine/nats.js'
 import {readError} from '../../io/errors.js'
+import {checkPrivate} from '../../io/private-file.js'
 import {DartaError} from '../../record/errors.js'
 
 /**
@@ -10,19 +11,12 @@ import {DartaError} from '../../record/errors.js'
  */
 export function readCredentials(path: string): NonNullable<NatsOptions['credentials']> {
   let text: string
-  let mode: number
   try {
     text = readFileSync(path, 'utf8')
-    ;({mode} = statSync(path))
   } catch (error) {
     throw readError(path, error)
   }
-  if ((mode & 0o077) !== 0) {
-    throw new DartaError(
-      'DARTA_USAGE',
-      `${path} can be read by others (mode ${(mode & 0o777).toString(8)}): chmod 600 it`,
-    )
-  }
+  checkPrivate(path, 'DARTA_USAGE')
   if (text.includes('-----BEGIN NATS USER JWT-----')) return {kind: 'jwt', text}
   const [seed] = /^SU[A-Z2-7]{56}$/m.exec(text) ?? []
   if (seed === undefined) {

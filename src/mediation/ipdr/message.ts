@@ -41,7 +41,7 @@ export const FLAG_FIXED = 1
 export const FLAG_DUPLICATE = 1
 
 const VERSION = 2
-export const HEADER_OCTETS = 8
+const HEADER_OCTETS = 8
 /** No message of accounting comes near; what says it is longer is not waited for. */
 const MOST_OCTETS = 1 << 20
 const MOST_TEXT = 65535

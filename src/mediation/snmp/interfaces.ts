@@ -4,7 +4,7 @@ import {countDeltas, type Counter, type Reading} from './counters.js'
 import {mibObject, numberOf, textOf, valueField, type SnmpBinding, type SnmpValue} from './value.js'
 
 /** RFC 3418, RFC 2863. */
-const SYS_UP_TIME = '1.3.6.1.2.1.1.3'
+export const SYS_UP_TIME = '1.3.6.1.2.1.1.3'
 const IF_ENTRY = '1.3.6.1.2.1.2.2.1'
 const IF_X_ENTRY = '1.3.6.1.2.1.31.1.1.1'
 export const IF_INDEX = `${IF_ENTRY}.1`

@@ -1,6 +1,6 @@
 import type {FieldValue} from '../../record/field-records.js'
 import {ie} from '../../registry/lookup.js'
-import {interfaceColumn} from './interfaces.js'
+import {interfaceColumn, SYS_UP_TIME} from './interfaces.js'
 import {identifierOctets} from '../../record/object-identifier.js'
 import {mibObject, valueField, type SnmpBinding} from './value.js'
 
@@ -18,7 +18,6 @@ export interface Notification {
   readonly context?: {readonly engineId: Uint8Array; readonly name: string}
 }
 
-const SYS_UP_TIME = '1.3.6.1.2.1.1.3'
 const SNMP_TRAP_OID = '1.3.6.1.6.3.1.1.4.1'
 const SNMP_TRAP_ENTERPRISE = '1.3.6.1.6.3.1.1.4.3'
 const SNMP_TRAP_ADDRESS = '1.3.6.1.6.3.18.1.3'

@@ -1,5 +1,6 @@
 import {fieldSpan, recordEnd, recordStart, type RecordBatch} from '../../record/batch.js'
 import type {InformationElement} from '../../record/element.js'
+import {compareOctets} from '../../record/octets.js'
 import type {Template} from '../../record/template.js'
 
 /** What makes a record the same as another. */
@@ -89,21 +90,4 @@ function latin1(octets: Uint8Array, from: number, to: number): string {
 
 function fieldsOf({template}: RecordBatch, {fields}: Compared): readonly number[] {
   return fields ?? template.fields.map((_field, i) => i)
-}
-
-/** Octet by octet; what the other begins with comes first. */
-export function compareOctets(
-  a: Uint8Array,
-  from: number,
-  length: number,
-  b: Uint8Array,
-  to: number,
-  otherLength: number,
-): number {
-  const most = Math.min(length, otherLength)
-  for (let k = 0; k < most; k++) {
-    const difference = a[from + k] - b[to + k]
-    if (difference !== 0) return difference
-  }
-  return length - otherLength
 }

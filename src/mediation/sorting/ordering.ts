@@ -1,6 +1,6 @@
 import type {RecordBatch} from '../../record/batch.js'
+import {compareOctets} from '../../record/octets.js'
 import type {Template} from '../../record/template.js'
-import {compareOctets} from './identity.js'
 import type {ReadText, SortKey, WriteWords} from './sort-key.js'
 
 /** How records are ordered: by words that are computed once for each record, and by texts where a key is text. */
