@@ -37,7 +37,7 @@ export interface EndpointRules {
   readonly transports?: readonly Transport[]
 }
 
-const transports: readonly Transport[] = ['udp', 'tcp', 'tls', 'unix']
+export const transports: readonly Transport[] = ['udp', 'tcp', 'tls', 'unix']
 
 /**
  * Reads `udp://HOST[:PORT]`, `tcp://…`, `tls://…` or `unix:PATH`. An IPv6 address stands in brackets, with its zone if it

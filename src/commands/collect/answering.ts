@@ -1,5 +1,5 @@
 import {isIP} from 'node:net'
-import {parseEndpoint, type Endpoint} from '../../io/endpoint.js'
+import {parseEndpoint, transports, type Endpoint} from '../../io/endpoint.js'
 import {addressOctets} from '../../record/address.js'
 import {DartaError} from '../../record/errors.js'
 import {answering as table} from './answering/index.js'
@@ -34,6 +34,10 @@ export async function answeringEndpoints(words: readonly string[]): Promise<{
   answering: AnsweringEndpoint[]
   others: string[]
 }> {
+  // Most commands name none of these protocols, and do without their modules.
+  const isPlain = (word: string): boolean =>
+    !/^[a-z+]+:\/\//.test(word) || transports.some((transport) => word.startsWith(`${transport}:`))
+  if (words.every(isPlain)) return {answering: [], others: [...words]}
   const protocols = await answeringProtocols()
   const others: string[] = []
   const answering = words.flatMap((word) => {
