@@ -14,3 +14,12 @@ export function compareOctets(
   }
   return length - otherLength
 }
+
+/** Whether addresses begin with the same `bits` bits; those of another length never do. */
+export function sharePrefix(a: Uint8Array, b: Uint8Array, bits: number): boolean {
+  if (a.length !== b.length) return false
+  for (let bit = 0; bit < bits; bit++) {
+    if (((a[bit >> 3] ^ b[bit >> 3]) & (0x80 >> (bit & 7))) !== 0) return false
+  }
+  return true
+}

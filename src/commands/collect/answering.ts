@@ -2,6 +2,7 @@ import {isIP} from 'node:net'
 import {parseEndpoint, transports, type Endpoint} from '../../io/endpoint.js'
 import {addressOctets} from '../../record/address.js'
 import {DartaError} from '../../record/errors.js'
+import {sharePrefix} from '../../record/octets.js'
 import {answering as table} from './answering/index.js'
 import type {AnsweringProtocol} from './answering-protocol.js'
 
@@ -115,15 +116,7 @@ export function readSecrets(text: string, name: string): RadiusSecrets {
   })
   clients.sort((a, b) => b.length - a.length)
   return {
-    of: (address) => clients.find(({prefix, length}) => begins(address, prefix, length))?.secret,
+    of: (address) =>
+      clients.find(({prefix, length}) => sharePrefix(address, prefix, length))?.secret,
   }
-}
-
-function begins(address: Uint8Array, prefix: Uint8Array, bits: number): boolean {
-  if (address.length !== prefix.length) return false
-  for (let i = 0; i < bits; i++) {
-    const bit = 0x80 >> (i & 7)
-    if ((address[i >> 3] & bit) !== (prefix[i >> 3] & bit)) return false
-  }
-  return true
 }

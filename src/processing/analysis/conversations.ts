@@ -5,7 +5,7 @@ import {ie} from '../../registry/elements.js'
 import {flowKey} from '../../registry/flow-keys.js'
 import type {Analysis} from './app.js'
 import {createObservers, observerParts, type Observers} from './findings.js'
-import {flowColumns, flowKinds} from './flow-sums.js'
+import {columnsFrom, flowColumns, flowKinds} from './flow-sums.js'
 import {createSpans, eachBlock} from './group-rows.js'
 import type {TableSet} from './table-set.js'
 
@@ -127,7 +127,7 @@ export function conversationsOf(tables: TableSet, always: boolean): AllConversat
         [...from(GREATER + 1), a + 2 + b],
         [...from(PROTOCOL), a + b + 4],
       ],
-      columns: counted ? [] : [...flowColumns.map((_, c) => ({at: columnsAt + 8 * c})), ...bits],
+      columns: counted ? [] : [...columnsFrom(columnsAt), ...bits],
     })
   }
 

@@ -63,6 +63,23 @@ export function sumsAt(words: Uint32Array, at: number): FlowSums {
   )
 }
 
+/** Whether a row whose columns are at word `at` has the time of a first packet. */
+export function hasStart(words: Uint32Array, at: number): boolean {
+  const column = at + 2 * START
+  return words[column + 1] !== 0xffffffff || words[column] !== 0xffffffff
+}
+
+/** The same of a last one. */
+export function hasEnd(words: Uint32Array, at: number): boolean {
+  const column = at + 2 * END
+  return words[column + 1] !== 0 || words[column] !== 0
+}
+
+/** Where a program finds the columns of rows of which they begin at this octet. */
+export function columnsFrom(octet: number): {readonly at: number}[] {
+  return flowColumns.map((_, c) => ({at: octet + 8 * c}))
+}
+
 /** Both together. */
 export function addSums(a: FlowSums, b: FlowSums): FlowSums {
   return {

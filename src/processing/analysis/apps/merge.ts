@@ -12,7 +12,7 @@ import {
   PROTOCOL,
 } from '../conversations.js'
 import {createObservers, whyOption, type Observers} from '../findings.js'
-import {END, FLOWS, OCTETS, PACKETS, START} from '../flow-sums.js'
+import {END, FLOWS, hasEnd, hasStart, OCTETS, PACKETS, START} from '../flow-sums.js'
 import {orderedRows, type RowCursor} from '../group-rows.js'
 import {
   createResultWriter,
@@ -296,9 +296,7 @@ function createOutput(writer: ResultWriter, why: boolean): Output {
 
   function timesOf({words, lane}: Way, starts: number, ends: number): number {
     const at = lane.columnsAt / 4
-    const [start, end] = [at + 2 * START, at + 2 * END]
-    const started = words[start + 1] !== 0xffffffff || words[start] !== 0xffffffff
-    return (started ? starts : 0) | (words[end + 1] !== 0 || words[end] !== 0 ? ends : 0)
+    return (hasStart(words, at) ? starts : 0) | (hasEnd(words, at) ? ends : 0)
   }
 
   return {

@@ -9,6 +9,7 @@ import {reverseOf} from '../../../registry/lookup.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
 import {octetText, sourceField, whyOption} from '../findings.js'
 import {
+  columnsFrom,
   FLOWS,
   flowColumns,
   flowKinds,
@@ -329,7 +330,7 @@ function createDetails(addressOctets: number): Details {
     const columnsAt = padKey(shape.octets)
     const moves = [[fields[SOURCE].offset, n, 0]] as const
     const protocol = [fields[PROTOCOL].offset, 1] as const
-    const columns = flowColumns.map((_, c) => ({at: columnsAt + 8 * c}))
+    const columns = columnsFrom(columnsAt)
     const sum = (bit: number): number =>
       sums.program({rowOctets, moves, columns: [...columns, {constant: bit}]})
     const {offset, length} = fields[DESTINATION]

@@ -9,7 +9,7 @@ import {flowKey} from '../../../registry/flow-keys.js'
 import {serviceName, servicePortRanks} from '../../../registry/services.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
 import {whyOption} from '../findings.js'
-import {END, flowColumns, flowKinds, START} from '../flow-sums.js'
+import {columnsFrom, END, flowColumns, flowKinds, hasEnd, hasStart, START} from '../flow-sums.js'
 import {columnAt, createSpans, eachBlock, orderedRows} from '../group-rows.js'
 import {createResultWriter, resultKind, type ResultKind} from '../result-writer.js'
 import {oneTableState} from '../table-set.js'
@@ -87,7 +87,7 @@ function createState(minClients: number, why: boolean, limits: StateLimits): Ana
             [fields[PROTOCOL].offset, 1, n],
             [fields[PORT].offset, 2, n + 1],
           ],
-          columns: [...flowColumns.map((_, c) => ({at: columnsAt + 8 * c})), {constant: 1}],
+          columns: [...columnsFrom(columnsAt), {constant: 1}],
         })
         programs.set(shape, program)
       }
@@ -117,8 +117,8 @@ function createState(minClients: number, why: boolean, limits: StateLimits): Ana
         const name = (names[port] ??= utf8.encode(serviceName(port) ?? ''))
         const start = columns + 2 * START
         const end = columns + 2 * END
-        const started = words[start + 1] !== 0xffffffff || words[start] !== 0xffffffff
-        const ended = words[end + 1] !== 0 || words[end] !== 0
+        const started = hasStart(words, columns)
+        const ended = hasEnd(words, columns)
         let filter: Uint8Array | undefined
         if (why) {
           const address = addressText(octets.subarray(at, at + n))

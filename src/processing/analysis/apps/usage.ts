@@ -2,6 +2,7 @@ import {fieldSpan, type RecordBatch} from '../../../record/batch.js'
 import {lengthFits, type InformationElement} from '../../../record/element.js'
 import {DartaError} from '../../../record/errors.js'
 import {sourceOf} from '../../../record/group-view.js'
+import {sharePrefix} from '../../../record/octets.js'
 import {readBigUnsigned} from '../../../record/readers.js'
 import {fieldIndex, type Template} from '../../../record/template.js'
 import {ie} from '../../../registry/elements.js'
@@ -297,11 +298,7 @@ function accountFilter({users, prefixes}: Rating, account: string, direction: st
 
 /** Whether a prefix is a longer one in another. */
 function isWithin(inner: Prefix, outer: Prefix): boolean {
-  if (inner.octets.length !== outer.octets.length || inner.bits <= outer.bits) return false
-  for (let bit = 0; bit < outer.bits; bit++) {
-    if (((inner.octets[bit >> 3] ^ outer.octets[bit >> 3]) & (128 >> (bit & 7))) !== 0) return false
-  }
-  return true
+  return inner.bits > outer.bits && sharePrefix(inner.octets, outer.octets, outer.bits)
 }
 
 /** What `classOf` asks. */
