@@ -5,7 +5,7 @@ import type {Ledger} from '../../record/ledger.js'
 import {createAccountingIntake} from './accounting-intake.js'
 import {openAccountingJournal} from './accounting-journal.js'
 import {answeringProtocols, type AnsweringEndpoint} from './answering.js'
-import type {AnsweringServer} from './answering-protocol.js'
+import type {AnsweringServer, OpenProtocol} from './answering-protocol.js'
 
 export interface AccountingOptions {
   /** Of `--journal`. */
@@ -40,13 +40,17 @@ export async function openAccounting(
   options: AccountingOptions,
 ): Promise<Accounting> {
   const {ledger} = options
-  const protocols = new Map(
-    [...(await answeringProtocols())].map(([name, protocol]) => [name, protocol.open(ledger)]),
-  )
+  const protocols = await answeringProtocols()
+  const opened = new Map<string, OpenProtocol | undefined>()
+  /** One whose endpoint was named, or of which the journal holds records: others have no account. */
+  function protocolOf(name: string): OpenProtocol | undefined {
+    if (!opened.has(name)) opened.set(name, protocols.get(name)?.open(ledger))
+    return opened.get(name)
+  }
   // Before anything is bound: a secret that is absent is a wrong command line.
   const opening = endpoints.map((endpoint) => ({
     protocol: endpoint.protocol,
-    open: protocols.get(endpoint.protocol)!.server(endpoint),
+    open: protocolOf(endpoint.protocol)!.server(endpoint),
   }))
   const path = options.journal
   const journal = path === undefined ? undefined : await openAccountingJournal(path)
@@ -56,7 +60,7 @@ export async function openAccounting(
   const intake = createAccountingIntake({
     journal,
     account: (protocol) => ledger.stage(protocol, 'records'),
-    fieldsOf: (entry) => protocols.get(entry.protocol)?.fieldsOf(entry),
+    fieldsOf: (entry) => protocolOf(entry.protocol)?.fieldsOf(entry),
     settle: () => options.settle(),
     isSafeWhenWritten: options.isSafeWhenWritten,
   })

@@ -40,10 +40,12 @@ export interface AnsweringProtocol {
   /** What may stand behind the question mark: words with a value, or alone. */
   readonly options: Readonly<Record<string, 'value' | 'alone'>>
   /** Opens the accounts that all its servers share. */
-  open(ledger: Ledger): {
-    /** Before anything is bound: what is wrong with the command line. @throws DartaError DARTA_USAGE, DARTA_FILE_READ */
-    server(endpoint: AnsweringEndpoint): OpenServer
-    /** The fields of a request that stands in a journal; undefined: it cannot be read any more. */
-    fieldsOf(entry: JournalEntry): readonly FieldValue[] | undefined
-  }
+  open(ledger: Ledger): OpenProtocol
+}
+
+export interface OpenProtocol {
+  /** Before anything is bound: what is wrong with the command line. @throws DartaError DARTA_USAGE, DARTA_FILE_READ */
+  server(endpoint: AnsweringEndpoint): OpenServer
+  /** The fields of a request that stands in a journal; undefined: it cannot be read any more. */
+  fieldsOf(entry: JournalEntry): readonly FieldValue[] | undefined
 }
