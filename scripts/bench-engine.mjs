@@ -61,7 +61,7 @@ async function freePort() {
 function timed(words, input = 'ignore') {
   const child = spawn(
     'bash',
-    ['-c', 'TIMEFORMAT="cpu %U %S %R"; time "$@"', '-', darta, ...words],
+    ['--norc', '-c', 'TIMEFORMAT="cpu %U %S %R"; time "$@"', '-', darta, ...words],
     {stdio: [input, 'ignore', 'pipe']},
   )
   let said = ''

@@ -1,18 +1,22 @@
 // Runs ava and tells a person what happened: every failure in full, every skipped test with its
 // reason, what each test file counted, and last the line `N passed, N failed, N skipped`.
 //
-//   report.mjs --passed N --failed N [--skipped N] [ava arguments]
+//   report.mjs --passed N --failed N [--skipped N] [--minutes N] [ava arguments]
 //
-// The numbers are checks that ran before; they are added to the sum. Exit status 1 if anything failed.
-import {spawn} from 'node:child_process'
+// The numbers are checks that ran before; they are added to the sum. Exit status 1 if anything failed. After so many
+// minutes (50) what still runs is told and ended: whoever waits for the tests hears which of them never came back.
+import {execFileSync, spawn} from 'node:child_process'
 import {createInterface} from 'node:readline'
 import {fileURLToPath} from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const total = {passed: 0, failed: 0, skipped: 0}
 const rest = process.argv.slice(2)
-while (/^--(passed|failed|skipped)$/.test(rest[0] ?? '')) {
-  total[rest.shift().slice(2)] = Number(rest.shift())
+let minutes = 50
+while (/^--(passed|failed|skipped|minutes)$/.test(rest[0] ?? '')) {
+  const [option, value] = [rest.shift().slice(2), Number(rest.shift())]
+  if (option === 'minutes') minutes = value
+  else total[option] = value
 }
 
 /** Counts per test file, in the order in which they were first heard of. */
@@ -50,6 +54,34 @@ function line(text) {
   if (open) console.log(`\nFAILED ${name}`)
 }
 
+/** Tells all that runs below the process `top`, and ends it; a worker may be in a wait that no other signal ends. */
+function endAll(top) {
+  const below = new Set([top])
+  const rows = execFileSync(
+    'ps',
+    ['-e', '--sort=start_time', '-o', 'pid=,ppid=,etime=,stat=,args='],
+    {encoding: 'utf8'},
+  )
+    .trim()
+    .split('\n')
+  const running = []
+  for (const row of rows) {
+    const [pid, parent] = row.trim().split(/\s+/, 2).map(Number)
+    // In the order in which they began, a parent before its children.
+    if (below.has(parent)) below.add(pid)
+    if (below.has(pid)) running.push(row)
+  }
+  console.log(`\nFAILED the tests did not end within ${minutes} minutes; what still ran:`)
+  console.log(running.join('\n'))
+  for (const pid of below) {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+}
+
 // A reader such as head may have seen enough.
 process.stdout.on('error', () => process.exit(1))
 
@@ -58,12 +90,14 @@ const child = spawn(process.execPath, ['node_modules/ava/entrypoints/cli.mjs', '
   cwd: root,
   stdio: ['ignore', 'pipe', 'inherit'],
 })
+const limit = setTimeout(() => endAll(child.pid), minutes * 60_000)
 const lines = createInterface({input: child.stdout, crlfDelay: Infinity})
 lines.on('line', line)
 const linesRead = new Promise((resolve) => lines.once('close', resolve))
 const [code, signal] = await new Promise((resolve) =>
   child.once('exit', (...status) => resolve(status)),
 )
+clearTimeout(limit)
 await linesRead
 
 const seen = [...files.values()].reduce((n, row) => n + row.passed + row.failed + row.skipped, 0)

@@ -495,7 +495,7 @@ terminal('Ctrl-C on a pipeline loses nothing that the first of it still flushes'
   const line = `cd ${place}; trap : INT
     sh -c 'trap "cat tail; exit" INT; cat head; echo begun >&2; read word <>never' |
     "${node}" ${probe} -v -o ipfix > out`
-  const shown = await runOnTerminal(t, 'c', ['bash', '-c', line])
+  const shown = await runOnTerminal(t, 'c', ['bash', '--norc', '-c', line])
   t.regex(shown, /stopping/)
   t.is(await count(t, readFileSync(join(place, 'out'))), 727)
 })

@@ -158,6 +158,7 @@ for (const [what, args] of [
 
 test('never reads standard input, which a loop of the shell may be reading', (t) => {
   const {stdout} = spawnSync('bash', [
+    '--norc',
     '-c',
     `printf '8\\n12\\n' | while read number; do "${bin}" ie --spec $number; done`,
   ])

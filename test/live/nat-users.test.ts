@@ -98,7 +98,7 @@ needing(native, absent)(
       const words = `exec 3<>/dev/udp/203.0.113.1/9000; for i in 1 2 3; do echo from ${uid} >&3 || :; done`
       const sent = start(t, 'sh', [
         '-c',
-        `echo $$ >${path}/cgroup.procs && exec ${home.enter.join(' ')} setpriv --reuid=${uid} --clear-groups bash -c '${words}'`,
+        `echo $$ >${path}/cgroup.procs && exec ${home.enter.join(' ')} setpriv --reuid=${uid} --clear-groups bash --norc -c '${words}'`,
       ])
       await sent.ended
       while (!readFileSync(capture).includes(`from ${uid}`)) {

@@ -229,7 +229,7 @@ needing(
     const came = new Promise((resolve) => receiver.once('message', resolve))
     const sent = start(t, 'sh', [
       '-c',
-      `echo $$ >${path}/cgroup.procs && exec bash -c 'echo hello >/dev/udp/127.0.0.1/${port}'`,
+      `echo $$ >${path}/cgroup.procs && exec bash --norc -c 'echo hello >/dev/udp/127.0.0.1/${port}'`,
     ])
     await came
     await sent.ended

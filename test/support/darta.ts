@@ -92,9 +92,13 @@ export async function darta(
   return ended
 }
 
-/** Runs a line of bash, in which `darta` is the program under test and `pipefail` is set. */
+/**
+ * Runs a line of bash, in which `darta` is the program under test and `pipefail` is set. Nobody's start-up files are
+ * read: bash takes the socket that is its standard input for that of a remote shell, and would.
+ */
 export async function bash(t: ExecutionContext, line: string): Promise<Ended> {
   const {child, ended} = start(t, 'bash', [
+    '--norc',
     '-c',
     `set -o pipefail; darta() { "${bin}" "$@"; }; ${line}`,
   ])
