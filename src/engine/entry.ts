@@ -8,7 +8,7 @@ export interface EntryHeader {
   readonly kind: 'records' | 'punctuation' | 'gone'
   /** Which publisher, 16 hex digits, drawn anew at each start. */
   readonly publisher: string
-  /** Records of this publisher in this part before the entry. */
+  /** Records of this publisher in this part before the entry; of one that has gone, as many as are known of. */
   readonly before: number
   /** Records in the entry. */
   readonly records: number

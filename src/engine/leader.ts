@@ -2,7 +2,7 @@ import type {RecordBatch} from '../record/batch.js'
 import type {Analysis} from '../processing/analysis/app.js'
 import {withWindow} from '../processing/analysis/result-records.js'
 import {jsonOctets, readJson, type Engine} from './engine.js'
-import {writeEntry} from './entry.js'
+import {writeEntry, type EntryHeader} from './entry.js'
 import {deleteLarge, getLarge, isPiece, putLarge} from './large-values.js'
 import {
   liveBucket,
@@ -33,7 +33,12 @@ export interface LeaderOptions {
 export interface Leader {
   /** Gives parts to the units that are alive. */
   plan(): Promise<void>
-  /** Says in each part that a publisher has gone which gives no more signs of life and did not end. */
+  /** Whose lease has run out says nothing any more: he is dead, as far as it takes for others to go on. */
+  bereave(id: string): Promise<void>
+  /**
+   * Says in each part that a publisher has gone which gives no more signs of life and did not end; and says again, in parts that
+   * do not know it, that no more will come of it.
+   */
   bury(): Promise<void>
   /** Merges the windows that every part has closed, and lets the log forget what all have read. */
   merge(): Promise<void>
@@ -48,6 +53,8 @@ export function createLeader(engine: Engine, options: LeaderOptions): Leader {
   const bucket = liveBucket(app)
   /** Keys of windows that are known to be merged. */
   const merged = new Set<string>()
+  /** When it was said last in a part that no more will come of a publisher. */
+  const repeatedAt = new Map<string, number>()
   let trimmed = 0
   let trimmedAt = -Infinity
 
@@ -67,6 +74,41 @@ export function createLeader(engine: Engine, options: LeaderOptions): Leader {
     const of = bucketOf.progress(app)
     const each = Array.from({length: parts}, (_, part) => engine.get(of, String(part)))
     return (await Promise.all(each)).map((one) => one && (readJson(one.value) as Progress))
+  }
+
+  /** That no more comes of a publisher, and how much there is of it. */
+  async function sayOver(
+    publisher: string,
+    {sent, over}: PublisherState,
+    part: number,
+  ): Promise<void> {
+    const header = {publisher, before: sent[part] ?? 0, records: 0}
+    const entry: EntryHeader =
+      over === 'ended'
+        ? {...header, kind: 'punctuation', watermark: Infinity}
+        : {...header, kind: 'gone', watermark: NaN}
+    await engine.append(topic, part, writeEntry(entry, []))
+  }
+
+  /**
+   * An engine may have lost it. Whoever has a part that does not know of it is given time while he stores something: it may be
+   * among what he has not read yet.
+   *
+   * @returns whether all parts know
+   */
+  async function repeatOver(publisher: string, state: PublisherState): Promise<boolean> {
+    let all = true
+    for (const [part, told] of (await progress()).entries()) {
+      if (told?.over.includes(publisher) === true) continue
+      all = false
+      const key = `${publisher}.${part}`
+      if (!watch.isStale(key, told?.fence ?? 0, options.deadMs)) continue
+      const now = engine.clock.now()
+      if (now - (repeatedAt.get(key) ?? -Infinity) < options.deadMs) continue
+      repeatedAt.set(key, now)
+      await sayOver(publisher, state, part)
+    }
+    return all
   }
 
   async function trim(below: readonly number[]): Promise<void> {
@@ -131,25 +173,25 @@ export function createLeader(engine: Engine, options: LeaderOptions): Leader {
       if (next.epoch === before?.epoch) return
       await engine.put(bucket, PLAN_KEY, jsonOctets(next), known?.revision ?? 0)
     },
+    bereave: async (id) => engine.delete(bucket, memberKey(id)),
     async bury() {
       const publishers = publishersOf(topic)
-      for (const key of await engine.keys(publishers)) {
-        const stored = await engine.get(publishers, key)
+      for (const id of await engine.keys(publishers)) {
+        const stored = await engine.get(publishers, id)
         if (stored === undefined) continue
-        const {patienceMs} = readJson(stored.value) as PublisherState
-        if (!watch.isStale(key, stored.revision, patienceMs + options.deadMs)) continue
-        const header = {
-          kind: 'gone',
-          publisher: key,
-          before: 0,
-          records: 0,
-          watermark: NaN,
-        } as const
-        for (let part = 0; part < parts; part++) {
-          await engine.append(topic, part, writeEntry(header, []))
+        const state = readJson(stored.value) as PublisherState
+        if (state.over !== undefined) {
+          if (await repeatOver(id, state)) await engine.delete(publishers, id)
+          continue
         }
-        await engine.delete(publishers, key)
-        note(`publisher ${header.publisher} is dead`)
+        if (!watch.isStale(id, stored.revision, state.patienceMs + options.deadMs)) continue
+        const gone: PublisherState = {...state, over: 'gone'}
+        // Whoever has said something meanwhile lives: for how long this process itself did not run nobody knows.
+        if ((await engine.put(publishers, id, jsonOctets(gone), stored.revision)) === undefined) {
+          continue
+        }
+        for (let part = 0; part < parts; part++) await sayOver(id, gone, part)
+        note(`publisher ${id} is dead`)
       }
     },
     async merge() {

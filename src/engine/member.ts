@@ -23,6 +23,8 @@ export interface PublisherState {
   readonly sent: readonly number[]
   /** Milliseconds since 1970 that its records have reached; null: none, or all. */
   readonly watermark: number | null
+  /** No more will come of it: it said so itself, or was taken for dead. Gone from the registry when all parts have heard it. */
+  readonly over?: 'ended' | 'gone'
 }
 
 export const liveBucket = (app: string): string => `live/${app}`
@@ -55,6 +57,7 @@ export async function readPublishers(
   const stored = await Promise.all(keys.map((key) => engine.get(bucket, key)))
   return stored.flatMap((one, i) => {
     if (one === undefined) return []
-    return [{id: keys[i], ...(readJson(one.value) as PublisherState)}]
+    const state = readJson(one.value) as PublisherState
+    return state.over === undefined ? [{id: keys[i], ...state}] : []
   })
 }

@@ -35,7 +35,7 @@ const rightsOf: Readonly<Record<Role, Rights>> = {
   // Reads records, stores its state and results; the one that leads says who has gone, and makes the log forget.
   unit: {
     publish: [
-      ...['darta.*.*', ...write('live', 'state', 'progress', 'results', 'final')],
+      ...['darta.*.*', ...write('publishers', 'live', 'state', 'progress', 'results', 'final')],
       ...api(
         'INFO',
         'CONSUMER.CREATE.*.*.darta.*.*',

@@ -79,6 +79,8 @@ export interface Progress {
   readonly keep: number
   /** Records taken, by publisher. */
   readonly taken: Readonly<Record<string, number>>
+  /** Publishers of which this part knows that no more will come. */
+  readonly over: readonly string[]
   readonly counters: TaskCounters
 }
 
@@ -293,6 +295,7 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
       windows,
       keep: kept,
       taken: Object.fromEntries([...publishers].map(([id, of]) => [id, of.before])),
+      over: [...publishers].flatMap(([id, of]) => (of.gone || of.ended ? [id] : [])),
       counters: counters(),
     }
     const value = jsonOctets(progress)
@@ -338,29 +341,33 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
     }
   }
 
-  function take(header: EntryHeader, messages: Uint8Array, at: number): 'taken' | 'hole' {
+  /** `known`: it came before, and says nothing new. */
+  function take(header: EntryHeader, messages: Uint8Array, at: number): 'new' | 'known' | 'hole' {
     let known = publishers.get(header.publisher)
     if (known === undefined) {
       known = {before: 0, watermark: -Infinity, ended: false, gone: false, last: 0}
       publishers.set(header.publisher, known)
     }
-    if (header.kind === 'gone') {
-      known.gone = !known.ended
-      return 'taken'
-    }
     if (header.before > known.before) return 'hole'
-    known.gone = false
+    if (header.kind === 'gone') {
+      if (known.ended || known.gone) return 'known'
+      known.gone = true
+      return 'new'
+    }
     heard.set(header.publisher, engine.clock.now())
+    // Of what is read again nobody comes back.
+    if (at > known.last) known.gone = false
     known.last = Math.max(known.last, at)
     if (header.before < known.before) {
       // Not those that this task itself asked for again.
       if (at > highest && header.kind === 'records') repeated++
-      return 'taken'
+      return 'known'
     }
     if (header.kind === 'punctuation') {
-      known.watermark = Math.max(known.watermark, header.watermark)
+      const {watermark: before, ended: quiet} = known
+      known.watermark = Math.max(before, header.watermark)
       known.ended ||= header.watermark === Infinity
-      return 'taken'
+      return known.watermark > before || known.ended !== quiet ? 'new' : 'known'
     }
     const decoder = newDecoder(new Ledger())
     // What describes the stream (RFC 5610) is not of the publisher's count.
@@ -372,7 +379,7 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
     known.before += header.records
     if (ended) afterEnd += records
     else unit.add(batches)
-    return 'taken'
+    return 'new'
   }
 
   function allEnded(): boolean {
@@ -416,7 +423,8 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
       const entries = await engine.read(topic, part, sequence + 1, READ)
       for (const entry of entries) {
         const {header, messages} = readEntry(entry.octets)
-        if (take(header, messages, entry.sequence) === 'hole') {
+        let taken = take(header, messages, entry.sequence)
+        if (taken === 'hole') {
           const known = publishers.get(header.publisher)!
           if (suspected.sequence !== entry.sequence) {
             suspected = {sequence: entry.sequence, tries: 0}
@@ -430,11 +438,11 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
           }
           lost += header.before - known.before
           known.before = header.before
-          take(header, messages, entry.sequence)
+          taken = take(header, messages, entry.sequence)
         }
+        changed ||= taken === 'new' || entry.sequence > highest
         highest = Math.max(highest, entry.sequence)
         sequence = entry.sequence
-        changed = true
         advance()
         const over = unit.takeClosed()
         if (over.length > 0) await tellResults(over)

@@ -123,9 +123,19 @@ export async function runWorker(engine: Engine, options: WorkerOptions): Promise
     }
     const next = await engine.put(bucket, LEADER_KEY, jsonOctets({id, beat}), known?.revision ?? 0)
     if (next === undefined) return false
-    if (!mine) note('leads')
     leaderRevision = next
+    if (mine) return true
+    note('leads')
+    // What it took to see that the lease has run out need not pass again.
+    const former = known && (readJson(known.value) as {readonly id: string}).id
+    if (former !== undefined && former !== id) await leader.bereave(former)
     return true
+  }
+
+  async function leave(): Promise<void> {
+    await engine.delete(bucket, memberKey(id))
+    const lease = await engine.get(bucket, LEADER_KEY)
+    if (lease?.revision === leaderRevision) await engine.delete(bucket, LEADER_KEY)
   }
 
   async function readPlan(): Promise<void> {
@@ -209,7 +219,7 @@ export async function runWorker(engine: Engine, options: WorkerOptions): Promise
   await Promise.all(running)
   // Gone now, and not when others have waited for long enough.
   try {
-    await patiently(engine, () => engine.delete(bucket, memberKey(id)), pace.deadMs)
+    await patiently(engine, leave, pace.deadMs)
   } catch (error) {
     if (fault === undefined) note(error instanceof Error ? error.message : String(error))
   }

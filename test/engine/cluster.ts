@@ -1,5 +1,6 @@
 import {deployApp} from '../../src/engine/apps.js'
-import {createPublisher, type Publisher} from '../../src/engine/publisher.js'
+import {createPublisher, type PublisherOptions} from '../../src/engine/publisher.js'
+import {publishStream} from '../../src/engine/publishing.js'
 import type {Deployment} from '../../src/engine/task.js'
 import {runWorker, type Pace} from '../../src/engine/worker.js'
 import {bucketOf} from '../../src/engine/task.js'
@@ -18,14 +19,18 @@ import {SimulatedCluster, type Faults, type SimulatedProcess} from './simulation
 
 const pace: Pace = {beatMs: 500, deadMs: 2000, checkpointMs: 1000, idleMs: 50}
 
+/** Of publishers; longer than any stall. */
+const PATIENCE_MS = 60_000
+
 function encodeResults(batches: Iterable<RecordBatch>): Uint8Array {
   const encoder = createEncoder({ledger: new Ledger()})
   const chunks = [...encoder.push([...batches]), ...encoder.end()]
   return Buffer.concat(chunks)
 }
 
-const newEncoder = (ledger: Ledger) => createEncoder({ledger})
-const newDecoder = (ledger: Ledger) => createDecoder({ledger, source: 'log'})
+const newEncoder: PublisherOptions['newEncoder'] = (ledger, newBlock) =>
+  createEncoder({ledger, newBlock})
+export const newDecoder = (ledger: Ledger) => createDecoder({ledger, source: 'log'})
 
 /** Records that IPFIX can carry: reverse elements need a direction (RFC 5103). */
 export function isSendable(batch: RecordBatch): boolean {
@@ -69,6 +74,8 @@ export interface Course {
   readonly freezes: number
   readonly joins: number
   readonly leaves: number
+  /** The first publisher is killed before it ends. */
+  readonly publisherDies?: boolean
   readonly faults: Faults
 }
 
@@ -80,6 +87,10 @@ export interface Outcome {
   readonly late: number
   readonly notes: readonly string[]
   readonly virtualMs: number
+  readonly faults: number
+  /** Entries that were acknowledged and that the log does not have, and those that it took. */
+  readonly dropped: readonly Uint8Array[]
+  readonly log: readonly {readonly part: number; readonly octets: Uint8Array}[]
 }
 
 /** Runs records through a cluster in which units come, go, freeze and crash, and gives the final results. */
@@ -163,36 +174,55 @@ export async function runCluster(
   }
   for (const [at, happen] of events) void time.sleep(at).then(happen)
 
-  const publishing = (async () => {
-    const senders: Publisher[] = Array.from({length: course.publishers}, (_, i) =>
-      createPublisher(cluster.process().engine, {
-        topic: deployment.topic,
-        parts: deployment.parts,
-        key: analysis.routingKey,
-        needs: [analysis.needs],
-        seed: 1,
-        id: String(i + 1).padStart(16, '0'),
-        newEncoder,
-        ledger: new StageLedger('publish', 'records'),
-        patienceMs: 60_000,
-      }),
-    )
-    await Promise.all(senders.map((sender) => sender.punctuate()))
-    for (const batch of batches) {
-      // Records of a batch may take different ways in.
-      const ways = senders.map((): number[] => [])
-      for (let i = 0; i < batch.count; i++) ways[Math.floor(random() * ways.length)].push(i)
-      for (const [i, sender] of senders.entries()) {
-        if (ways[i].length > 0) await sender.publish([keepRecords(batch, ways[i])])
-      }
-      if (random() < 0.3) await senders[Math.floor(random() * senders.length)].punctuate()
+  // Records of a batch may take different ways in.
+  const ways = batches.map((batch) => {
+    const of = Array.from({length: course.publishers}, (): number[] => [])
+    for (let i = 0; i < batch.count; i++) of[Math.floor(random() * of.length)].push(i)
+    return of
+  })
+  let waiting = course.publishers
+  let allThere: () => void
+  const there = new Promise<void>((resolve) => (allThere = resolve))
+  async function* source(way: number): AsyncGenerator<RecordBatch[]> {
+    if (--waiting === 0) allThere()
+    await there
+    for (const [i, batch] of batches.entries()) {
+      const own = ways[i][way]
+      if (own.length > 0) yield [keepRecords(batch, own)]
       await time.sleep(random() * 4000)
     }
     await time.sleep(Math.max(0, 60_000 - time.now()))
-    await Promise.all(senders.map((sender) => sender.end()))
-  })()
-  publishing.catch(() => {})
-  await time.run(Promise.all([over, publishing]))
+  }
+  const ledgers: StageLedger[] = []
+  const publishing = Array.from({length: course.publishers}, (_, i) => {
+    const process = cluster.process()
+    const id = String(i + 1).padStart(16, '0')
+    const ledger = new StageLedger('publish', 'records')
+    ledgers.push(ledger)
+    const publisher = createPublisher(process.engine, {
+      topic: deployment.topic,
+      parts: deployment.parts,
+      key: analysis.routingKey,
+      needs: [analysis.needs],
+      seed: 1,
+      id,
+      newEncoder,
+      ledger,
+      patienceMs: PATIENCE_MS,
+    })
+    const outlets = [{topic: deployment.topic, publisher}]
+    const publishes = publishStream(process.engine, source(i), outlets, {
+      ...{id, patienceMs: PATIENCE_MS, stopping: new AbortController().signal},
+      pace: {punctuationMs: 1000, aliveMs: 1000},
+    })
+    const dies = course.publisherDies === true && i === 0
+    if (!dies) return publishes
+    void time.sleep(10_000 + random() * 40_000).then(() => process.crash())
+    return undefined
+  })
+  const all = Promise.all([over, ...publishing])
+  all.catch(() => {})
+  await time.run(all)
 
   const engine = createEmbeddedEngine(cluster.store, time)
   const results = new Map<string, string>()
@@ -212,5 +242,8 @@ export async function runCluster(
     lost += counters.lost
     late += counters.late
   }
-  return {results, analysed, lost, late, notes, virtualMs: time.now()}
+  return {
+    ...{results, analysed, lost, late, notes, virtualMs: time.now(), faults: cluster.made},
+    ...{dropped: cluster.lost, log: cluster.taken},
+  }
 }

@@ -1,25 +1,57 @@
-// Tells again and again how many records the units of an application have taken: a line of `MS COUNT` each.
+// Tells again and again how far an application at an engine is: a line of JSON each (Look).
 //
 //   node monitor.js URL APP
 import {setTimeout as sleep} from 'node:timers/promises'
 import {readJson, type Engine} from '../../src/engine/engine.js'
+import {liveBucket, PLAN_KEY, publishersOf, type PublisherState} from '../../src/engine/member.js'
 import {connectNats} from '../../src/engine/nats.js'
+import type {Plan} from '../../src/engine/plan.js'
 import {bucketOf, type Progress} from '../../src/engine/task.js'
+
+export interface Look {
+  /** Milliseconds since 1970. */
+  readonly at: number
+  /** Records that units have taken. */
+  readonly taken: number
+  /** Records that publishers know the log to have. */
+  readonly sent: number
+  /** Of each part the revision of its last checkpoint, or claim. */
+  readonly fences: readonly number[]
+  /** Of each part the unit that the plan gives it to. */
+  readonly owners: readonly string[]
+}
+
+async function look(engine: Engine, app: string): Promise<Look> {
+  const valuesOf = async (bucket: string): Promise<(readonly [string, unknown])[]> => {
+    const keys = await engine.keys(bucket)
+    const stored = await Promise.all(keys.map((key) => engine.get(bucket, key)))
+    return stored.flatMap((one, i) =>
+      one === undefined ? [] : [[keys[i], readJson(one.value)] as const],
+    )
+  }
+  const [parts, publishers, plan] = await Promise.all([
+    valuesOf(bucketOf.progress(app)),
+    valuesOf(publishersOf(app)),
+    engine.get(liveBucket(app), PLAN_KEY),
+  ])
+  const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0)
+  const fences: number[] = []
+  for (const [part, of] of parts) fences[Number(part)] = (of as Progress).fence
+  return {
+    at: Date.now(),
+    taken: sum(parts.flatMap(([, of]) => Object.values((of as Progress).taken))),
+    sent: sum(publishers.flatMap(([, of]) => (of as PublisherState).sent)),
+    fences,
+    owners: plan === undefined ? [] : (readJson(plan.value) as Plan).owners,
+  }
+}
 
 const [url, app] = process.argv.slice(2)
 let engine: Engine | undefined
 for (;;) {
   try {
     engine ??= await connectNats({url, maxOctets: 1, answerMs: 1000})
-    const at = engine
-    const bucket = bucketOf.progress(app)
-    const stored = await Promise.all((await engine.keys(bucket)).map((key) => at.get(bucket, key)))
-    const taken = stored
-      .flatMap((one) =>
-        one === undefined ? [] : Object.values((readJson(one.value) as Progress).taken),
-      )
-      .reduce((a, b) => a + b, 0)
-    process.stdout.write(`${Date.now()} ${taken}\n`)
+    process.stdout.write(`${JSON.stringify(await look(engine, app))}\n`)
   } catch {
     // While a server is gone nobody can say.
   }

@@ -7,6 +7,7 @@ import type {ExecutionContext} from 'ava'
 import {folder, type Running} from '../support/darta.js'
 import {root} from '../support/needing.js'
 import {cable, host, noNamespaces, startAt, type Host} from '../support/namespaces.js'
+import type {Proxy} from './nats-proxy.js'
 
 const {env} = process
 const cache =
@@ -37,15 +38,19 @@ export const noCluster =
     ? `no nats-server ${LEAST.join('.')} (scripts/nats-server.sh)`
     : undefined)
 
+/** Where programs run that use an engine. */
 export interface Place {
-  readonly host: Host
-  readonly address: string
+  /** Of the engine, as it is reached from here. */
+  readonly url: string
+  start(words: readonly string[]): Running
   /** Nothing comes or goes any more, and nobody is told. */
   cut(): void
   mend(): void
+  /** What is between here and the engine, where something is. */
+  readonly proxy?: Proxy
 }
 
-export interface Server extends Place {
+export interface Server extends Pick<Place, 'cut' | 'mend'> {
   readonly name: string
   /** Starts it, also again, with what it had stored. */
   start(): Promise<void>
@@ -53,23 +58,27 @@ export interface Server extends Place {
   kill(): Promise<void>
 }
 
-export interface Cluster {
-  /** `nats://` with the addresses of all servers. */
-  readonly url: string
+/** Servers of an engine and places that reach them. */
+export interface Site {
   readonly servers: readonly Server[]
   /** Another host on the network. */
   place(): Place
 }
 
+interface Attached extends Pick<Place, 'cut' | 'mend'> {
+  readonly host: Host
+  readonly address: string
+}
+
 const PORT = 4222
 const FORMED = join(root, 'build/test/engine/formed.js')
 
-export async function natsCluster(t: ExecutionContext): Promise<Cluster> {
+export async function natsCluster(t: ExecutionContext): Promise<Site> {
   const center = host(t)
   center.run('ip', 'link', 'add', 'name', 'net', 'type', 'bridge')
   center.run('ip', 'link', 'set', 'net', 'up', 'multicast', 'off')
   let places = 0
-  const place = (): Place => {
+  const attach = (): Attached => {
     const at = host(t)
     const number = ++places
     const port = `p${number}`
@@ -87,7 +96,7 @@ export async function natsCluster(t: ExecutionContext): Promise<Cluster> {
     }
   }
   const path = folder(t)
-  const where = [place(), place(), place()]
+  const where = [attach(), attach(), attach()]
   const routes = where.map(({address}) => `nats://${address}:6222`).join(', ')
   const servers = where.map((at, i): Server => {
     const name = `n${i + 1}`
@@ -128,5 +137,9 @@ export async function natsCluster(t: ExecutionContext): Promise<Cluster> {
       mkdirSync(join(path, server.name))
     }
   }
-  return {url, servers, place}
+  const place = (): Place => {
+    const at = attach()
+    return {...at, url, start: (words) => startAt(t, at.host, words)}
+  }
+  return {servers, place}
 }

@@ -110,7 +110,7 @@ const rights: readonly [
   ['append', (e) => e.append('top', 0, entry), ['publisher', 'unit', 'operator']],
   ['read', (e) => e.read('top', 0, 1, 1), ['unit', 'operator']],
   ['trim', (e) => e.trim('top', [2]), ['unit', 'operator']],
-  ['say that a publisher is alive', (e) => set(e, 'publishers/top'), ['publisher', 'operator']],
+  ['say how a publisher is', (e) => set(e, 'publishers/top'), ['publisher', 'unit', 'operator']],
   ['deploy', (e) => set(e, 'apps'), ['publisher', 'operator']],
   ['say that a unit is alive', (e) => set(e, 'live/top'), ['unit', 'operator']],
   ['store state', (e) => set(e, 'state/top'), ['unit', 'operator']],

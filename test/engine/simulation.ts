@@ -60,11 +60,30 @@ export class VirtualTime implements Clock {
 export interface Faults {
   /** An append that was made is reported as failed. */
   readonly unansweredAppend?: number
-  /** A read passes over entries that are there. */
+  /** An append fails. */
+  readonly refusedAppend?: number
+  /** An append is acknowledged, and the log does not have it. */
+  readonly lostAppend?: number
+  /** An append is made once more, within 20 s: it was under way twice. */
+  readonly repeatedAppend?: number
+  /** A read passes over an entry that is there. */
   readonly skippingRead?: number
   /** A read gives entries again that came before. */
   readonly repeatingRead?: number
+  /** A read gives two entries in the wrong order. */
+  readonly reorderingRead?: number
+  /** A change of the registry is made and reported as failed. */
+  readonly unansweredPut?: number
+  /** For 10 s nothing of what a process asks arrives; then all of it does. */
+  readonly stall?: number
+  /** So many of all these at most. */
+  readonly most?: number
 }
+
+/** As long as a client of an engine waits for an answer. */
+const ANSWER_MS = 5000
+const STALL_MS = 10_000
+const REPEATED_MS = 20_000
 
 /** One process of a cluster: its own access to the engine, until it crashes. */
 export interface SimulatedProcess {
@@ -79,6 +98,12 @@ export class SimulatedCluster {
   readonly time = new VirtualTime()
   readonly store: EmbeddedStore = createEmbeddedStore()
   readonly random: () => number
+  /** Entries of records that were acknowledged and are not in the log. */
+  readonly lost: Uint8Array[] = []
+  /** Entries that the log took. */
+  readonly taken: {part: number; octets: Uint8Array}[] = []
+  /** How many faults there were. */
+  made = 0
   readonly #faults: Faults
 
   constructor(seed: number, faults: Faults = {}) {
@@ -86,9 +111,13 @@ export class SimulatedCluster {
     this.#faults = faults
   }
 
-  /** Whether something happens that has this probability. */
+  /** Whether a fault happens that has this probability. */
   chance(probability = 0): boolean {
-    return this.random() < probability
+    if (probability === 0) return false
+    const {most = Infinity} = this.#faults
+    const happens = this.random() < probability && this.made < most
+    if (happens) this.made++
+    return happens
   }
 
   process(): SimulatedProcess {
@@ -97,7 +126,11 @@ export class SimulatedCluster {
     const inner = createEmbeddedEngine(this.store, time)
     let crashed = false
     let frozenUntil = 0
+    let stalledUntil = 0
     const never = new Promise<never>(() => {})
+    const noAnswer = (): never => {
+      throw new DartaError('DARTA_ENGINE', 'no answer')
+    }
 
     const delay = async (ms: number): Promise<void> => {
       await time.sleep(ms)
@@ -106,10 +139,27 @@ export class SimulatedCluster {
     }
     /** A call takes time on its way there and back; what crashes between has had its effect. */
     const call = async <T>(work: () => Promise<T>): Promise<T> => {
-      await delay(1 + random() * 4)
+      if (time.now() >= stalledUntil && this.chance(faults.stall)) {
+        stalledUntil = time.now() + STALL_MS
+      }
+      const stalled = stalledUntil - time.now()
+      if (stalled > ANSWER_MS) {
+        // Under way, whatever becomes of who sent it.
+        void time
+          .sleep(stalled)
+          .then(work)
+          .catch(() => {})
+        await delay(ANSWER_MS)
+        return noAnswer()
+      }
+      await delay(1 + Math.max(0, stalled) + random() * 4)
       const result = await work()
       await delay(1 + random() * 4)
       return result
+    }
+    const append: Engine['append'] = (topic, part, octets) => {
+      this.taken.push({part, octets: octets.slice()})
+      return inner.append(topic, part, octets)
     }
     const engine: Engine = {
       name: 'simulated',
@@ -117,21 +167,43 @@ export class SimulatedCluster {
       declare: (topic, buckets) => inner.declare(topic, buckets),
       drop: (topic, buckets) => call(() => inner.drop(topic, buckets)),
       append: async (topic, part, octets) => {
-        const sequence = await call(() => inner.append(topic, part, octets))
-        if (this.chance(faults.unansweredAppend)) throw new DartaError('DARTA_ENGINE', 'no answer')
+        if (this.chance(faults.refusedAppend)) return call(async () => noAnswer())
+        if (this.chance(faults.lostAppend)) {
+          this.lost.push(octets.slice())
+          return call(async () => 1)
+        }
+        if (this.chance(faults.repeatedAppend)) {
+          const again = octets.slice()
+          void time.sleep(random() * REPEATED_MS).then(() => append(topic, part, again))
+        }
+        const sequence = await call(() => append(topic, part, octets))
+        if (this.chance(faults.unansweredAppend)) noAnswer()
         return sequence
       },
       read: async (topic, part, from, most) => {
-        let entries: readonly Entry[] = await call(() => inner.read(topic, part, from, most))
-        if (entries.length > 1 && this.chance(faults.skippingRead)) entries = entries.slice(1)
-        if (entries.length > 0 && this.chance(faults.repeatingRead)) {
-          entries = [entries[0], ...entries]
+        // A consumer of whom nothing is heard gives nothing.
+        if (time.now() < stalledUntil) {
+          await delay(200)
+          return []
         }
+        const entries: Entry[] = [...(await call(() => inner.read(topic, part, from, most)))]
+        if (entries.length > 1 && this.chance(faults.skippingRead)) {
+          entries.splice(Math.floor(random() * (entries.length - 1)), 1)
+        }
+        if (entries.length > 1 && this.chance(faults.reorderingRead)) {
+          const at = Math.floor(random() * (entries.length - 1))
+          entries.splice(at, 2, entries[at + 1], entries[at])
+        }
+        if (entries.length > 0 && this.chance(faults.repeatingRead)) entries.unshift(entries[0])
         return entries
       },
       trim: (topic, below) => call(() => inner.trim(topic, below)),
       get: (bucket, key) => call(() => inner.get(bucket, key)),
-      put: (bucket, key, value, expected) => call(() => inner.put(bucket, key, value, expected)),
+      put: async (bucket, key, value, expected) => {
+        const revision = await call(() => inner.put(bucket, key, value, expected))
+        if (this.chance(faults.unansweredPut)) noAnswer()
+        return revision
+      },
       delete: (bucket, key) => call(() => inner.delete(bucket, key)),
       keys: (bucket) => call(() => inner.keys(bucket)),
       close: () => inner.close(),
