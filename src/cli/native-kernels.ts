@@ -7,6 +7,7 @@ export function useNativeKernels(): void {
   if (addon === undefined) return
   kernels.groups = addon.createGroups
   kernels.deal = addon.dealRecords
+  kernels.gather = addon.gatherMessages
   kernels.text = addon.renderText
   kernels.filter = addon.createFilter
   kernels.cryptoPan = addon.createCryptoPan

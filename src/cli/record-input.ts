@@ -18,6 +18,8 @@ export interface RecordInputOptions {
   readonly read?: readonly string[]
   /** Of `--input-format`. */
   readonly inputFormat?: string
+  /** See `DecodeContext`. */
+  readonly anyOrder?: boolean
   /** The first input, if the command has opened it already to see what it is. */
   readonly first?: OpenInput
 }
@@ -52,17 +54,20 @@ export async function openRecords(
       ? undefined
       : await readableFormat(options.inputFormat, '--input-format')
   const names = await inputNames(options.read)
-  return readRecords(command, names, forced, new SharedLedger(command.ledger), options.first)
+  const context = {ledger: new SharedLedger(command.ledger), anyOrder: options.anyOrder}
+  return readRecords(command, names, forced, context, options.first)
 }
+
+type InputContext = Pick<DecodeContext, 'ledger' | 'anyOrder'>
 
 async function* readRecords(
   command: DartaCommand,
   names: readonly string[],
   forced: Format | undefined,
-  ledger: Ledger,
+  context: InputContext,
   first?: OpenInput,
 ): RecordStream {
-  yield* readInputs(command, names, (input) => readInput(command, input, forced, ledger), first)
+  yield* readInputs(command, names, (input) => readInput(command, input, forced, context), first)
 }
 
 /** What of a command reading inputs needs. */
@@ -108,11 +113,11 @@ async function* readInput(
   command: DartaCommand,
   input: OpenInput,
   forced: Format | undefined,
-  ledger: Ledger,
+  context: InputContext,
 ): RecordStream {
   if (input.head.length === 0) return
   const format = forced ?? (await detected(input))
-  const decoder = format.decoder!({ledger, source: input.name})
+  const decoder = format.decoder!({...context, source: input.name})
   for (;;) {
     let next: IteratorResult<Uint8Array, unknown>
     try {

@@ -139,7 +139,8 @@ export default class Analyze extends DartaCommand {
       names: this.occurrences(raw, 'numeric') < 2,
     }
     const windowing = windowingOf(given.window, given.slide, given.lateness)
-    const source = await openSelected(this, given)
+    // A state takes records in any order; which window is over hangs on the order.
+    const source = await openSelected(this, given, undefined, windowing === undefined)
     const sink = await openResults(this, given, analysis, style)
     await this.#analyse(source, analysis, windowing, given['max-memory'] ?? 0, word, sink)
   }

@@ -217,7 +217,8 @@ export default class Route extends DartaCommand {
     const sockets = flags.to && checkSockets(flags.to, groups, weights.length)
     const credentials = await tlsCredentials(flags, sockets ?? [])
     if (flags['split-hot']) refuseUnsplittable(apps)
-    const source = await openSelected(this, flags)
+    // Which records of a key that is split go where hangs on those before them.
+    const source = await openSelected(this, flags, undefined, !flags['split-hot'])
     const format = await writableFormat((flags.join ? undefined : flags.output) ?? 'ipfix')
     const newEncoder: NewEncoder = (newBlock) => format.newEncoder(new Ledger(), {newBlock})
     const opened: UnitGroup[] = []

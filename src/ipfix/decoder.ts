@@ -1,13 +1,24 @@
+import {createGatherer} from './gather.js'
 import {createMessageStream} from './message-stream.js'
 import {createSession, type SessionOptions} from './session.js'
 import type {RecordBatch} from '../record/batch.js'
 import type {Decoder} from '../record/format.js'
 
+export interface DecoderOptions extends Omit<SessionOptions, 'reliable'> {
+  /** See `DecodeContext` of src/record/format.ts. */
+  readonly anyOrder?: boolean
+}
+
 /** Decodes a stream of Messages, RFC 5655 file or pipe, as one Transport Session. */
-export function createDecoder(options: Omit<SessionOptions, 'reliable'>): Decoder {
+export function createDecoder({anyOrder, ...options}: DecoderOptions): Decoder {
   const session = createSession({...options, reliable: true})
   let out: RecordBatch[] = []
+  const gather = anyOrder === true ? createGatherer(session, options.source) : undefined
   const stream = createMessageStream({
+    ...(gather && {
+      skip: (octets: Uint8Array, view: DataView, at: number, offset: number) =>
+        gather(octets, view, at, offset, out),
+    }),
     message: (octets, view, start, length, offset) => {
       session.message(octets, view, start, length, offset, out)
     },

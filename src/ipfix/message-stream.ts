@@ -31,8 +31,11 @@ export interface MessageStreamEvents {
     offset: number,
   ): void
   damage(damage: Damage): void
-  /** Takes Messages that lie back to back from `at` by itself, where it wants to; returns where the first one is that it leaves. */
-  skip?(octets: Uint8Array, at: number): number
+  /**
+   * Takes Messages that lie back to back from `at`, octet `offset` of the stream, by itself, where it wants to; returns where
+   * the first one is that it leaves.
+   */
+  skip?(octets: Uint8Array, view: DataView, at: number, offset: number): number
 }
 
 /** Cuts a stream of octets into Messages. */
@@ -89,7 +92,7 @@ export function createMessageStream(events: MessageStreamEvents): MessageStream 
         at = search(octets, view, at, final)
         if (damageAt >= 0) return at
       }
-      if (events.skip !== undefined) at = events.skip(octets, at)
+      if (events.skip !== undefined) at = events.skip(octets, view, at, base + at)
       const rest = size - at
       if (rest < MESSAGE_HEADER_OCTETS) {
         wanted = MESSAGE_HEADER_OCTETS

@@ -115,6 +115,8 @@ export interface PlainDomain {
   readonly sequence: DomainSequence
   /** The Template of this ID if its records have one size and name no other Template. */
   template(id: number): Template | undefined
+  /** All Templates that `template` gives. */
+  plainTemplates(): Iterable<Template>
   /** Whether that is still so: a Message that was read otherwise may have changed it. */
   settled(): boolean
   /** Is told of what becomes of Templates. */
@@ -283,6 +285,13 @@ class Plain implements PlainDomain {
     if (stored === undefined || stored.plan !== undefined || stored.lists) return undefined
     if (stored.directionless || stored.types !== undefined) return undefined
     return stored.template
+  }
+
+  *plainTemplates(): Generator<Template> {
+    for (const id of this.#domain.templates.keys()) {
+      const template = this.template(id)
+      if (template !== undefined) yield template
+    }
   }
 
   settled(): boolean {

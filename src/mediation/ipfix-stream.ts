@@ -31,7 +31,7 @@ export function createIpfixStream(process: CollectingProcess, exporter: Exporter
   let known: Relay | undefined
   let damagedInRow = 0
   const stream = createMessageStream({
-    skip(octets, at) {
+    skip(octets, _view, at) {
       if (through === undefined) return at
       const {next, count} = through.messages(octets, at, lanes, ms)
       if (count > 0) damagedInRow = 0

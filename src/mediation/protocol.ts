@@ -68,7 +68,7 @@ export interface ProtocolSession {
 }
 
 /** Datagrams of one Observation Domain or engine, in order and with plain records only. */
-export interface PlainSource extends PlainDomain {
+export interface PlainSource extends Omit<PlainDomain, 'plainTemplates'> {
   /** Version number. */
   readonly protocol: 5 | 9 | 10
   /** What all of them have in the 4 octets where their header names the domain. */

@@ -31,6 +31,11 @@ export interface DecodeContext {
   readonly ledger: Ledger
   /** Name of the input for people and for `MessageContext.exporter`; `-` is standard input. */
   readonly source: string
+  /**
+   * Whoever takes the batches does not mind in which order records of different Templates come, so that there may be fewer
+   * and larger ones; records of one Template keep their order.
+   */
+  readonly anyOrder?: boolean
   /** What the file holds that `map:FILE` names; of `plugin:FILE` its name. */
   readonly argument?: string
   /** Default export of that file, where it is a module. */

@@ -4,6 +4,7 @@ import type {CreateCryptoPanKernel} from './crypto-pan-kernel.js'
 import type {CreateFilter} from './filter-kernel.js'
 import {dealPlainly} from './plain-deal.js'
 import type {DealRecords} from './deal-kernel.js'
+import type {GatherMessages} from './gather-kernel.js'
 import type {CreateGroups} from './group-kernel.js'
 import type {RenderText} from './text-kernel.js'
 
@@ -14,6 +15,8 @@ import type {RenderText} from './text-kernel.js'
 export const kernels: {
   groups: CreateGroups
   deal: DealRecords
+  /** Undefined: src/ipfix/session.ts reads every Message itself. */
+  gather: GatherMessages | undefined
   /** Undefined: src/formats/text/ writes every record itself. */
   text: RenderText | undefined
   /** Undefined: src/mediation/filter/ decides for every record itself. */
@@ -24,6 +27,7 @@ export const kernels: {
 } = {
   groups: createPlainGroups,
   deal: dealPlainly,
+  gather: undefined,
   text: undefined,
   filter: undefined,
   cryptoPan: undefined,

@@ -5,8 +5,8 @@ import type {StageLedger} from '../../record/ledger.js'
 import type {DartaCommand} from '../../cli/base-command.js'
 import type {Destination} from '../split/destination.js'
 
-/** Octets that are worth a write. */
-const WORTH_WRITING = 60 * 1024
+/** Octets that are worth a write: about what a pipe or socket takes at once, so that readers are woken seldom. */
+const WORTH_WRITING = 192 * 1024
 
 /** What one unit has been dealt, on its way through an encoder of its own. */
 export interface Lane {

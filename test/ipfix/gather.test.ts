@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import {createDecoder} from '../../src/ipfix/decoder.js'
+import type {RecordBatch} from '../../src/record/batch.js'
+import {recordEnd, recordStart} from '../../src/record/batch.js'
+import {kernels} from '../../src/record/kernels.js'
+import {Ledger} from '../../src/record/ledger.js'
+import {addon, native} from '../support/native-addon.js'
+import {needing} from '../support/needing.js'
+import {hex} from '../hex.js'
+import {join, message, accounts, type Decoded} from './octets.js'
+
+const templates = message(hex`
+  0002 0028
+  0100 0002 0008 0004 0001 0008   # 256: sourceIPv4Address, octetDeltaCount
+  0101 0002 001b 0010 0002 0004   # 257: sourceIPv6Address, packetDeltaCount
+  0102 0002 0004 0001 0052 ffff   # 258: protocolIdentifier, interfaceName
+`)
+
+/** Records of each Template have so many octets; of 258 those with a name of three. */
+const sizes: Readonly<Record<number, number>> = {256: 12, 257: 20, 258: 5}
+
+interface SetRecipe {
+  readonly id: 256 | 257 | 258
+  readonly records: number
+  readonly padding: number
+}
+
+interface MessageRecipe {
+  readonly sets: readonly SetRecipe[]
+  readonly domain: number
+  /** Seconds since the Message before. */
+  readonly later: number
+  readonly what: 'plain' | 'templates' | 'withdrawn' | 'gap' | 'again' | 'broken' | 'unknown'
+}
+
+const someSet: fc.Arbitrary<SetRecipe> = fc.record({
+  id: fc.constantFrom<SetRecipe['id'][]>(
+    ...Array<256>(20).fill(256),
+    ...Array<257>(19).fill(257),
+    258,
+  ),
+  records: fc.constantFrom(0, 1, 1, 2, 2, 3, 3, 4),
+  // Of zeros, and of others.
+  padding: fc.constantFrom(...Array<number>(40).fill(0), 2, 2, 2, -1),
+})
+
+const someMessage: fc.Arbitrary<MessageRecipe> = fc.record({
+  sets: fc.array(someSet, {minLength: 1, maxLength: 4}),
+  domain: fc.constantFrom(...Array<number>(15).fill(1), 2),
+  later: fc.constantFrom(...Array<number>(15).fill(0), 1),
+  what: fc.constantFrom<MessageRecipe['what'][]>(
+    ...Array<'plain'>(60).fill('plain'),
+    ...(['templates', 'withdrawn', 'gap', 'again', 'broken', 'unknown'] as const),
+  ),
+})
+
+/** Each record is different from all others. */
+function cook(recipes: readonly MessageRecipe[]): Uint8Array {
+  const sequence = new Map<number, number>()
+  let time = 1_700_000_000
+  let octet = 0
+  const made: Uint8Array[] = []
+  const set = (id: number, body: Uint8Array): Uint8Array => {
+    const header = new Uint8Array(4)
+    new DataView(header.buffer).setUint16(0, id)
+    new DataView(header.buffer).setUint16(2, 4 + body.length)
+    return join(header, body)
+  }
+  for (const domain of [1, 2]) {
+    made.push(join(...[templates].map((octets) => octets.with(15, domain))))
+  }
+  for (const {sets, domain, later, what} of recipes) {
+    time += later
+    let count = 0
+    const body = sets.map(({id, records, padding}) => {
+      count += records
+      const rows = Array.from({length: records}, () => {
+        const row = new Uint8Array(sizes[id]).map(() => octet++ * 37)
+        if (id === 258) row[1] = 3
+        return row
+      })
+      const fill = new Uint8Array(Math.abs(padding)).fill(padding < 0 ? 7 : 0)
+      return set(what === 'unknown' ? id + 100 : id, join(...rows, fill))
+    })
+    const number = ((sequence.get(domain) ?? 0) + (what === 'gap' ? 3 : 0)) % 2 ** 32
+    sequence.set(domain, number + count)
+    if (what === 'templates') body.unshift(templates.slice(16))
+    if (what === 'withdrawn') body.push(hex`0002 0008 0101 0000`, templates.slice(16))
+    const octets = message(join(...body), {sequence: number, domain, time})
+    if (what === 'broken') new DataView(octets.buffer).setUint16(18, 3)
+    made.push(octets)
+    if (what === 'again') made.push(octets)
+  }
+  return join(...made)
+}
+
+interface Read extends Pick<Decoded, 'records' | 'messages' | 'ledger'> {
+  /** Octets of the records of each Template in each domain and export time, in their order. */
+  readonly octets: ReadonlyMap<string, string[]>
+  readonly batches: number
+}
+
+/** @param any as the decoder's `anyOrder` */
+function read(octets: Uint8Array, cuts: readonly number[], any: boolean): Read {
+  const ledger = new Ledger()
+  const before = kernels.gather
+  kernels.gather = addon?.gatherMessages
+  const decoder = createDecoder({ledger, source: 'test', anyOrder: any})
+  kernels.gather = before
+  const read = new Map<string, string[]>()
+  let batches = 0
+  const take = (taken: readonly RecordBatch[]): void => {
+    for (const batch of taken) {
+      batches++
+      const {observationDomainId, exportTime, exporter} = batch.message
+      const key = [observationDomainId, exportTime, exporter, batch.template.layout].join(' ')
+      const list = read.get(key) ?? []
+      read.set(key, list)
+      for (let i = 0; i < batch.count; i++) {
+        const of = batch.octets.subarray(recordStart(batch, i), recordEnd(batch, i))
+        list.push(Buffer.from(of).toString('hex'))
+      }
+    }
+  }
+  let at = 0
+  for (const cut of [...cuts, octets.length]) {
+    // Chunks lie in memory of their own.
+    take(decoder.push(octets.slice(at, at + cut)))
+    at = Math.min(at + cut, octets.length)
+  }
+  take(decoder.end())
+  return {octets: read, batches, ...accounts(ledger)}
+}
+
+needing(native)(
+  'Messages that are taken apart in one go give the records and accounts of those read one by one, whatever is wrong with others and wherever octets are cut',
+  (t) => {
+    let fewer = 0
+    fc.assert(
+      fc.property(
+        fc.array(someMessage, {minLength: 1, maxLength: 80}),
+        fc.array(fc.integer({min: 1, max: 900}), {maxLength: 6}),
+        (recipes, cuts) => {
+          const octets = cook(recipes)
+          const one = read(octets, cuts, false)
+          const together = read(octets, cuts, true)
+          assert.deepEqual([...together.octets].sort(), [...one.octets].sort())
+          assert.deepEqual(together.ledger.lines(), one.ledger.lines())
+          assert.ok(together.batches <= one.batches)
+          fewer += one.batches - together.batches
+        },
+      ),
+      {numRuns: 400},
+    )
+    t.true(fewer > 1000, `${fewer} batches fewer`)
+  },
+)
+
+needing(native)('a Message that repeats what was taken in one go is a duplicate', (t) => {
+  const sets: SetRecipe[] = [{id: 256, records: 2, padding: 0}]
+  const plain: MessageRecipe = {sets, domain: 1, later: 0, what: 'plain'}
+  const octets = cook(Array<MessageRecipe>(80).fill(plain))
+  // The 70th of 80: 64 are remembered.
+  const size = 16 + 4 + 24
+  const again = octets.slice(octets.length - 11 * size, octets.length - 10 * size)
+  const {ledger, messages, records} = read(join(octets, again), [], true)
+  t.is(messages.out, 83)
+  t.is(records.out, 162)
+  t.regex(ledger.lines().join('\n'), /duplicate 1/)
+})
