@@ -300,11 +300,13 @@ export default class Route extends DartaCommand {
   async #publish(apps: readonly RoutedApp[]): Promise<void> {
     const {flags} = await this.parse(Route)
     const windowing = windowingOf(flags.window, undefined, flags.lateness)
+    const splitHot = flags['split-hot']
+    if (splitHot) refuseUnsplittable(apps)
     const source = await openSelected(this, flags)
     const engine = await openEngine(flags)
     try {
       const {parts, seed} = flags
-      await publishRecords(this, engine, source, apps, {parts, seed, windowing})
+      await publishRecords(this, engine, source, apps, {parts, seed, splitHot, windowing})
     } finally {
       await engine.close()
     }
@@ -331,7 +333,9 @@ export default class Route extends DartaCommand {
           '--key at an engine needs a --name for units to ask for',
         )
       }
-      return [keyApp(flags.key, flags.symmetric, flags['split-hot'], flags.name)]
+      // Nobody knows how results of any program are merged.
+      const splittable = flags['split-hot'] && flags.engine === undefined
+      return [keyApp(flags.key, flags.symmetric, splittable, flags.name)]
     }
     if (flags.app === undefined) {
       throw new DartaError('DARTA_USAGE', 'give --app APP or --key KEY: what decides the unit')

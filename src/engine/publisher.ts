@@ -17,6 +17,8 @@ export interface PublisherOptions {
   /** Of each application that reads the topic. */
   readonly needs: readonly Analysis['needs'][]
   readonly seed: number
+  /** Records of keys that are too heavy for a part go to several. */
+  readonly splitHot: boolean
   /** 16 hex digits that nobody else has. */
   readonly id: string
   /** An encoder whose octets need nothing that was written before; it takes its blocks from `newBlock` if it can. */
@@ -47,6 +49,8 @@ export interface Publisher {
 const WORTH_SENDING = 56 * 1024
 /** Holds nearly every entry. */
 const ROOM_OCTETS = 64 * 1024
+/** Of a part's fair share: what carries less cannot make parts uneven, and is merged from fewer pieces. */
+const HOT_PART = 1 / 4
 /** How long an append that failed waits before it is tried again. */
 const RETRY_MS = 200
 
@@ -71,7 +75,10 @@ interface Part {
 export function createPublisher(engine: Engine, options: PublisherOptions): Publisher {
   const {topic, key, ledger, id} = options
   const members = Array.from({length: options.parts}, (_, i) => ({id: `part-${i}`, weight: 1}))
-  const dealer = createDealer(members, {key, seed: options.seed, splitHot: false, keyless: 0})
+  const dealer = createDealer(members, {
+    ...{key, seed: options.seed, splitHot: options.splitHot},
+    ...{hotPart: HOT_PART, keyless: 0},
+  })
   const uniflows = key !== undefined && isDirected(key) ? createUniflows() : undefined
   const uses = new WeakMap<Template, EventTimeReader | 'options' | 'not-applicable'>()
   const parts: Part[] = members.map((_, index) => ({

@@ -17,6 +17,8 @@ export interface Deployment {
   readonly topic: string
   readonly parts: number
   readonly windowing: Omit<Windowing, 'watermark'> | undefined
+  /** Records of keys that are too heavy for a part go to several, each of which then knows some of them. */
+  readonly splitHot?: boolean
 }
 
 export interface TaskCounters {
@@ -328,7 +330,7 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
   async function tellResults(closed: ReturnType<ProcessingUnit['finish']>): Promise<void> {
     for (const {window, state, exportTime, close} of closed) {
       await state.finish?.()
-      const snapshot = state.snapshot(true)
+      const snapshot = state.snapshot(deployment.splitHot !== true)
       const value = new Uint8Array(4 + snapshot.length)
       new DataView(value.buffer).setUint32(0, exportTime)
       value.set(snapshot, 4)

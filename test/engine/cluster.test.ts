@@ -5,9 +5,11 @@ import {apps} from '../../src/processing/analysis/apps/index.js'
 import {defaultOptions, type Analysis, type AnalysisApp} from '../../src/processing/analysis/app.js'
 import {toolbox} from '../../src/processing/analysis/toolbox.js'
 import {ie} from '../../src/registry/lookup.js'
+import {jainIndex} from '../../src/processing/routing/rendezvous.js'
 import type {RecordBatch} from '../../src/record/batch.js'
 import {address, batchOf, templateOf} from '../support/records.js'
 import {cook, someRecipe} from '../support/recipes.js'
+import {zipf} from '../support/zipf.js'
 import {isSendable, resultsOfOne, runCluster, type Course} from './cluster.js'
 
 /** Some recipes have times from any century: nothing is late. */
@@ -105,6 +107,60 @@ test('windows close while the records come, however many units there were and di
     t.is(analysed, 1500)
     t.deepEqual(new Map([...results].sort()), expected)
   }
+})
+
+/** 100,000 records of which source number n is as frequent as 1 / n^s, over 100 s. */
+function zipfTraffic(s: number): RecordBatch[] {
+  const template = templateOf([
+    ie.sourceIPv4Address,
+    ie.octetDeltaCount,
+    ie.packetDeltaCount,
+    ie.flowStartMilliseconds,
+    ie.flowEndMilliseconds,
+  ])
+  const pick = zipf(s, 20_000)
+  return Array.from({length: 20}, (_, batch) =>
+    batchOf(
+      template,
+      Array.from({length: 5000}, (_, i) => {
+        const ms = 1_700_000_000_000 + batch * 5000 + i
+        return [0x0a000000 + Math.imul(pick(), 7919), 40 + (i % 1400), 1, ms - 5, ms]
+      }),
+      {exportTime: 1_700_000_006 + batch * 5},
+    ),
+  )
+}
+
+const evenness = (burden: readonly number[], units: number) => ({
+  most: (Math.max(...burden) * units) / burden.reduce((a, b) => a + b, 0),
+  jain: jainIndex(
+    Array.from({length: units}, (_, i) => burden[i] ?? 0),
+    Array<number>(units).fill(1),
+  ),
+})
+
+test('zipf keys burden eight units alike where they may be split, with the results of one', async (t) => {
+  const analysis = await analysisOf('top')
+  const batches = zipfTraffic(1.2)
+  const short = {lengthMs: 50_000, slideMs: 50_000, latenessMs: 10_000}
+  const course: Course = {
+    ...{seed: 1, units: 8, parts: 32, publishers: 2, windowing: short},
+    ...{crashes: 0, freezes: 0, joins: 0, leaves: 0, faults: {}},
+  }
+  const expected = resultsOfOne(analysis, short, batches)
+  const split = await runCluster(analysis, batches, {...course, splitHot: true})
+  t.is(split.analysed, 100_000)
+  t.deepEqual(new Map([...split.results].sort()), expected)
+  const {most, jain} = evenness(split.burden, 8)
+  t.log(`most ${most.toFixed(3)} of the mean, Jain ${jain.toFixed(3)}`)
+  t.true(most <= 1.2 && jain >= 0.95, split.burden.join())
+  // It is the splitting that does it, and units may crash.
+  const whole = await runCluster(analysis, batches, {...course, parts: 16})
+  t.true(evenness(whole.burden, 8).most > 1.2, whole.burden.join())
+  const rough = await runCluster(analysis, batches, {
+    ...{...course, splitHot: true, parts: 8, crashes: 2, freezes: 1, joins: 1, leaves: 1},
+  })
+  t.deepEqual(new Map([...rough.results].sort()), expected)
 })
 
 test('the same seed gives the same course', async (t) => {

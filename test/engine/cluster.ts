@@ -2,6 +2,8 @@ import {deployApp} from '../../src/engine/apps.js'
 import {createPublisher, type PublisherOptions} from '../../src/engine/publisher.js'
 import {publishStream} from '../../src/engine/publishing.js'
 import type {Deployment} from '../../src/engine/task.js'
+import {liveBucket, PLAN_KEY} from '../../src/engine/member.js'
+import type {Plan} from '../../src/engine/plan.js'
 import {runWorker, type Pace} from '../../src/engine/worker.js'
 import {bucketOf} from '../../src/engine/task.js'
 import {getLarge} from '../../src/engine/large-values.js'
@@ -76,6 +78,7 @@ export interface Course {
   readonly leaves: number
   /** The first publisher is killed before it ends. */
   readonly publisherDies?: boolean
+  readonly splitHot?: boolean
   readonly faults: Faults
 }
 
@@ -88,6 +91,8 @@ export interface Outcome {
   readonly notes: readonly string[]
   readonly virtualMs: number
   readonly faults: number
+  /** Records by unit, as parts are owned at the end. */
+  readonly burden: readonly number[]
   /** Entries that were acknowledged and that the log does not have, and those that it took. */
   readonly dropped: readonly Uint8Array[]
   readonly log: readonly {readonly part: number; readonly octets: Uint8Array}[]
@@ -106,6 +111,7 @@ export async function runCluster(
     topic: 'app',
     parts: course.parts,
     windowing: course.windowing,
+    ...(course.splitHot && {splitHot: true}),
   }
   const declaring = createEmbeddedEngine(cluster.store, time)
   await deployApp(declaring, {...deployment, words: [], seed: 1})
@@ -205,6 +211,7 @@ export async function runCluster(
       key: analysis.routingKey,
       needs: [analysis.needs],
       seed: 1,
+      splitHot: course.splitHot === true,
       id,
       newEncoder,
       ledger,
@@ -233,17 +240,22 @@ export async function runCluster(
     results.set(key, Buffer.from(value!).toString('hex'))
   }
   let [analysed, lost, late] = [0, 0, 0]
+  const plan = await engine.get(liveBucket('app'), PLAN_KEY)
+  const {owners} = JSON.parse(Buffer.from(plan!.value).toString()) as Plan
+  const burden = new Map<string, number>()
   for (const key of await engine.keys(bucketOf.progress('app'))) {
     const stored = await engine.get(bucketOf.progress('app'), key)
     const {counters} = JSON.parse(Buffer.from(stored!.value).toString()) as {
       counters: {analysed: number; lost: number; late: number}
     }
+    const owner = owners[Number(key)]
+    burden.set(owner, (burden.get(owner) ?? 0) + counters.analysed)
     analysed += counters.analysed
     lost += counters.lost
     late += counters.late
   }
   return {
     ...{results, analysed, lost, late, notes, virtualMs: time.now(), faults: cluster.made},
-    ...{dropped: cluster.lost, log: cluster.taken},
+    ...{dropped: cluster.lost, log: cluster.taken, burden: [...burden.values()]},
   }
 }

@@ -114,6 +114,18 @@ real('an engine that is not there is told within seconds', async (t) => {
   t.regex(stderr, /127\.0\.0\.1:\d+: .* \(DARTA_ENGINE\)/)
 })
 
+real('keys are not split for applications that cannot merge what units know of them', async (t) => {
+  const engine = ['--engine', `nats://127.0.0.1:${await freePort()}`, '--split-hot']
+  for (const app of [
+    ['--app', 'delay'],
+    ['--key', 'srcip', '--name', 'mine'],
+  ]) {
+    const {code, stderr} = await darta(t, ['route', ...app, ...engine])
+    t.is(code, 2)
+    t.regex(stderr, /--split-hot: (delay|mine) has to have all records of a key in one unit/)
+  }
+})
+
 real('a server without JetStream is told so', async (t) => {
   const port = await freePort()
   const env = {...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin`}
@@ -217,6 +229,7 @@ real(
         '2',
         '--engine-size',
         '300K',
+        '--split-hot',
         ...files,
       ],
     ])

@@ -12,6 +12,7 @@ import type {RoutedApp} from './application.js'
 export interface PublishOptions {
   readonly parts: number
   readonly seed: number
+  readonly splitHot: boolean
   readonly windowing: Windowing | undefined
 }
 
@@ -24,7 +25,7 @@ export async function publishRecords(
   engine: Engine,
   source: RecordStream,
   apps: readonly RoutedApp[],
-  {parts, seed, windowing}: PublishOptions,
+  {parts, seed, splitHot, windowing}: PublishOptions,
 ): Promise<void> {
   const id = randomBytes(8).toString('hex')
   const outlets: Outlet[] = []
@@ -40,6 +41,7 @@ export async function publishRecords(
       },
       words: app.words,
       seed,
+      ...(splitHot && {splitHot}),
     }
     await deployApp(engine, deployed)
     const publisher = createPublisher(engine, {
@@ -48,6 +50,7 @@ export async function publishRecords(
       key: app.key,
       needs: [app.needs],
       seed,
+      splitHot,
       id,
       newEncoder: (ledger, newBlock) => createEncoder({ledger, newBlock}),
       ledger: command.ledger.stage(`route ${app.name}`, 'records'),

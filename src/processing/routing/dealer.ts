@@ -28,6 +28,8 @@ export interface DealerOptions {
   readonly seed: number
   /** Slots that are too heavy for one unit are dealt to several. */
   readonly splitHot: boolean
+  /** With more than this part of a unit's fair share of the records a slot is too heavy; 1/32 unless said otherwise. */
+  readonly hotPart?: number
   /** Unit that gets the records that have no key; undefined: nobody. */
   readonly keyless?: number
 }
@@ -81,7 +83,7 @@ const LAST_PERIOD = 65536
 
 export function createDealer(
   units: readonly WeightedUnit[],
-  {key, seed, splitHot, keyless}: DealerOptions,
+  {key, seed, splitHot, hotPart = HOT_PART, keyless}: DealerOptions,
 ): Dealer {
   const read = key === undefined ? () => new Uint8Array(0) : createRoutingKeyReader(key)
   const plans = new WeakMap<Template, KeyPlan>()
@@ -132,7 +134,7 @@ export function createDealer(
       const unit = home[slot]
       if (unit >= weights.length) continue
       const fair = (all * shares[unit]) / weightSum
-      if (units > 1 && loads[slot] > HOT_PART * fair && loads[slot] >= HOT_LEAST) {
+      if (units > 1 && loads[slot] > hotPart * fair && loads[slot] >= HOT_LEAST) {
         lanes[slot] = BY_TURN
         hot++
         carried += loads[slot]

@@ -16,6 +16,7 @@ import {needing} from '../../support/needing.js'
 import {address, batchOf, templateOf} from '../../support/records.js'
 import {cook, someRecipe} from '../../support/recipes.js'
 import {plainRecords, type Plain} from '../../support/results.js'
+import {zipf} from '../../support/zipf.js'
 
 const units = (n: number) => Array.from({length: n}, (_, i) => ({id: `unit-${i + 1}`, weight: 1}))
 const keyOf = (names: string, symmetric?: number) => ({
@@ -117,31 +118,8 @@ test('the hash of a key does not change between versions and machines', (t) => {
 
 /** Flows of which the n-th source is as frequent as 1 / n^s. */
 function zipfBatches(s: number, sources: number, records: number): RecordBatch[] {
-  const weights = Float64Array.from({length: sources}, (_, i) => 1 / (i + 1) ** s)
-  const sum = weights.reduce((a, b) => a + b, 0)
   const template = templateOf([ie.sourceIPv4Address, ie.destinationIPv4Address])
-  let state = 12345
-  const random = (): number => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    return state / 4294967296
-  }
-  const cumulative = weights.map(
-    (
-      (total) => (w: number) =>
-        (total += w / sum)
-    )(0),
-  )
-  const pick = (): number => {
-    const r = random()
-    let low = 0
-    let high = sources - 1
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (cumulative[middle] < r) low = middle + 1
-      else high = middle
-    }
-    return low
-  }
+  const pick = zipf(s, sources)
   const destination = address('192.0.2.1')
   return Array.from({length: records / 1000}, () =>
     batchOf(
