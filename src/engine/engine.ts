@@ -2,7 +2,7 @@ import {DartaError} from '../record/errors.js'
 
 /**
  * What carries records between machines, as narrow as it can be: a log in parts, and a registry of small values that are changed by
- * compare-and-swap. One file per engine: embedded.ts, nats.ts. Nothing of an engine may be known elsewhere, and nothing
+ * compare-and-swap. One file per engine, and a line of engines.ts. Nothing of an engine may be known elsewhere, and nothing
  * is believed of it that the records' own numbers cannot check: an engine may stall, repeat or skip.
  */
 export interface Engine {
@@ -33,6 +33,29 @@ export interface Engine {
   delete(bucket: string, key: string): Promise<void>
   keys(bucket: string): Promise<readonly string[]>
   close(): Promise<void>
+}
+
+/** How an engine between machines is reached. */
+export interface EngineOptions {
+  /** `SCHEME://HOST[:PORT]`, several with commas. */
+  readonly url: string
+  /** Copies of everything; unless said otherwise 3 in a cluster, else 1. */
+  readonly replicas?: number | undefined
+  /** Octets of each topic's log; a full log blocks its publishers. */
+  readonly maxOctets: number
+  readonly tls?: {
+    readonly caFile?: string
+    /** The same, and what the server asks for, as PEM. */
+    readonly ca?: string | undefined
+    readonly cert?: string | undefined
+    readonly key?: string | undefined
+  }
+  /** Who connects, in the words of the engine, and the file that says so. */
+  readonly credentials?: {readonly path: string; readonly text: string} | undefined
+  /** How long an answer is waited for, ms; 5000 unless said otherwise. */
+  readonly answerMs?: number
+  /** Also clusters of servers that are known to lose acknowledged messages. */
+  readonly allowOldServer?: boolean
 }
 
 export interface Entry {

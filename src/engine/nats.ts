@@ -3,7 +3,7 @@ import {isIP} from 'node:net'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {checkServerIdentity} from 'node:tls'
 import {DartaError} from '../record/errors.js'
-import {EngineFull, type Engine, type Entry, type Stored} from './engine.js'
+import {EngineFull, type Engine, type EngineOptions, type Entry, type Stored} from './engine.js'
 
 /** What is used of the npm package `nats`, which is optional. */
 interface NatsModule {
@@ -92,28 +92,6 @@ interface Reader {
   readonly subscription: {unsubscribe(): void}
 }
 
-export interface NatsOptions {
-  /** `nats://HOST[:PORT]`, several with commas; `tls://` asks for TLS and verifies the server. */
-  readonly url: string
-  /** Copies of everything; unless said otherwise 3 in a cluster, else 1. */
-  readonly replicas?: number | undefined
-  /** Octets of each topic's log; a full log blocks its publishers. */
-  readonly maxOctets: number
-  readonly tls?: {
-    readonly caFile?: string
-    /** The same, and what the server asks for, as PEM. */
-    readonly ca?: string | undefined
-    readonly cert?: string | undefined
-    readonly key?: string | undefined
-  }
-  /** Who connects: the seed of an NKey, or credentials as NATS writes them, a JWT with a seed. */
-  readonly credentials?: {readonly kind: 'seed' | 'jwt'; readonly text: string} | undefined
-  /** How long an answer is waited for, ms; 5000 unless said otherwise. */
-  readonly answerMs?: number
-  /** Also clusters of servers that are known to lose acknowledged messages. */
-  readonly allowOldServer?: boolean
-}
-
 /** Servers before this have lost acknowledged messages in clusters. */
 const LEAST_CLUSTER = [2, 10, 23]
 const CONNECT_MS = 3000
@@ -165,10 +143,11 @@ const utf8 = {encoder: new TextEncoder(), decoder: new TextDecoder()}
  *
  * @throws DartaError DARTA_ENGINE nobody answers within 3 s, the server has no JetStream, or is one that loses messages
  */
-export async function connectNats(options: NatsOptions): Promise<Engine> {
+export async function connectNats(options: EngineOptions): Promise<Engine> {
   const nats = loadPackage()
   const {url, answerMs = ANSWER_MS} = options
-  const inboxPrefix = inboxOf(nats, options.credentials)
+  const credentials = options.credentials && credentialsOf(options.credentials)
+  const inboxPrefix = inboxOf(nats, credentials)
   let connection: Connection
   try {
     connection = await nats.connect({
@@ -180,7 +159,7 @@ export async function connectNats(options: NatsOptions): Promise<Engine> {
       maxPingOut: 3,
       noAsyncTraces: true,
       name: 'darta',
-      ...authentication(nats, options.credentials),
+      ...authentication(nats, credentials),
       ...(url.startsWith('tls:') && {
         tls: {...options.tls, checkServerIdentity: identityCheck(url)},
       }),
@@ -618,7 +597,18 @@ function sequenceOf(reply: string): number | undefined {
   return Number.isSafeInteger(sequence) ? sequence : undefined
 }
 
-type Credentials = NatsOptions['credentials']
+/** The seed of an NKey, or credentials as NATS writes them, a JWT with a seed. */
+type Credentials = {readonly kind: 'seed' | 'jwt'; readonly text: string} | undefined
+
+/** @throws DartaError DARTA_USAGE */
+function credentialsOf({path, text}: NonNullable<EngineOptions['credentials']>): Credentials {
+  if (text.includes('-----BEGIN NATS USER JWT-----')) return {kind: 'jwt', text}
+  const [seed] = /^SU[A-Z2-7]{56}$/m.exec(text) ?? []
+  if (seed === undefined) {
+    throw new DartaError('DARTA_USAGE', `${path} holds neither an NKey's seed nor NATS credentials`)
+  }
+  return {kind: 'seed', text: seed}
+}
 
 function authentication(nats: NatsModule, credentials: Credentials): Record<string, unknown> {
   if (credentials === undefined) return {}

@@ -136,7 +136,7 @@ real('what each role may ask of the engine is what is written of it', async (t) 
   const open = (role: Role): Promise<Engine> =>
     connectNats({
       ...{url, maxOctets: 1e6, tls: {caFile: ca}},
-      credentials: {kind: 'seed', text: seed(role)},
+      credentials: {path: role, text: seed(role)},
     })
   const engines = new Map<Role, Engine>()
   for (const role of roles) {

@@ -1,5 +1,6 @@
 import {tlsCredentials, type TlsFlagValues} from '../../cli/tls-flags.js'
 import type {Engine} from '../../engine/engine.js'
+import {connectEngine} from '../../engine/engines.js'
 import type {TlsCredentials} from '../../io/tls-credentials.js'
 import {DartaError} from '../../record/errors.js'
 import type {DirectGroup, EngineGroup, GroupUrl} from './group-url.js'
@@ -41,9 +42,8 @@ export async function groupMeeting(url: GroupUrl, flags: TlsFlagValues): Promise
   return {
     ...url,
     async open() {
-      const {connectNats} = await import('../../engine/nats.js')
       // Nothing is appended to a log.
-      return connectNats({
+      return connectEngine({
         ...{url: url.url, maxOctets: 1, answerMs: ANSWER_MS},
         ...(credentials !== undefined && {tls}),
       })

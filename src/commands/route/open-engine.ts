@@ -1,8 +1,8 @@
 import * as Flags from '@oclif/core/flags'
 import {parseSize} from '../../cli/values.js'
 import type {Engine} from '../../engine/engine.js'
+import {connectEngine} from '../../engine/engines.js'
 import {readCredentials} from './read-credentials.js'
-import {DartaError} from '../../record/errors.js'
 
 export const engineFlags = {
   engine: Flags.string({
@@ -49,18 +49,10 @@ export async function openEngine(flags: {
   readonly 'engine-credentials'?: string
   readonly 'allow-old-server': boolean
 }): Promise<Engine> {
-  const {engine: url} = flags
-  if (url === undefined || !/^(nats|tls):\/\/[^/]+$/.test(url)) {
-    throw new DartaError(
-      'DARTA_USAGE',
-      `--engine: expected nats://HOST[:PORT] or tls://HOST[:PORT], not '${url ?? ''}'`,
-    )
-  }
   const who = flags['engine-credentials']
   const credentials = who === undefined ? undefined : readCredentials(who)
-  const {connectNats} = await import('../../engine/nats.js')
-  return connectNats({
-    url,
+  return connectEngine({
+    url: flags.engine ?? '',
     replicas: flags.replicas,
     maxOctets: flags['engine-size'] ?? 1_000_000_000,
     tls: {...(flags['engine-ca'] !== undefined && {caFile: flags['engine-ca']})},
