@@ -47,6 +47,7 @@ ip iproute2
 /usr/include/pcap/pcap.h libpcap-dev
 ipfixDump libfixbuf-tools
 jq jq
+kcat kcat
 lz4 lz4
 mandoc mandoc
 mmdblookup mmdb-bin

@@ -9,8 +9,8 @@ export interface Engine {
   readonly name: string
   /** Of this process: never set back, and of no meaning to others. */
   readonly clock: Clock
-  /** Makes sure that a topic's log and these buckets are there. */
-  declare(topic: string, buckets: readonly string[]): Promise<void>
+  /** Makes sure that a topic's log of so many parts and these buckets are there. */
+  declare(topic: string, parts: number, buckets: readonly string[]): Promise<void>
   /** Removes a topic's log and buckets with all that is in them. */
   drop(topic: string, buckets: readonly string[]): Promise<void>
   /**

@@ -4,9 +4,13 @@ import type {Engine, EngineOptions} from './engine.js'
 type Connect = (options: EngineOptions) => Promise<Engine>
 
 const nats: Connect = async (options) => (await import('./nats.js')).connectNats(options)
+const kafka: Connect = async (options) => (await import('./kafka.js')).connectKafka(options)
 
 /** Engines between machines, by the scheme of their URLs. */
-const engines: Readonly<Record<string, Connect>> = {nats, tls: nats}
+const engines: Readonly<Record<string, Connect>> = {
+  ...{nats, tls: nats},
+  ...{kafka, 'kafka+tls': kafka},
+}
 
 /** @throws DartaError DARTA_USAGE there is no such engine; DARTA_ENGINE nobody answers */
 export async function connectEngine(options: EngineOptions): Promise<Engine> {

@@ -452,7 +452,7 @@ export async function connectNats(options: EngineOptions): Promise<Engine> {
   return {
     name: url,
     clock: {now: () => performance.now(), sleep: async (ms) => void (await sleep(ms))},
-    declare: async (topic, of) => {
+    declare: async (topic, _parts, of) => {
       await makeStream({
         name: streamOf(topic),
         ...{subjects: [`darta.${topic}.*`], retention: 'limits', discard: 'new', storage: 'file'},

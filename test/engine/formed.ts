@@ -5,6 +5,6 @@ import {patiently} from '../../src/engine/engine.js'
 import {connectNats} from '../../src/engine/nats.js'
 
 const engine = await connectNats({url: process.argv[2], maxOctets: 1000})
-await patiently(engine, () => engine.declare('formed', []), 10_000)
+await patiently(engine, () => engine.declare('formed', 1, []), 10_000)
 await engine.drop('formed', [])
 await engine.close()

@@ -106,7 +106,7 @@ const rights: readonly [
   (engine: Engine, role: Role) => Promise<unknown>,
   readonly Role[],
 ][] = [
-  ['declare', (e, role) => e.declare(`of-${role}`, []), ['publisher', 'operator']],
+  ['declare', (e, role) => e.declare(`of-${role}`, 1, []), ['publisher', 'operator']],
   ['append', (e) => e.append('top', 0, entry), ['publisher', 'unit', 'operator']],
   ['read', (e) => e.read('top', 0, 1, 1), ['unit', 'operator']],
   ['trim', (e) => e.trim('top', [2]), ['unit', 'operator']],
@@ -145,7 +145,7 @@ real('what each role may ask of the engine is what is written of it', async (t) 
     engines.set(role, engine)
   }
   const buckets = ['apps', 'publishers', 'live', 'state', 'progress', 'results', 'final']
-  await engines.get('operator')!.declare('top', buckets)
+  await engines.get('operator')!.declare('top', 1, buckets)
   for (const [what, ask, allowed] of rights) {
     for (const role of roles) {
       const name = `${role}: ${what}`

@@ -164,7 +164,7 @@ export class SimulatedCluster {
     const engine: Engine = {
       name: 'simulated',
       clock: {now: () => time.now(), sleep: (ms) => delay(ms)},
-      declare: (topic, buckets) => inner.declare(topic, buckets),
+      declare: (topic, parts, buckets) => inner.declare(topic, parts, buckets),
       drop: (topic, buckets) => call(() => inner.drop(topic, buckets)),
       append: async (topic, part, octets) => {
         if (this.chance(faults.refusedAppend)) return call(async () => noAnswer())
