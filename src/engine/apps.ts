@@ -26,7 +26,8 @@ export async function deployApp(engine: Engine, app: DeployedApp): Promise<void>
   // Servers of a cluster that has just begun do not know yet which of them have room.
   await patiently(
     engine,
-    () => engine.declare(app.topic, app.parts, [...bucketsOf(key), publishersOf(app.topic), BUCKET]),
+    () =>
+      engine.declare(app.topic, app.parts, [...bucketsOf(key), publishersOf(app.topic), BUCKET]),
     DECLARE_MS,
   )
   if ((await engine.keys(bucketOf.final(key))).includes('end')) {

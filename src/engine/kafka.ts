@@ -412,12 +412,12 @@ export async function connectKafka(options: EngineOptions): Promise<Engine> {
     }
   }
 
-  /** What an administrator made must keep everything too. @throws DartaError DARTA_ENGINE, DARTA_USAGE */
+  /** What an administrator made must keep everything too. @throws DartaError DARTA_USAGE */
   async function checkTopic(topic: string, parts: number): Promise<void> {
     const partitions = partitionsOf(control, topic)
     if (partitions.length < parts) {
       throw new DartaError(
-        'DARTA_ENGINE',
+        'DARTA_USAGE',
         `${url}: ${topic} has ${partitions.length} partitions, and --parts ${parts} needs as many`,
       )
     }
@@ -442,7 +442,7 @@ export async function connectKafka(options: EngineOptions): Promise<Engine> {
       const wanted = KEEPING[name as keyof typeof KEEPING]
       if (wanted === undefined || wanted === configValue) continue
       throw new DartaError(
-        'DARTA_ENGINE',
+        'DARTA_USAGE',
         `${url}: ${topic} has ${name}=${configValue}, by which records would be lost; it needs ${wanted}`,
       )
     }

@@ -43,13 +43,15 @@ export async function serveNats(
  * The cluster of three brokers that librdkafka has for tests of Kafka's clients, which kcat starts: it speaks the protocol, makes
  * topics of four partitions when they are first named, keeps 5 MiB of each in memory, and neither deletes records nor asks who is there.
  */
-export async function serveKafka(t: ExecutionContext): Promise<string> {
+export async function mockKafka(
+  t: ExecutionContext,
+  run = (program: string, words: readonly string[]): Running => start(t, program, words),
+): Promise<{url: string; mock: Running}> {
   // It serves for as long as the producer waits for its input.
-  const words = ['-b', 'none', '-X', 'test.mock.num.brokers=3', '-P', '-t', 'none']
-  const mock = start(t, 'kcat', words)
+  const mock = run('kcat', ['-b', 'none', '-X', 'test.mock.num.brokers=3', '-P', '-t', 'none'])
   await mock.says(/replaced with \S+\n/)
   const [, servers] = /replaced with (\S+)\n/.exec(mock.words())!
-  return `kafka://${servers}`
+  return {url: `kafka://${servers}`, mock}
 }
 
 /** Opens engines that are closed when the test ends. */
@@ -99,7 +101,7 @@ export const engines: readonly EngineUnderTest[] = [
     scheme: 'kafka',
     reasons: [tools('kcat'), optionalPackage('kafkajs')],
     serve: async (t) => {
-      const url = await serveKafka(t)
+      const {url} = await mockKafka(t)
       return {url, open: opener(t, url)}
     },
   },

@@ -8,7 +8,7 @@ export const engineFlags = {
   engine: Flags.string({
     helpValue: 'URL',
     summary:
-      'Use this engine between machines: nats://HOST[:PORT], or tls:// with verified servers.',
+      'Use this engine between machines: nats://HOST[:PORT] or kafka://HOST[:PORT]; with verified servers tls:// or kafka+tls://.',
   }),
   replicas: Flags.integer({
     min: 1,
@@ -26,13 +26,13 @@ export const engineFlags = {
   'engine-ca': Flags.string({
     helpValue: 'FILE',
     dependsOn: ['engine'],
-    summary: 'Certificates that a tls:// engine is verified by, as PEM.',
+    summary: 'Certificates that a tls:// or kafka+tls:// engine is verified by, as PEM.',
   }),
   'engine-credentials': Flags.string({
     helpValue: 'FILE',
     dependsOn: ['engine'],
     summary:
-      'Who connects to the engine: the seed of an NKey, or NATS credentials; nobody but its owner may read the file.',
+      'Who connects to the engine: the seed of an NKey, NATS credentials, or for Kafka lines of sasl.mechanism, sasl.username and sasl.password; nobody but its owner may read the file.',
   }),
   'allow-old-server': Flags.boolean({
     dependsOn: ['engine'],
