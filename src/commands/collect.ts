@@ -44,7 +44,7 @@ import {sampledHeaderReader} from './collect/sampled-header.js'
 const SAVE_MS = 60_000
 
 /** Sessions from which on their state is much of the heap. */
-const MANY_SESSIONS = 4096
+const MANY_SESSIONS = 1024
 
 const size = Flags.custom<number>({parse: async (input) => parseSize(input)})
 const duration = Flags.custom<number>({parse: async (input) => parseDuration(input)})

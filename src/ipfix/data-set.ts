@@ -63,7 +63,7 @@ export function readDataSet(
   message: MessageContext,
   out: RecordBatch[],
 ): number {
-  const {template, plan} = stored
+  const {template, plan, lists, directionless, types, mibFields} = stored.reading
   stored.used = true
   stored.domain.used = true
   let count: number
@@ -83,7 +83,7 @@ export function readDataSet(
     s.process.messages.note('nonzero-padding', 1, message.offset)
   }
   if (count === 0) return 0
-  if (stored.directionless) {
+  if (directionless) {
     s.process.work.refused += count
     return count
   }
@@ -95,15 +95,15 @@ export function readDataSet(
     count,
     offsets,
     message,
-    templates: stored.lists ? snapshotOf(stored.domain) : undefined,
-    elements: stored.lists ? s.elements : undefined,
+    templates: lists ? snapshotOf(stored.domain) : undefined,
+    elements: lists ? s.elements : undefined,
   }
-  if (stored.mibFields !== undefined) {
-    learnMibFields(s, stored.domain, batch, stored.mibFields)
+  if (mibFields !== undefined) {
+    learnMibFields(s, stored.domain, batch, mibFields)
     out.push({...batch, templates: snapshotOf(stored.domain)})
     return count
   }
   out.push(batch)
-  if (stored.types !== undefined) learnElements(s, batch, stored.types)
+  if (types !== undefined) learnElements(s, batch, types)
   return count
 }

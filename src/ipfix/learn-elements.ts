@@ -13,6 +13,9 @@ export function learnElements(s: SessionState, batch: RecordBatch, types: TypeRe
   const {records, work} = s.process
   if (s.elements === s.process.elements) s.elements = createSessionElements()
   const {elements} = s
+  // Those that were not read yet are read as what they were when they came, so that it can be undone.
+  for (const {templates} of s.domains.values())
+    for (const {reading} of templates.values()) void reading
   let learned = false
   for (let i = 0; i < batch.count; i++) {
     const element = types(batch, i)
@@ -28,12 +31,12 @@ export function learnElements(s: SessionState, batch: RecordBatch, types: TypeRe
   }
   if (!learned) return
   for (const domain of s.domains.values()) {
-    for (const stored of domain.templates.values()) if (stored.unknowns) describe(s, stored)
+    for (const stored of domain.templates.values()) if (stored.reading.unknowns) describe(s, stored)
   }
 }
 
 function describe(s: SessionState, stored: StoredTemplate): void {
-  const old = stored.template
+  const old = stored.reading.template
   const specifiers = old.fields.map((field) => ({
     ...field,
     element: s.elements.get(field.element.enterpriseNumber, field.element.elementId),
@@ -45,7 +48,8 @@ function describe(s: SessionState, stored: StoredTemplate): void {
 
 /** What is known of a Template has changed; its records are encoded as before. */
 export function replaceTemplate(stored: StoredTemplate, template: Template): void {
-  stored.template = template
-  stored.unknowns = template.fields.some(({element}) => element.status === 'unknown')
+  const {reading} = stored
+  reading.template = template
+  reading.unknowns = template.fields.some(({element}) => element.status === 'unknown')
   templatesChanged(stored.domain)
 }

@@ -19,7 +19,7 @@ export function learnMibFields(
   const objects = new Map<number, Map<number, MibObject>>()
   for (let i = 0; i < batch.count; i++) {
     const said = read(batch, i)
-    const field = said && domain.templates.get(said.templateId)?.template.fields[said.field]
+    const field = said && domain.templates.get(said.templateId)?.reading.template.fields[said.field]
     if (said === undefined || field === undefined || !carriesMibObject(field)) {
       records.note('mib-field-ignored', 1, batch.message.offset)
       continue
@@ -32,7 +32,7 @@ export function learnMibFields(
   }
   for (const [id, ofTemplate] of objects) {
     const stored = domain.templates.get(id)!
-    const old = stored.template
+    const old = stored.reading.template
     const specifiers = old.fields.map((field, i) => {
       const mib = ofTemplate.get(i)
       return mib === undefined ? field : {...field, mib}

@@ -169,9 +169,9 @@ export function createCollectingProcess(options: ProcessOptions): CollectingProc
     counts: options.counts ?? 'records',
   }
   const evictions: EvictionListener = {
-    template({template}) {
+    template(stored) {
       process.messages.note('template-evicted')
-      observer?.template?.('evicted', template, undefined)
+      observer?.template?.('evicted', stored.reading.template, undefined)
     },
     domain({sequence}) {
       process.messages.note('domain-evicted')
@@ -209,6 +209,10 @@ class TransportSession implements Session, SessionState {
     this.address = address
   }
 
+  get pool(): TemplatePool {
+    return this.process.pool
+  }
+
   receive(receivedMs: number | undefined, columns?: HeaderColumns): void {
     this.receivedMs = receivedMs
     this.columns = columns
@@ -224,12 +228,12 @@ class TransportSession implements Session, SessionState {
 
   *templates(): Generator<KnownTemplate> {
     for (const {id, templates} of this.domains.values()) {
-      for (const {template, record, exportTime} of templates.values()) {
+      for (const stored of templates.values()) {
         yield {
           observationDomainId: id,
-          options: template.scopeCount > 0,
-          record: Uint8Array.from(record, (character) => character.charCodeAt(0)),
-          exportTime,
+          options: stored.isOptions,
+          record: stored.recordOctets(),
+          exportTime: stored.exportTime,
         }
       }
     }
@@ -281,10 +285,10 @@ class Plain implements PlainDomain {
   }
 
   template(id: number): Template | undefined {
-    const stored = this.#domain.templates.get(id)
-    if (stored === undefined || stored.plan !== undefined || stored.lists) return undefined
-    if (stored.directionless || stored.types !== undefined) return undefined
-    return stored.template
+    const reading = this.#domain.templates.get(id)?.reading
+    if (reading === undefined || reading.plan !== undefined || reading.lists) return undefined
+    if (reading.directionless || reading.types !== undefined) return undefined
+    return reading.template
   }
 
   *plainTemplates(): Generator<Template> {
@@ -423,7 +427,7 @@ function readMessage(
 function expires(s: SessionState, stored: StoredTemplate, message: MessageContext): boolean {
   const {templateLifetime, pool, messages} = s.process
   if (((message.exportTime - stored.exportTime) | 0) <= templateLifetime) return false
-  removeTemplate(pool, stored.domain, stored.template.id)
+  removeTemplate(pool, stored.domain, stored.id)
   messages.note('template-expired', 1, message.offset)
   return true
 }

@@ -1,4 +1,4 @@
-import {carriesType, VARIABLE} from '../record/element.js'
+import {carriesType, VARIABLE, type InformationElement} from '../record/element.js'
 import {createTemplate, type FieldSpecifier, type Template} from '../record/template.js'
 import {MIN_DATA_SET_ID} from './message.js'
 import type {ElementLookup} from '../record/batch.js'
@@ -81,26 +81,41 @@ export function readTemplateRecord(
   elements: ElementLookup,
 ): Template {
   const specifiers: FieldSpecifier[] = []
-  let at = record.fields
-  for (let i = 0; i < record.fieldCount; i++) {
-    const number = view.getUint16(at)
-    const length = view.getUint16(at + 2)
-    at += 4
-    if (number & 0x8000) {
-      specifiers.push({element: elements.get(view.getUint32(at), number & 0x7fff), length})
-      at += 4
-    } else {
-      specifiers.push({element: elements.get(0, number), length})
-    }
-  }
+  eachField(view, record, elements, (element, length) => specifiers.push({element, length}))
   return createTemplate(record.id, specifiers, record.scopeCount)
 }
 
 /** How many fields have a length that cannot carry their type: they are octets to every reader. */
-export function countMisfits(template: Template): number {
+export function countMisfits(
+  view: DataView,
+  record: TemplateRecord,
+  elements: ElementLookup,
+): number {
   let n = 0
-  for (const {element, length} of template.fields) if (!carriesType(element.type, length)) n++
+  eachField(view, record, elements, (element, length) => {
+    if (!carriesType(element.type, length)) n++
+  })
   return n
+}
+
+function eachField(
+  view: DataView,
+  {fields, fieldCount}: TemplateRecord,
+  elements: ElementLookup,
+  take: (element: InformationElement, length: number) => void,
+): void {
+  let at = fields
+  for (let i = 0; i < fieldCount; i++) {
+    const number = view.getUint16(at)
+    const length = view.getUint16(at + 2)
+    at += 4
+    if (number & 0x8000) {
+      take(elements.get(view.getUint32(at), number & 0x7fff), length)
+      at += 4
+    } else {
+      take(elements.get(0, number), length)
+    }
+  }
 }
 
 /** Octets of the record that announces `template`. */

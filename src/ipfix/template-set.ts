@@ -2,7 +2,6 @@ import {OPTIONS_TEMPLATE_SET_ID, TEMPLATE_SET_ID} from './message.js'
 import {
   countMisfits,
   measureTemplateRecord,
-  readTemplateRecord,
   type TemplateFault,
   type TemplateRecord,
 } from './template-record.js'
@@ -10,7 +9,7 @@ import {
   domainOf,
   putTemplate,
   removeTemplate,
-  storeTemplate,
+  StoredTemplate,
   type Domain,
 } from './template-store.js'
 import {forgetWithdrawn, noteWithdrawn} from './withdrawn.js'
@@ -60,8 +59,7 @@ export function restoreTemplate(s: SessionState, known: KnownTemplate): boolean 
   }
   const domain = domainOf(s.process.pool, s, observationDomainId)
   if (domain.templates.has(record.id)) return false
-  const template = readTemplateRecord(view, record, s.elements)
-  storeTemplate(s.process.pool, domain, template, latin1(octets), exportTime)
+  putTemplate(s.process.pool, new StoredTemplate(domain, record, latin1(octets), exportTime))
   return true
 }
 
@@ -83,14 +81,14 @@ function withdraw(
   let found = all
   for (const one of all ? [...domain.templates.keys()] : [id]) {
     const stored = domain.templates.get(one)
-    if (stored === undefined || stored.template.scopeCount > 0 !== isOptions) continue
+    if (stored === undefined || stored.isOptions !== isOptions) continue
     removeTemplate(pool, domain, one)
     noteWithdrawn(domain, one)
     work.undo.push(() => {
       forgetWithdrawn(domain, one)
       putTemplate(pool, stored)
     })
-    observer?.template?.('withdrawn', stored.template, message)
+    observer?.template?.('withdrawn', stored.reading.template, message)
     found = true
   }
   if (!found) messages.note('withdrawal-unknown', 1, message.offset)
@@ -122,10 +120,10 @@ function define(
   const {reliable, messages, pool, observer, work} = s.process
   const old = domain.templates.get(record.id)
   if (old !== undefined) {
-    if (old.template.scopeCount > 0 === isOptions && sameOctets(old.record, octets)) {
+    if (old.isOptions === isOptions && sameOctets(old.record, octets)) {
       old.exportTime = message.exportTime
       domain.watcher?.refreshed(old)
-      observer?.template?.('refreshed', old.template, message)
+      observer?.template?.('refreshed', old.reading.template, message)
       return
     }
     if (!reliable && ((message.exportTime - old.exportTime) | 0) < 0) {
@@ -141,11 +139,14 @@ function define(
       work.undo.push(() => noteWithdrawn(domain, record.id))
     }
   }
-  const template = readTemplateRecord(view, record, s.elements)
-  const misfits = countMisfits(template)
+  const misfits = countMisfits(view, record, s.elements)
   if (misfits > 0) messages.note('field-length', misfits, message.offset)
-  work.arrived.push(storeTemplate(pool, domain, template, latin1(octets), message.exportTime))
-  observer?.template?.(old === undefined ? 'new' : 'redefined', template, message)
+  const stored = new StoredTemplate(domain, record, latin1(octets), message.exportTime)
+  putTemplate(pool, stored)
+  work.arrived.push(stored)
+  if (observer?.template !== undefined) {
+    observer.template(old === undefined ? 'new' : 'redefined', stored.reading.template, message)
+  }
 }
 
 function sameOctets(record: string, octets: Uint8Array): boolean {

@@ -2,7 +2,12 @@ import {isList} from '../record/element.js'
 import {lacksDirection} from './biflow.js'
 import {namesTemplate} from './list-templates.js'
 import {createDomainSequence, type DomainSequence} from './sequence.js'
-import {walkPlan} from './template-record.js'
+import {
+  measureTemplateRecord,
+  readTemplateRecord,
+  walkPlan,
+  type TemplateRecord,
+} from './template-record.js'
 import {mibFieldReader, type MibFieldReader} from './mib-fields.js'
 import {typeRecordReader, type TypeRecordReader} from './type-records.js'
 import {
@@ -13,19 +18,69 @@ import {
   type Place,
   type UseQueue,
 } from './use-queue.js'
-import type {TemplateLookup} from '../record/batch.js'
+import type {ElementLookup, TemplateLookup} from '../record/batch.js'
 import type {Template} from '../record/template.js'
 
-/** A Template as a session holds it, with what decoding its Data Sets needs. */
-export interface StoredTemplate {
-  template: Template
+/** A Template as a session holds it. Made into what decoding needs when that is first asked for: most of a flood never is. */
+export class StoredTemplate {
+  readonly domain: Domain
+  readonly id: number
+  readonly isOptions: boolean
   /** Octets of its Template Record as characters: an announcement with the same ones changes nothing. */
   readonly record: string
-  readonly domain: Domain
   /** Export time of the Message that announced it last. */
   exportTime: number
   /** Records were read by it since it was at the head of a queue. */
-  used: boolean
+  used = false
+  /** Memory it takes, about. */
+  octets: number
+  /** In the queues of its session and of the pool, while it is stored. */
+  place: Place<StoredTemplate> | undefined = undefined
+  poolPlace: Place<StoredTemplate> | undefined = undefined
+  #reading: TemplateReading | undefined = undefined
+
+  constructor(
+    domain: Domain,
+    {id, scopeCount}: TemplateRecord,
+    record: string,
+    exportTime: number,
+  ) {
+    this.domain = domain
+    this.id = id
+    this.isOptions = scopeCount > 0
+    this.record = record
+    this.exportTime = exportTime
+    this.octets = 400 + record.length
+  }
+
+  get reading(): TemplateReading {
+    this.#reading ??= this.#read()
+    return this.#reading
+  }
+
+  #read(): TemplateReading {
+    const {owner} = this.domain
+    const octets = this.recordOctets()
+    const view = new DataView(octets.buffer)
+    const measured = measureTemplateRecord(view, 0, octets.length, this.isOptions)
+    const reading = readingOf(readTemplateRecord(view, measured, owner.elements))
+    const {fields} = reading.template
+    const unknowns = fields.filter(({element}) => element.status === 'unknown').length
+    const more = 500 + 70 * fields.length + 120 * unknowns
+    this.octets += more
+    if (this.place !== undefined) owner.pool.octets += more
+    return reading
+  }
+
+  /** Octets of its Template Record. */
+  recordOctets(): Uint8Array<ArrayBuffer> {
+    return Uint8Array.from(this.record, (character) => character.charCodeAt(0))
+  }
+}
+
+/** What decoding the Data Sets of a Template needs. */
+export interface TemplateReading {
+  template: Template
   /** See `walkPlan`. */
   readonly plan: Uint32Array | undefined
   /** Has fields that name Templates: its batches need the session's. */
@@ -37,10 +92,19 @@ export interface StoredTemplate {
   readonly types: TypeRecordReader | undefined
   /** Reads its records as what RFC 8038 says of fields. */
   readonly mibFields: MibFieldReader | undefined
-  /** Memory it takes, about. */
-  readonly octets: number
-  /** In the queues of its session and of the pool, while it is stored. */
-  places: readonly [Place<StoredTemplate>, Place<StoredTemplate>] | undefined
+}
+
+function readingOf(template: Template): TemplateReading {
+  const {fields} = template
+  return {
+    template,
+    plan: walkPlan(template),
+    lists: fields.some(({element}) => isList(element.type) || namesTemplate(element)),
+    directionless: lacksDirection(template),
+    unknowns: fields.some(({element}) => element.status === 'unknown'),
+    types: typeRecordReader(template),
+    mibFields: mibFieldReader(template),
+  }
 }
 
 export interface TemplateWatcher {
@@ -67,6 +131,9 @@ export interface Domain {
 
 /** The Templates of one Transport Session. */
 export interface SessionTemplates {
+  readonly pool: TemplatePool
+  /** What the fields of its Templates are. */
+  readonly elements: ElementLookup
   readonly domains: Map<number, Domain>
   readonly queue: UseQueue<StoredTemplate>
   /** The domain of the last Message. */
@@ -171,47 +238,20 @@ export function templatesChanged(domain: Domain): void {
   domain.watcher?.changed()
 }
 
-export function storeTemplate(
-  pool: TemplatePool,
-  domain: Domain,
-  template: Template,
-  record: string,
-  exportTime: number,
-): StoredTemplate {
-  const {fields} = template
-  const unknowns = fields.filter(({element}) => element.status === 'unknown').length
-  const stored: StoredTemplate = {
-    template,
-    record,
-    domain,
-    exportTime,
-    used: false,
-    plan: walkPlan(template),
-    lists: fields.some(({element}) => isList(element.type) || namesTemplate(element)),
-    directionless: lacksDirection(template),
-    unknowns: unknowns > 0,
-    types: typeRecordReader(template),
-    mibFields: mibFieldReader(template),
-    octets: 900 + 70 * fields.length + 120 * unknowns,
-    places: undefined,
-  }
-  putTemplate(pool, stored)
-  return stored
-}
-
 /** Puts a Template in its place; the one that had the ID is gone. */
 export function putTemplate(pool: TemplatePool, stored: StoredTemplate): void {
-  const {domain, template, octets} = stored
+  const {domain, id, octets} = stored
   const {queue} = domain.owner
-  removeTemplate(pool, domain, template.id)
+  removeTemplate(pool, domain, id)
   makeRoom(pool, queue, () => queue.size >= pool.maxPerSession)
   makeRoom(pool, pool.templates, () => {
     return pool.templates.size >= pool.maxTemplates || pool.octets > pool.maxOctets - octets
   })
   if (queue.size === 0) pool.sessions++
-  domain.templates.set(template.id, stored)
+  domain.templates.set(id, stored)
   templatesChanged(domain)
-  stored.places = [enqueue(queue, stored), enqueue(pool.templates, stored)]
+  stored.place = enqueue(queue, stored)
+  stored.poolPlace = enqueue(pool.templates, stored)
   pool.octets += octets
 }
 
@@ -222,12 +262,14 @@ export function removeTemplate(
   id: number,
 ): StoredTemplate | undefined {
   const stored = domain.templates.get(id)
-  if (stored?.places === undefined) return undefined
+  if (stored?.place === undefined || stored.poolPlace === undefined) return undefined
   domain.templates.delete(id)
   templatesChanged(domain)
-  for (const place of stored.places) dequeue(place)
+  dequeue(stored.place)
+  dequeue(stored.poolPlace)
   if (domain.owner.queue.size === 0) pool.sessions--
-  stored.places = undefined
+  stored.place = undefined
+  stored.poolPlace = undefined
   pool.octets -= stored.octets
   return stored
 }
@@ -245,7 +287,7 @@ function makeRoom(
   while (isFull()) {
     const least = leastUsed(queue, spares)
     if (least === undefined) return
-    removeTemplate(pool, least.domain, least.template.id)
+    removeTemplate(pool, least.domain, least.id)
     least.domain.owner.evictions.template(least)
   }
 }
@@ -254,7 +296,7 @@ function makeRoom(
 export function snapshotOf(domain: Domain): TemplateLookup {
   if (domain.snapshot === undefined) {
     const snapshot = new Map<number, Template>()
-    for (const [id, {template}] of domain.templates) snapshot.set(id, template)
+    for (const [id, {reading}] of domain.templates) snapshot.set(id, reading.template)
     domain.snapshot = snapshot
   }
   return domain.snapshot
