@@ -453,20 +453,17 @@ size_t Groups::rows(size_t shape, uint64_t from, std::span<uint8_t> into) const 
 
 namespace {
 
-/// A row on its way to its place: the first octets of its key that are not the same in all of them.
+/// A row on its way to its place: the first octets in which keys differ, as numbers.
 struct Sorted {
   uint64_t high;
-  uint64_t low;
+  uint32_t low;
   uint32_t row;
 };
 
-/// Buckets of the first pass.
-constexpr unsigned kBucketBits = 12;
-constexpr size_t kBuckets = size_t{1} << kBucketBits;
-
-/// Octets in which keys differ, in their order; 16 at most.
+/// Octets in which keys differ, in their order: as many as a Sorted has room for.
 struct Differing {
-  size_t at[16];
+  static constexpr size_t kMost = 12;
+  size_t at[kMost];
   size_t count = 0;
   bool all = true;
 };
@@ -481,13 +478,52 @@ Differing differing_octets(const uint8_t* rows, size_t count, size_t row_octets,
   Differing found;
   for (size_t i = 0; i < octets; i++) {
     if ((differ[i / 8] >> (8 * (i % 8)) & 0xff) == 0) continue;
-    if (found.count == std::size(found.at)) {
+    if (found.count == Differing::kMost) {
       found.all = false;
       break;
     }
     found.at[found.count++] = i;
   }
   return found;
+}
+
+/// So few rows are compared with each other; more of them are parted by bits of their numbers first.
+constexpr size_t kFew = 48;
+constexpr unsigned kMostDigitBits = 11;
+
+/// Sorts by `high` below bit `bits`, above which it is the same in all, and then by `before`: parts in place by as many of the
+/// next bits as leave some rows to each part, and sorts the parts.
+template <class Before>
+void sort_rows(Sorted* first, size_t count, unsigned bits, const Before& before) {
+  if (count <= kFew || bits == 0) {
+    if (count > 1) std::sort(first, first + count, before);
+    return;
+  }
+  const unsigned digit_bits =
+      std::min({static_cast<unsigned>(std::bit_width(count)) - 3, kMostDigitBits, bits});
+  const unsigned shift = bits - digit_bits;
+  const size_t parts = size_t{1} << digit_bits;
+  const auto digit = [&](const Sorted& sorted) { return sorted.high >> shift & (parts - 1); };
+  uint32_t ends[size_t{1} << kMostDigitBits] = {};
+  uint32_t next[size_t{1} << kMostDigitBits];
+  for (size_t i = 0; i < count; i++) ends[digit(first[i])]++;
+  uint32_t sum = 0;
+  for (size_t p = 0; p < parts; p++) {
+    next[p] = sum;
+    ends[p] = sum += ends[p];
+  }
+  for (size_t p = 0; p < parts; p++) {
+    while (next[p] < ends[p]) {
+      Sorted held = first[next[p]];
+      for (size_t d = digit(held); d != p; d = digit(held)) std::swap(held, first[next[d]++]);
+      first[next[p]++] = held;
+    }
+  }
+  uint32_t begin = 0;
+  for (size_t p = 0; p < parts; p++) {
+    sort_rows(first + begin, ends[p] - begin, shift, before);
+    begin = ends[p];
+  }
 }
 
 }  // namespace
@@ -504,37 +540,20 @@ bool Groups::order(size_t shape, std::span<uint32_t> into) const {
   const uint8_t* rows = &source.rows[0];
   const size_t step = source.row_octets;
   const Differing differing = differing_octets(rows, count, step, octets);
-  const auto prefix_of = [&](size_t i) {
-    const uint8_t* row = rows + i * step;
-    Sorted sorted{0, 0, static_cast<uint32_t>(i)};
-    for (size_t k = 0; k < 8; k++)
-      sorted.high = sorted.high << 8 | (k < differing.count ? row[differing.at[k]] : 0);
-    for (size_t k = 8; k < 16; k++)
-      sorted.low = sorted.low << 8 | (k < differing.count ? row[differing.at[k]] : 0);
-    return sorted;
-  };
-  Pages<Sorted> given;
   Pages<Sorted> sorted;
-  if (!given.grow(count) || !sorted.grow(count)) return false;
-  std::vector<size_t> ends(kBuckets + 1);
+  if (!sorted.grow(count)) return false;
   for (size_t i = 0; i < count; i++) {
-    given[i] = prefix_of(i);
-    ends[(given[i].high >> (64 - kBucketBits)) + 1]++;
-  }
-  for (size_t b = 1; b <= kBuckets; b++) ends[b] += ends[b - 1];
-  std::vector<size_t> places(ends.begin(), ends.end() - 1);
-  for (size_t i = 0; i < count; i++) {
-    sorted[places[given[i].high >> (64 - kBucketBits)]++] = given[i];
+    const uint8_t* row = rows + i * step;
+    uint8_t prefix[16] = {};
+    for (size_t k = 0; k < differing.count; k++) prefix[k] = row[differing.at[k]];
+    sorted[i] = {be64(prefix), be32(prefix + 8), static_cast<uint32_t>(i)};
   }
   const auto before = [&](const Sorted& a, const Sorted& b) {
     if (a.high != b.high) return a.high < b.high;
     if (a.low != b.low) return a.low < b.low;
     return !differing.all && std::memcmp(rows + a.row * step, rows + b.row * step, octets) < 0;
   };
-  for (size_t b = 0; b < kBuckets; b++) {
-    if (ends[b + 1] - ends[b] > 1)
-      std::sort(&sorted[0] + ends[b], &sorted[0] + ends[b + 1], before);
-  }
+  sort_rows(&sorted[0], count, 64, before);
   for (size_t i = 0; i < count; i++) into[i] = sorted[i].row;
   return true;
 }

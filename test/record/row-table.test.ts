@@ -190,4 +190,41 @@ for (const [name, create] of both) {
       t.pass()
     },
   )
+
+  needing(name === 'native' ? native : undefined)(
+    `thousands of keys of which most begin alike come in order (${name})`,
+    (t) => {
+      const before = kernels.groups
+      kernels.groups = create!
+      try {
+        const table = createRowTable(24, [])
+        const different = new Set<string>()
+        let state = 1
+        const below = (n: number): number => {
+          state = (Math.imul(state, 1103515245) + 12345) >>> 0
+          return (state >>> 8) % n
+        }
+        for (let i = 0; i < 30_000; i++) {
+          // So many octets at the beginning are the same; the last ones differ most.
+          const alike = 4 * below(5)
+          const key = Uint8Array.from({length: 24}, (_, at) =>
+            at < alike ? 9 : below(1 + 12 * at),
+          )
+          table.octets.set(key, table.next())
+          different.add(Buffer.from(key).toString('hex'))
+        }
+        const order = table.order()
+        const into = new Uint8Array(24 * order.length)
+        table.gather(order, into)
+        const found = Array.from(order, (_, i) =>
+          Buffer.from(into.subarray(24 * i, 24 * i + 24)).toString('hex'),
+        )
+        t.true(found.length > 20_000)
+        t.deepEqual(found, [...different].sort())
+        table.close()
+      } finally {
+        kernels.groups = before
+      }
+    },
+  )
 }

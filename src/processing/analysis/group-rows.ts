@@ -80,8 +80,10 @@ const GATHERED = 1024
 export interface RowCursor {
   readonly octets: Uint8Array
   readonly words: Uint32Array
-  /** Octet at which the row begins, good until the next step; −1 behind the last one. */
+  /** Octet at which the row begins; −1 behind the last one. */
   at: number
+  /** Octet behind the rows that are there: a step from the last of them changes them all, others none. */
+  end: number
   step(): void
 }
 
@@ -91,19 +93,19 @@ export function orderedRows(table: OrderedRows): RowCursor {
   const order = table.order()
   const octets = new Uint8Array(GATHERED * rowOctets)
   let from = 0
-  let end = 0
   const cursor: RowCursor = {
     octets,
     words: new Uint32Array(octets.buffer),
     at: 0,
+    end: 0,
     step() {
       cursor.at += rowOctets
-      if (cursor.at < end) return
+      if (cursor.at < cursor.end) return
       const numbers = order.subarray(from, from + GATHERED)
       from += numbers.length
       table.gather(numbers, octets)
-      end = numbers.length * rowOctets
-      cursor.at = end === 0 ? -1 : 0
+      cursor.end = numbers.length * rowOctets
+      cursor.at = cursor.end === 0 ? -1 : 0
     },
   }
   cursor.step()

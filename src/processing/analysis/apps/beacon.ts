@@ -1,7 +1,7 @@
 import {SUM} from '../../../record/group-kernel.js'
-import type {GroupSpec} from '../../../record/group-spec.js'
-import {createGroupTable} from '../../../record/group-table.js'
-import {createRowTable} from '../../../record/row-table.js'
+import type {GroupSpec, KeyShape} from '../../../record/group-spec.js'
+import {createGroupTable, type GroupTable} from '../../../record/group-table.js'
+import {createRowTable, type RowTable} from '../../../record/row-table.js'
 import {addressText} from '../../../record/value.js'
 import {ie} from '../../../registry/elements.js'
 import {startColumn} from '../../../registry/flow-columns.js'
@@ -16,7 +16,7 @@ import {
   whyOption,
 } from '../findings.js'
 import {flowColumns, START, sumsAt} from '../flow-sums.js'
-import {columnAt, createSieve, eachGroup, numberAt, partAt} from '../group-rows.js'
+import {columnAt, eachBlock, numberAt, partAt} from '../group-rows.js'
 import type {ResultField, ResultRecord} from '../result-records.js'
 import {oneTableState} from '../table-set.js'
 
@@ -79,8 +79,68 @@ const key = [
 ]
 const [SOURCE, DESTINATION, PROTOCOL, PORT, TIME] = [0, 1, 2, 3, 4]
 const spec: GroupSpec = {key, columns: flowColumns}
-/** Of a key without the time: two addresses, a protocol and a port. */
-const MOST_PAIR_OCTETS = 35
+
+/** Contacts of pairs whose keys without the time have the same parts, in the order of the table's blocks. */
+interface Pairs {
+  /** The pair of each contact. */
+  numbers: Uint32Array
+  count: number
+  /** Not 0: the pair has contacts enough. */
+  wanted: Uint8Array
+  /** Contact that comes next when they are gone through again. */
+  next: number
+}
+
+/** Finds out which pairs have contacts enough; what is returned tells of whom those of a shape are. */
+function countPairs(table: GroupTable, minContacts: number): (shape: KeyShape) => Pairs {
+  const classes = new Map<string, Pairs & {readonly counts: RowTable}>()
+  const known = new Map<KeyShape, readonly [string, number]>()
+
+  function programOf(shape: KeyShape, rowOctets: number): readonly [string, number] {
+    let program = known.get(shape)
+    if (program === undefined) {
+      const length = shape.fields[TIME].offset
+      // Of a pair of IPv4 and IPv6 the octets alone do not say which is which.
+      const name = `${length} ${shape.fields[SOURCE].length}`
+      let of = classes.get(name)
+      if (of === undefined) {
+        const [numbers, wanted] = [new Uint32Array(4096), new Uint8Array(0)]
+        of = {numbers, count: 0, wanted, next: 0, counts: createRowTable(length, [SUM])}
+        classes.set(name, of)
+      }
+      const moves = [[0, length, 0]] as const
+      program = [name, of.counts.program({rowOctets, moves, columns: [{constant: 1}]})]
+      known.set(shape, program)
+    }
+    return program
+  }
+
+  eachBlock(table, ({shape, rows, rowOctets}) => {
+    const [name, program] = programOf(shape, rowOctets)
+    const of = classes.get(name)!
+    const contacts = rows.length / rowOctets
+    if (of.count + contacts > of.numbers.length) {
+      const more = new Uint32Array(2 * of.numbers.length + contacts)
+      more.set(of.numbers)
+      of.numbers = more
+    }
+    const numbers = of.numbers.subarray(of.count, of.count + contacts)
+    of.counts.addFrom(rows, Int32Array.of(0, contacts, program), 1, numbers)
+    of.count += contacts
+  })
+  for (const of of classes.values()) {
+    const {counts} = of
+    of.wanted = new Uint8Array(counts.count())
+    let number = 0
+    counts.eachBlock((_, words, n) => {
+      for (let at = counts.columnsAt / 4; n > 0; n--, at += counts.rowOctets / 4) {
+        of.wanted[number++] = columnAt(words, at, 0) < minContacts ? 0 : 1
+      }
+    })
+    counts.close()
+  }
+  return (shape) => classes.get(known.get(shape)![0])!
+}
 
 interface Contacts {
   readonly source: string
@@ -97,50 +157,33 @@ function createState(rhythm: Rhythm, limits: StateLimits): AnalysisState {
 
   function contacts(): Map<string, Contacts> {
     // Few pairs have contacts enough: only these are worth their times.
-    const counts = createRowTable(MOST_PAIR_OCTETS + 2, [SUM])
-    eachGroup(table, (shape, rows, at) => {
-      const start = counts.next()
-      const length = shape.fields[TIME].offset
-      for (let i = 0; i < length; i++) counts.octets[start + i] = rows[at + i]
-      counts.octets[start + MOST_PAIR_OCTETS] = length
-      counts.octets[start + MOST_PAIR_OCTETS + 1] = shape.fields[SOURCE].length
-      counts.words[(start + counts.columnsAt) / 4] = 1
-    })
-    const wanted = new Set<string>()
-    const sieve = createSieve()
-    counts.eachBlock((octets, words, n) => {
-      for (let at = 0; at < n * counts.rowOctets; at += counts.rowOctets) {
-        if (columnAt(words, (at + counts.columnsAt) / 4, 0) < rhythm.minContacts) continue
-        const length = octets[at + MOST_PAIR_OCTETS]
-        wanted.add(nameOf(octets, at, length, octets[at + MOST_PAIR_OCTETS + 1]))
-        sieve.add(octets, at, length)
-      }
-    })
-    counts.close()
+    const pairs = countPairs(table, rhythm.minContacts)
     const found = new Map<string, Contacts>()
-    eachGroup(table, (shape, rows, at, words, columns) => {
-      const length = shape.fields[TIME].offset
-      if (!sieve.mayHave(rows, at, length)) return
-      const name = nameOf(rows, at, length, shape.fields[SOURCE].length)
-      if (!wanted.has(name)) return
-      let known = found.get(name)
-      if (known === undefined) {
-        known = {
-          source: octetText(partAt(rows, at, shape, SOURCE)),
-          destination: octetText(partAt(rows, at, shape, DESTINATION)),
-          protocol: numberAt(rows, at, shape, PROTOCOL),
-          port: numberAt(rows, at, shape, PORT),
-          times: [],
-          octets: 0n,
-          packets: 0n,
+    eachBlock(table, ({shape, rows, rowOctets, columnsAt}) => {
+      const of = pairs(shape)
+      const words = new Uint32Array(rows.buffer, rows.byteOffset, rows.length / 4)
+      for (let at = 0; at < rows.length; at += rowOctets) {
+        if (of.wanted[of.numbers[of.next++]] === 0) continue
+        const name = nameOf(rows, at, shape.fields[TIME].offset, shape.fields[SOURCE].length)
+        let known = found.get(name)
+        if (known === undefined) {
+          known = {
+            source: octetText(partAt(rows, at, shape, SOURCE)),
+            destination: octetText(partAt(rows, at, shape, DESTINATION)),
+            protocol: numberAt(rows, at, shape, PROTOCOL),
+            port: numberAt(rows, at, shape, PORT),
+            times: [],
+            octets: 0n,
+            packets: 0n,
+          }
+          found.set(name, known)
         }
-        found.set(name, known)
+        const {octets, packets} = sumsAt(words, (at + columnsAt) / 4)
+        // In milliseconds; the time in the key is in its own precision.
+        known.times.push(columnAt(words, (at + columnsAt) / 4, START))
+        known.octets += octets
+        known.packets += packets
       }
-      const {octets, packets} = sumsAt(words, columns)
-      // In milliseconds; the time in the key is in its own precision.
-      known.times.push(columnAt(words, columns, START))
-      known.octets += octets
-      known.packets += packets
     })
     return found
   }

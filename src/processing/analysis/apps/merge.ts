@@ -10,6 +10,7 @@ import {
   LESSER,
   OBSERVER,
   PROTOCOL,
+  seesOne,
 } from '../conversations.js'
 import {createObservers, whyOption, type Observers} from '../findings.js'
 import {END, FLOWS, hasEnd, hasStart, OCTETS, PACKETS, START} from '../flow-sums.js'
@@ -81,6 +82,8 @@ interface Lane {
   readonly rowOctets: number
   readonly columnsAt: number
   readonly cursor: RowCursor
+  /** All its rows are of one observer. */
+  readonly one: boolean
 }
 
 /** Rows whose conversations can be the same: those of shapes with alike ends. */
@@ -90,7 +93,7 @@ function lanesOf(tables: TableSet): Lane[][] {
       .of(domain)[0]
       .ordered()
       .map((table) => ({
-        ...{domain, shape: table.shape, table},
+        ...{domain, shape: table.shape, one: seesOne(table.shape), table},
         ...{rowOctets: table.rowOctets, columnsAt: table.columnsAt},
       })),
   )
@@ -109,14 +112,31 @@ function lanesOf(tables: TableSet): Lane[][] {
     .map(([, lanes]) => lanes.map((lane) => ({...lane, cursor: orderedRows(lane.table)})))
 }
 
-/** One direction of a conversation as the point saw it that saw most of it. */
-interface Way {
-  lane: Lane
-  /** Its row, and the same as words. */
+/** A row, where it lies as long as it lies there, then a copy of it. */
+interface HeldRow {
   octets: Uint8Array
+  /** The same as words. */
   words: Uint32Array
+  /** Octet at which it begins. */
+  at: number
+  readonly copy: Uint8Array
+  readonly copyWords: Uint32Array
+}
+
+/** One direction of a conversation as the point saw it that saw most of it. */
+interface Way extends HeldRow {
+  lane: Lane
   /** Points that saw it; 0: nobody did. */
   count: number
+}
+
+function hold(row: HeldRow): void {
+  const {octets, at, copy} = row
+  if (octets === copy) return
+  for (let i = 0; i < copy.length; i++) copy[i] = octets[at + i]
+  row.octets = copy
+  row.words = row.copyWords
+  row.at = 0
 }
 
 /** Goes through conversations: the way from the lesser end and the way back. */
@@ -130,27 +150,39 @@ interface Conversations {
 function createConversations(lanes: readonly Lane[], observers: Observers): Conversations {
   const [first] = lanes
   const room = Math.max(...lanes.map(({rowOctets}) => rowOctets))
-  const newWay = (): Way => {
-    const octets = new Uint8Array(room)
-    return {lane: first, octets, words: new Uint32Array(octets.buffer), count: 0}
+  const newRow = (): HeldRow => {
+    const copy = new Uint8Array(room)
+    const copyWords = new Uint32Array(copy.buffer)
+    return {octets: copy, words: copyWords, at: 0, copy, copyWords}
   }
-  const there = newWay()
-  const back = newWay()
+  const there: Way = {...newRow(), lane: first, count: 0}
+  const back: Way = {...newRow(), lane: first, count: 0}
+  const key = newRow()
   const ends = first.shape.fields[PROTOCOL].offset + 1
-  const key = new Uint8Array(ends)
+
+  function put(row: HeldRow, {octets, words, at}: RowCursor): void {
+    row.octets = octets
+    row.words = words
+    row.at = at
+  }
 
   /** Takes the rows of the conversation that a lane has next. */
   function take(lane: Lane): void {
     const {cursor, shape, rowOctets, columnsAt} = lane
     const {octets, words} = cursor
-    while (cursor.at >= 0 && compare(octets, cursor.at, key, 0, ends) === 0) {
+    while (cursor.at >= 0 && compare(octets, cursor.at, key.octets, key.at, ends) === 0) {
       const {at} = cursor
       const way = octets[at + shape.wayAt] === 0 ? there : back
       if (way.count === 0 || isBetter(words, (at + columnsAt) / 4, way, lane, at, observers)) {
         way.lane = lane
-        for (let i = 0; i < rowOctets; i++) way.octets[i] = octets[at + i]
+        put(way, cursor)
       }
       way.count++
+      if (at + rowOctets === cursor.end) {
+        hold(there)
+        hold(back)
+        hold(key)
+      }
       cursor.step()
     }
   }
@@ -173,8 +205,7 @@ function createConversations(lanes: readonly Lane[], observers: Observers): Conv
     next() {
       const next = earliest()
       if (next === undefined) return false
-      const {octets, at} = next.cursor
-      for (let i = 0; i < ends; i++) key[i] = octets[at + i]
+      put(key, next.cursor)
       there.count = 0
       back.count = 0
       for (let i = 0; i < lanes.length; i++) take(lanes[i])
@@ -187,21 +218,21 @@ function createConversations(lanes: readonly Lane[], observers: Observers): Conv
 function isBetter(
   words: Uint32Array,
   columns: number,
-  {words: best, lane: of, octets}: Way,
+  {words: best, lane: of, octets, at: row}: Way,
   lane: Lane,
   at: number,
   observers: Observers,
 ): boolean {
-  const known = of.columnsAt / 4
+  const known = (row + of.columnsAt) / 4
   for (const column of [PACKETS, OCTETS]) {
     for (const word of [2 * column + 1, 2 * column]) {
       const order = words[columns + word] - best[known + word]
       if (order !== 0) return order > 0
     }
   }
-  const name = (l: Lane, rows: Uint8Array, row: number): string =>
-    observers.names[observers.numberOf(l.domain, l.shape, OBSERVER, rows, row)]
-  return name(lane, lane.cursor.octets, at) < name(of, octets, 0)
+  const name = (l: Lane, rows: Uint8Array, from: number): string =>
+    observers.names[observers.numberOf(l.domain, l.shape, OBSERVER, rows, from)]
+  return name(lane, lane.cursor.octets, at) < name(of, octets, row)
 }
 
 function compare(a: Uint8Array, at: number, b: Uint8Array, from: number, length: number): number {
@@ -212,8 +243,8 @@ function compare(a: Uint8Array, at: number, b: Uint8Array, from: number, length:
 }
 
 /** When a way's first packet came, milliseconds since 1970; one without a time comes first. */
-function beginTime({words, lane}: Way): number {
-  const at = lane.columnsAt / 4 + 2 * START
+function beginTime({words, at: row, lane}: Way): number {
+  const at = (row + lane.columnsAt) / 4 + 2 * START
   const time = words[at + 1] * 4294967296 + words[at]
   return time >= 2 ** 64 - 2 ** 11 ? 0 : time
 }
@@ -229,18 +260,23 @@ interface Output {
 }
 
 function createOutput(writer: ResultWriter, why: boolean): Output {
-  const kinds = new Map<number, ResultKind>()
+  /** By what they have. */
+  const kinds: (ResultKind | undefined)[] = []
+  let made = 0
   const names: Uint8Array[] = []
   const utf8 = new TextEncoder()
+  /** A lane of one observer, and its name. */
+  let named: Lane | undefined
+  let nameOfIt: Uint8Array = new Uint8Array(0)
 
   function kindOf(source: number, destination: number, has: number): ResultKind {
     const name = has + 128 * (source === 4 ? 0 : 1) + 256 * (destination === 4 ? 0 : 1)
-    let kind = kinds.get(name)
+    let kind = kinds[name]
     if (kind === undefined) {
       const only = <T>(bit: number, ...list: T[]): T[] => ((has & bit) === 0 ? [] : list)
       const back = (element: typeof ie.octetDeltaCount): typeof ie.octetDeltaCount =>
         reverseOf(element)!
-      kind = resultKind(256 + kinds.size, [
+      kind = resultKind(256 + made++, [
         source === 4 ? ie.sourceIPv4Address : ie.sourceIPv6Address,
         destination === 4 ? ie.destinationIPv4Address : ie.destinationIPv6Address,
         ie.protocolIdentifier,
@@ -258,35 +294,38 @@ function createOutput(writer: ResultWriter, why: boolean): Output {
         ...only(BACK_ENDS, back(ie.flowEndMilliseconds)),
         ...(why ? [ie.dartaFilter] : []),
       ])
-      kinds.set(name, kind)
+      kinds[name] = kind
     }
     return kind
   }
 
   /** Octets, packets and times; which times there are is in `has`. */
-  function writeSums({words, lane}: Way, has: number, starts: number, ends: number): void {
-    const at = lane.columnsAt / 4
-    const put = (column: number): void =>
-      writer.long(words[at + 2 * column], words[at + 2 * column + 1])
-    put(OCTETS)
-    put(PACKETS)
-    if ((has & starts) !== 0) put(START)
-    if ((has & ends) !== 0) put(END)
+  function writeSums(way: Way, has: number, starts: number, ends: number): void {
+    writeColumn(way, OCTETS)
+    writeColumn(way, PACKETS)
+    if ((has & starts) !== 0) writeColumn(way, START)
+    if ((has & ends) !== 0) writeColumn(way, END)
+  }
+
+  function writeColumn({words, at, lane}: Way, column: number): void {
+    const word = (at + lane.columnsAt) / 4 + 2 * column
+    writer.long(words[word], words[word + 1])
   }
 
   /** Of a Biflow both ways, else the one. */
-  function filterOf({lane, octets}: Way, isBiflow: boolean): Uint8Array {
+  function filterOf({lane, octets, at}: Way, isBiflow: boolean): Uint8Array {
     const {fields, wayAt} = lane.shape
+    const row = octets.subarray(at, at + lane.rowOctets)
     const end = (part: number): FilterEnd => {
       const [address, port] = [fields[part], fields[part + 1]]
       return {
-        address: octets.subarray(address.offset, address.offset + address.length),
-        port: port.length === 0 ? undefined : (octets[port.offset] << 8) | octets[port.offset + 1],
+        address: row.subarray(address.offset, address.offset + address.length),
+        port: port.length === 0 ? undefined : (row[port.offset] << 8) | row[port.offset + 1],
       }
     }
     const ends = [end(LESSER), end(GREATER)] as const
-    const [from, to] = octets[wayAt] === 1 ? [ends[1], ends[0]] : ends
-    const protocol = octets[fields[PROTOCOL].offset]
+    const [from, to] = row[wayAt] === 1 ? [ends[1], ends[0]] : ends
+    const protocol = row[fields[PROTOCOL].offset]
     return utf8.encode(
       isBiflow
         ? conversationFilter(from, to, protocol)
@@ -294,23 +333,32 @@ function createOutput(writer: ResultWriter, why: boolean): Output {
     )
   }
 
-  function timesOf({words, lane}: Way, starts: number, ends: number): number {
-    const at = lane.columnsAt / 4
-    return (hasStart(words, at) ? starts : 0) | (hasEnd(words, at) ? ends : 0)
+  function nameOf({lane, octets, at}: Way, observers: Observers): Uint8Array {
+    const number = observers.numberOf(lane.domain, lane.shape, OBSERVER, octets, at)
+    const name = (names[number] ??= utf8.encode(observers.names[number]))
+    if (lane.one) {
+      named = lane
+      nameOfIt = name
+    }
+    return name
+  }
+
+  function timesOf({words, at, lane}: Way, starts: number, ends: number): number {
+    const columns = (at + lane.columnsAt) / 4
+    return (hasStart(words, columns) ? starts : 0) | (hasEnd(words, columns) ? ends : 0)
   }
 
   return {
     write(way, back, observers) {
-      const {lane, octets, words, count} = way
+      const {lane, octets, at, count} = way
       const {fields, wayAt} = lane.shape
-      const from = octets[wayAt] === 1 ? GREATER : LESSER
+      const from = octets[at + wayAt] === 1 ? GREATER : LESSER
       const to = LESSER + GREATER - from
       const source = fields[from]
       const destination = fields[to]
       const fromPort = fields[from + 1]
       const toPort = fields[to + 1]
-      const observer = observers.numberOf(lane.domain, lane.shape, OBSERVER, octets, 0)
-      const name = (names[observer] ??= utf8.encode(observers.names[observer]))
+      const name = lane === named ? nameOfIt : nameOf(way, observers)
       const has =
         (fromPort.length > 0 ? SOURCE_PORT : 0) |
         (toPort.length > 0 ? DESTINATION_PORT : 0) |
@@ -323,14 +371,13 @@ function createOutput(writer: ResultWriter, why: boolean): Output {
         kindOf(source.length, destination.length, has),
         1 + name.length + room,
       )
-      writer.copy(octets, source.offset, source.length)
-      writer.copy(octets, destination.offset, destination.length)
-      writer.octet(octets[fields[PROTOCOL].offset])
-      writer.copy(octets, fromPort.offset, fromPort.length)
-      writer.copy(octets, toPort.offset, toPort.length)
+      writer.copy(octets, at + source.offset, source.length)
+      writer.copy(octets, at + destination.offset, destination.length)
+      writer.octet(octets[at + fields[PROTOCOL].offset])
+      writer.copy(octets, at + fromPort.offset, fromPort.length)
+      writer.copy(octets, at + toPort.offset, toPort.length)
       writeSums(way, has, STARTS, ENDS)
-      const flows = lane.columnsAt / 4 + 2 * FLOWS
-      writer.long(words[flows], words[flows + 1])
+      writeColumn(way, FLOWS)
       writer.text(name)
       writer.word(count)
       if (back !== undefined) writeSums(back, has, BACK_STARTS, BACK_ENDS)

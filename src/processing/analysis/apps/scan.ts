@@ -232,10 +232,11 @@ function createState(
     }
     for (let source = 0; source < all; source++) {
       if (ends[source] === ends[source + 1]) continue
-      const walk = ordered.subarray(ends[source], ends[source + 1]).sort()
-      const {failed, score} = walkThrough(walk)
+      const [from, to] = [ends[source], ends[source + 1]]
+      sortPart(ordered, from, to)
+      const {failed, score} = walkThrough(ordered, from, to)
       if (score < CERTAIN) continue
-      const answered = walk.length - failed
+      const answered = to - from - failed
       found.set(source, {source: addresses[source], failed, answered, score})
     }
     return found
@@ -260,15 +261,21 @@ function createState(
   function detailsOf(all: readonly Contacts[], scanners: readonly Map<number, Scan>[]): Details[] {
     const details = all.map(({addressOctets}) => createDetails(addressOctets))
     const places = all.map(() => 0)
+    const flags = all.map(({sources}, of) => {
+      const scans = new Uint8Array(sources.count())
+      for (const number of scanners[of].keys()) scans[number] = 1
+      return scans
+    })
     const spans = createSpans()
     let i = 0
     eachContact(
       ({shape, rowOctets}) => {
         i = all.findIndex(({addressOctets}) => addressOctets === shape.fields[SOURCE].length)
         const {numbers} = all[i]
+        const scans = flags[i]
         return (at, failed) => {
           const number = numbers[places[i]++]
-          if (failed && scanners[i].has(number)) spans.add(at, rowOctets, 0)
+          if (failed && scans[number] === 1) spans.add(at, rowOctets, 0)
         }
       },
       (block) => spans.take((list, count) => details[i].add(block, list, count)),
@@ -454,16 +461,34 @@ function kindOf(hosts: number, ports: number): string {
  * Walks through contacts in their order, those that were answered first where several began at once. The source is a scanner if it
  * is certain at any time.
  */
-function walkThrough(walk: Float64Array): {failed: number; score: number} {
+function walkThrough(
+  walks: Float64Array,
+  from: number,
+  to: number,
+): {failed: number; score: number} {
   let place = 0
   let score = 0
   let failed = 0
-  for (const step of walk) {
-    const fails = step % 2 === 1
+  for (let i = from; i < to; i++) {
+    const fails = walks[i] % 2 === 1
     if (fails) failed++
     // Below 0 it is honest, and the walk begins anew: a host may turn into a scanner.
     place = Math.max(0, place + (fails ? FAILURE : ANSWER))
     score = Math.max(score, place)
   }
   return {failed, score}
+}
+
+/** Sorts numbers from `from` to before `to`. Most sources have few, for which a call of the engine's costs more than sorting. */
+function sortPart(numbers: Float64Array, from: number, to: number): void {
+  if (to - from > 32) {
+    numbers.subarray(from, to).sort()
+    return
+  }
+  for (let i = from + 1; i < to; i++) {
+    const number = numbers[i]
+    let at = i
+    for (; at > from && numbers[at - 1] > number; at--) numbers[at] = numbers[at - 1]
+    numbers[at] = number
+  }
 }
