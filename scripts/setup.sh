@@ -43,6 +43,7 @@ freeDiameterd freediameterd
 /usr/lib/freeDiameter/acl_wl.fdx freediameter-extensions
 /usr/include/freeDiameter/extension.h libfreediameter-dev
 ip iproute2
+/usr/lib/*/faketime/libfaketimeMT.so.1 libfaketime
 /usr/include/libelf.h libelf-dev
 /usr/include/pcap/pcap.h libpcap-dev
 ipfixDump libfixbuf-tools

@@ -123,10 +123,10 @@ export async function listen(command: DartaCommand, options: Listening): Promise
   const waiting: Waiting[] = []
   const waitingOctets = new Map<Connection, number>()
   const open = new Map<Connection, IpfixStream>()
-  let lastLine = 0
+  let lastLine = -LOG_MS
   let unsaid = 0
   const log = (text: string): void => {
-    const now = Date.now()
+    const now = performance.now()
     if (now - lastLine < LOG_MS) {
       unsaid++
       return

@@ -193,11 +193,14 @@ export async function openRotatingSink(
       wait()
       return
     }
-    if (ms < period + periodMs) {
+    // A clock that was wrong and is set back must not hold the file of that time open until it comes.
+    const isSetBack = options.live && ms < period - periodMs
+    if (ms < period + periodMs && !isSetBack) {
       if (current === undefined) await begin(period)
       return
     }
-    for (const start of periodsUntil(period, ms, periodMs)) {
+    const starts = isSetBack ? [periodStart(ms, periodMs)] : periodsUntil(period, ms, periodMs)
+    for (const start of starts) {
       await finish()
       period = start
       await begin(start)
@@ -214,7 +217,8 @@ export async function openRotatingSink(
     clock = setTimeout(
       () => {
         const now = Date.now()
-        if (now >= period! + periodMs) void inTurn(() => advance(now)).catch(() => {})
+        const isOver = now >= period! + periodMs || now < period! - periodMs
+        if (isOver) void inTurn(() => advance(now)).catch(() => {})
         else wait()
       },
       Math.max(Math.min(left, 60_000), 10),
