@@ -13,7 +13,7 @@ _darta_takes_value() {
     info) [[ ' -r --read --input-format -f --filter -F --filter-file -o --output --metrics ' == *" $2 "* ]] ;;
     ipfix-export) [[ ' -r --read --input-format --rate --replay --as --max-message --template-refresh --reconnect --linger --stall --loss-report --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
     print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count -O --order -f --filter -F --filter-file -t --time-range --units --time --bigint --metrics ' == *" $2 "* ]] ;;
-    route) [[ ' -r --read --input-format -f --filter -F --filter-file --app --key --name --exec --to --units --weights --seed --engine --replicas --engine-size --engine-ca --engine-credentials --window --lateness --parts --remove --hook --engine-roles --explain -c --count -o --output -w --write --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
+    route) [[ ' -r --read --input-format -f --filter -F --filter-file --app --key --name --exec --to --units --weights --seed --engine --replicas --engine-size --engine-ca --engine-credentials --window --lateness --parts --remove --hook --engine-roles --tenant --explain -c --count -o --output -w --write --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
     sort) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range -O --order --ignore -c --count --max-memory --metrics ' == *" $2 "* ]] ;;
     split) [[ ' -r --read --parts --weights --match --by --share-seed -w --write --exec --to -G --rotate -C --rotate-size -W --rotate-files -z --compress -x --hook -f --filter -F --filter-file -o --output --print-filter --as --coordinate --redundancy --ttl --guard --status --verify --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
     user-map) [[ ' --source --cgroup -r --read --users --nat --slack --interval -c --count --ledger --head --spool --interim --idle --identity --realm --destination-realm --reconnect --linger --watchdog --tls-cert --tls-key --tls-ca --tls-peer --units -w --write -o --output -z --compress --metrics ' == *" $2 "* ]] ;;
@@ -442,6 +442,7 @@ _darta() {
         --remove) :; return ;;
         --hook) :; return ;;
         --engine-roles) mapfile -t COMPREPLY < <(compgen -d -- "$current"); return ;;
+        --tenant) :; return ;;
         --explain) :; return ;;
         -c|--count) :; return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
@@ -453,7 +454,7 @@ _darta() {
         --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format -f --filter -F --filter-file --app --key --symmetric --name --exec --to --units --weights --restart --split-hot --seed --engine --replicas --engine-size --engine-ca --engine-credentials --allow-old-server --window --lateness --parts --status --remove --hook --engine-roles --dev-engine --explain --check -c --count --join -o --output -w --write --force --tls-cert --tls-key --tls-ca --tls-peer -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format -f --filter -F --filter-file --app --key --symmetric --name --exec --to --units --weights --restart --split-hot --seed --engine --replicas --engine-size --engine-ca --engine-credentials --allow-old-server --window --lateness --parts --status --remove --hook --engine-roles --tenant --dev-engine --explain --check -c --count --join -o --output -w --write --force --tls-cert --tls-key --tls-ca --tls-peer -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in

@@ -401,6 +401,7 @@ complete -c darta -n '__fish_seen_subcommand_from route' -l status -d 'Only say 
 complete -c darta -n '__fish_seen_subcommand_from route' -l remove -x -d 'Only end an application at the engine: units that look for it find it no more'
 complete -c darta -n '__fish_seen_subcommand_from route' -l hook -x -d 'Only serve units and results at the engine over HTTP'
 complete -c darta -n '__fish_seen_subcommand_from route' -l engine-roles -x -a '(__fish_complete_directories)' -d 'Only write DIR/darta.conf for nats-server, which lets publishers, units, readers and an operator do what each has to, and their keys'
+complete -c darta -n '__fish_seen_subcommand_from route' -l tenant -x -d 'With --engine-roles: keys of their own, in DIR/NAME, for each of those who share the server and must not see one another'
 complete -c darta -n '__fish_seen_subcommand_from route' -l dev-engine -d 'Only run a server for trying out --engine on this machine, until it is stopped'
 complete -c darta -n '__fish_seen_subcommand_from route' -l explain -x -d 'Only say which unit these go to and why'
 complete -c darta -n '__fish_seen_subcommand_from route' -l check -d 'Only read a sample and say what the key would do to it: skew, parted directions and fragments'

@@ -156,6 +156,13 @@ export default class Route extends DartaCommand {
       summary:
         'Only write DIR/darta.conf for nats-server, which lets publishers, units, readers and an operator do what each has to, and their keys; with --tls-cert and --tls-key also TLS.',
     }),
+    tenant: Flags.string({
+      helpValue: 'NAME',
+      multiple: true,
+      dependsOn: ['engine-roles'],
+      summary:
+        'With --engine-roles: keys of their own, in DIR/NAME, for each of those who share the server and must not see one another.',
+    }),
     'dev-engine': Flags.boolean({
       exclusive: ['engine'],
       summary: 'Only run a server for trying out --engine on this machine, until it is stopped.',

@@ -55,16 +55,31 @@ const rightsOf: Readonly<Record<Role, Rights>> = {
   operator: {publish: ['darta.>', '$KV.>', '$JS.API.>']},
 }
 
+/** Who shares a server with others, and sees and hears nothing of what is theirs. */
+export interface Tenant {
+  /** Of the server's account. */
+  readonly name: string
+  /** Public NKey of each role. */
+  readonly keys: Readonly<Record<Role, string>>
+}
+
 /**
  * The part of a NATS server's configuration that says who may do what; a server's own file includes it.
  *
- * @param keys public NKey of each role
  * @param tls files of the server's certificate and key
  */
 export function rolesConfig(
-  keys: Readonly<Record<Role, string>>,
+  tenants: readonly Tenant[],
   tls?: {readonly cert: string; readonly key: string},
 ): string {
+  const secure =
+    tls === undefined
+      ? ''
+      : `tls {\n  cert_file: ${JSON.stringify(tls.cert)}\n  key_file: ${JSON.stringify(tls.key)}\n}\n`
+  return `accounts {\n${tenants.map(accountConfig).join('')}}\n${secure}`
+}
+
+function accountConfig({name, keys}: Tenant): string {
   const list = (subjects: readonly string[]): string =>
     `[${subjects.map((subject) => JSON.stringify(subject)).join(', ')}]`
   const users = roles.map((role) => {
@@ -78,11 +93,7 @@ export function rolesConfig(
       '      } }\n'
     )
   })
-  const secure =
-    tls === undefined
-      ? ''
-      : `tls {\n  cert_file: ${JSON.stringify(tls.cert)}\n  key_file: ${JSON.stringify(tls.key)}\n}\n`
-  return `accounts {\n  DARTA {\n    jetstream: enabled\n    users: [\n${users.join('')}    ]\n  }\n}\n${secure}`
+  return `  ${name} {\n    jetstream: enabled\n    users: [\n${users.join('')}    ]\n  }\n`
 }
 
 /** A new key of a user: the seed is its secret. @throws DartaError DARTA_ENGINE the npm package nats is not installed */

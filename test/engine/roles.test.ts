@@ -8,27 +8,28 @@ import {connectNats} from '../../src/engine/nats.js'
 import {roles, type Role} from '../../src/engine/nats-roles.js'
 import {DartaError} from '../../src/record/errors.js'
 import {authority, noCertificates} from '../support/certificates.js'
-import {bin, darta, folder, start} from '../support/darta.js'
+import {bash, bin, darta, folder, start} from '../support/darta.js'
 import {freePort} from '../support/free-port.js'
 import {needing, optionalPackage, root, tools} from '../support/needing.js'
 
 interface Secured {
   readonly url: string
   /** What a command of this role is told. */
-  readonly as: (role: Role) => string[]
+  readonly as: (role: Role, tenant?: string) => string[]
   readonly ca: string
   readonly other: string
   readonly seed: (role: Role) => string
 }
 
 /** A server with TLS that takes its users from what `route --engine-roles` wrote. */
-async function secured(t: ExecutionContext): Promise<Secured> {
+async function secured(t: ExecutionContext, ...tenants: string[]): Promise<Secured> {
   const path = folder(t)
   const own = authority(path)
   const {cert, key} = own.issue('127.0.0.1')
   const keys = join(path, 'keys')
   const made = await darta(t, [
     ...['route', '-q', '--engine-roles', keys, '--tls-cert', cert, '--tls-key', key],
+    ...tenants.flatMap((name) => ['--tenant', name]),
   ])
   t.is(made.code, 0, made.stderr)
   const port = await freePort()
@@ -41,12 +42,14 @@ async function secured(t: ExecutionContext): Promise<Secured> {
   const server = start(t, 'nats-server', ['-c', conf], {env})
   await server.says(/Server is ready/)
   const url = `tls://127.0.0.1:${port}`
-  const file = (role: Role): string => join(keys, `${role}.nk`)
+  const file = (role: Role, tenant = ''): string => join(keys, tenant, `${role}.nk`)
   return {
     url,
     ca: own.ca,
     other: authority(path, 'other').ca,
-    as: (role) => ['--engine', url, '--engine-ca', own.ca, '--engine-credentials', file(role)],
+    as: (role, tenant) => [
+      ...['--engine', url, '--engine-ca', own.ca, '--engine-credentials', file(role, tenant)],
+    ],
     seed: (role) => readFileSync(file(role), 'utf8').trim(),
   }
 }
@@ -182,6 +185,53 @@ real('what each role may ask of the engine is what is written of it', async (t) 
     t.is(await told, 'PERMISSIONS_VIOLATION', subject)
   }
 })
+
+real(
+  'tenants of one server have applications of the same name, and see nothing of one another',
+  async (t) => {
+    const {as, url, ca} = await secured(t, 'north', 'south')
+    const place = folder(t)
+    const capture = join(root, 'test/fixtures/lab.pcap')
+    const results = new Map<string, string>()
+    for (const [tenant, filter] of [
+      ['north', 'tcp'],
+      ['south', 'udp'],
+    ]) {
+      const flows = join(place, `${tenant}.ipfix`)
+      await bash(t, `darta capture -q -r ${capture} | darta filter -q ${filter} -w ${flows}`)
+      const route = ['route', '-q', '-r', flows, '--app', 'protocols', '--parts', '4']
+      const routed = await darta(t, [...route, ...as('publisher', tenant)])
+      t.is(routed.code, 0, routed.stderr)
+      const worked = await darta(t, ['analyze', 'protocols', ...as('unit', tenant)])
+      t.is(worked.code, 0, worked.stderr)
+      const alone = await darta(t, ['analyze', 'protocols', '-q', '-r', flows, '-o', 'csv'])
+      results.set(tenant, alone.stdout.toString())
+    }
+    for (const [tenant, alone] of results) {
+      const follow = ['analyze', 'protocols', '--follow', '-q', '-o', 'csv']
+      const {code, stdout, stderr} = await darta(t, [...follow, ...as('reader', tenant)])
+      t.is(code, 0, stderr)
+      t.is(stdout.toString(), alone)
+    }
+    t.not(results.get('north'), results.get('south'))
+
+    // Even an operator has nothing to do with what is another tenant's, and cannot harm it.
+    const removed = await darta(t, ['route', '--remove', 'protocols', ...as('operator', 'north')])
+    t.is(removed.code, 0, removed.stderr)
+    const status = async (tenant: string): Promise<string> => {
+      const ask = ['route', '-q', '--status', '-o', 'table', ...as('reader', tenant)]
+      return (await darta(t, ask)).stdout.toString()
+    }
+    t.is(await status('north'), 'no applications\n')
+    t.regex(await status('south'), /^protocols/)
+    const entries = await connectNats({
+      ...{url, maxOctets: 1e6, tls: {caFile: ca}},
+      credentials: {path: 'north', text: readFileSync(as('operator', 'north')[5], 'utf8').trim()},
+    })
+    t.teardown(() => entries.close())
+    await t.throwsAsync(entries.read('protocols', 0, 1, 1), {instanceOf: DartaError})
+  },
+)
 
 real('credentials that others can read, or that are none, are refused', async (t) => {
   const path = folder(t)

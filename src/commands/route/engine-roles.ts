@@ -1,7 +1,7 @@
-import {mkdirSync, writeFileSync} from 'node:fs'
-import {join, resolve} from 'node:path'
+import {existsSync, mkdirSync, writeFileSync} from 'node:fs'
+import {dirname, join, resolve} from 'node:path'
 import type {DartaCommand} from '../../cli/base-command.js'
-import {createUserKey, roles, rolesConfig, type Role} from '../../engine/nats-roles.js'
+import {createUserKey, roles, rolesConfig, type Role, type Tenant} from '../../engine/nats-roles.js'
 import {writeError} from '../../io/errors.js'
 import {DartaError} from '../../record/errors.js'
 
@@ -13,36 +13,49 @@ import {DartaError} from '../../record/errors.js'
 export function writeEngineRoles(
   command: DartaCommand,
   folder: string,
-  flags: {readonly force?: boolean; readonly 'tls-cert'?: string; readonly 'tls-key'?: string},
+  flags: {
+    readonly force?: boolean
+    readonly tenant?: readonly string[]
+    readonly 'tls-cert'?: string
+    readonly 'tls-key'?: string
+  },
 ): void {
   const {'tls-cert': cert, 'tls-key': key} = flags
   if ((cert === undefined) !== (key === undefined)) {
     throw new DartaError('DARTA_USAGE', '--tls-cert and --tls-key go together')
   }
-  const keys = Object.fromEntries(roles.map((role) => [role, createUserKey()])) as Record<
-    Role,
-    ReturnType<typeof createUserKey>
-  >
-  const publicKeys = Object.fromEntries(
-    roles.map((role) => [role, keys[role].publicKey]),
-  ) as Record<Role, string>
   const tls = cert === undefined ? undefined : {cert: resolve(cert), key: resolve(key!)}
-  const files = [
-    ...roles.map((role) => [`${role}.nk`, `${keys[role].seed}\n`] as const),
-    ['darta.conf', rolesConfig(publicKeys, tls)] as const,
-  ]
-  try {
-    mkdirSync(folder, {recursive: true, mode: 0o700})
-    for (const [name, text] of files) {
-      writeFileSync(join(folder, name), text, {mode: 0o600, flag: flags.force ? 'w' : 'wx'})
+  // Without tenants all that uses the server is one.
+  const names = flags.tenant ?? []
+  const files = new Map<string, string>()
+  const tenants: Tenant[] = []
+  for (const name of names.length > 0 ? new Set(names) : ['DARTA']) {
+    if (!/^[a-z\d][a-z\d_-]{0,62}$/i.test(name)) {
+      throw new DartaError('DARTA_USAGE', `a tenant's name is letters, digits, - and _: '${name}'`)
     }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
-      throw new DartaError('DARTA_FILE_EXISTS', `${folder} has keys already; --force replaces them`)
+    const keys = {} as Record<Role, string>
+    for (const role of roles) {
+      const {seed, publicKey} = createUserKey()
+      keys[role] = publicKey
+      files.set(names.length > 0 ? join(name, `${role}.nk`) : `${role}.nk`, `${seed}\n`)
     }
-    throw writeError(folder, error)
+    tenants.push({name, keys})
+  }
+  files.set('darta.conf', rolesConfig(tenants, tls))
+  const paths = new Map([...files].map(([name, text]) => [join(folder, name), text]))
+  // Half of a set of keys is of no use: all or nothing is replaced.
+  if (!flags.force && [...paths.keys()].some((path) => existsSync(path))) {
+    throw new DartaError('DARTA_FILE_EXISTS', `${folder} has keys already; --force replaces them`)
+  }
+  for (const [path, text] of paths) {
+    try {
+      mkdirSync(dirname(path), {recursive: true, mode: 0o700})
+      writeFileSync(path, text, {mode: 0o600})
+    } catch (error) {
+      throw writeError(path, error)
+    }
   }
   command.note(
-    `${join(folder, 'darta.conf')} is for nats-server; give --engine-credentials ${join(folder, 'ROLE.nk')}`,
+    `${join(folder, 'darta.conf')} is for nats-server; give --engine-credentials ${join(folder, names.length > 0 ? 'TENANT/ROLE.nk' : 'ROLE.nk')}`,
   )
 }
