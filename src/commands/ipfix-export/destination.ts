@@ -62,6 +62,8 @@ export abstract class Destination {
   #floorReason = ''
   /** Records before this place that the wire cannot carry are accounted for. */
   #lostUpTo = 0
+  /** Where the slice begins that was taken and is not yet in flight; Infinity: there is none. */
+  #taken = Infinity
   /** When the first Message of the log was sent, where its times are followed. */
   static #begun: number | undefined
 
@@ -98,6 +100,11 @@ export abstract class Destination {
   get safe(): number {
     this.settle()
     return Math.max(this.inFlight.position(this.cursor), this.#floor)
+  }
+
+  /** Octets of the log before this place are not read any more, whatever is safe. */
+  get read(): number {
+    return Math.min(this.inFlight.position(this.cursor), this.#taken)
   }
 
   /** Whether all that was appended has arrived, as far as that can be known. */
@@ -202,12 +209,16 @@ export abstract class Destination {
    */
   protected async next(over: () => boolean = () => false): Promise<Slice | undefined> {
     const {log, gate, signal} = this.around
+    this.#taken = Infinity
     while (!signal.aborted && !over()) {
       const changed = gate.wait()
       // Asked first: what is appended while the log is looked at is not seen.
       const ended = this.around.ended()
       const slice = await log.take(this.cursor, this.pace.octets)
-      if (slice !== undefined) return this.inTime(slice, over)
+      if (slice !== undefined) {
+        this.#taken = slice.start
+        return this.inTime(slice, over)
+      }
       this.idle()
       if (ended) return undefined
       await changed
@@ -254,6 +265,7 @@ export abstract class Destination {
       if (this.around.reportMs > 0) this.#notSent.add(messages, slice.end)
     }
     this.cursor = slice.end
+    this.#taken = Infinity
     this.#lostUpTo = Math.max(this.#lostUpTo, slice.end)
     this.checkpoint()
   }

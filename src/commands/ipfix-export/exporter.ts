@@ -4,6 +4,7 @@ import {createEncoder, type IpfixEncoder} from '../../ipfix/encoder.js'
 import {pause} from '../../io/pause.js'
 import type {RecordBatch, RecordStream} from '../../record/batch.js'
 import {DartaError} from '../../record/errors.js'
+import {createBlockLoan} from './block-loan.js'
 import type {Destination} from './destination.js'
 import type {Gate} from './gate.js'
 import {measureMessages, type MessageLog} from './message-log.js'
@@ -48,6 +49,7 @@ export class Exporter {
   #last: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
   #ended = false
+  readonly #blocks = createBlockLoan()
 
   constructor(command: DartaCommand, options: ExporterOptions) {
     this.#command = command
@@ -56,6 +58,8 @@ export class Exporter {
     this.#encoder = createEncoder({
       ledger: command.ledger,
       maxMessageOctets: options.maxMessageOctets,
+      newBlock: this.#blocks.newBlock,
+      leaveBlock: this.#blocks.leave,
       lost: (batch, from, to) => {
         for (const destination of options.destinations) destination.missed(batch, from, to)
       },
@@ -118,6 +122,7 @@ export class Exporter {
 
   #append(chunks: readonly Uint8Array[]): Promise<void> {
     if (chunks.length === 0) return this.#last
+    const lend = this.#blocks.left()
     this.#last = this.#last.then(async () => {
       const {destinations, gate, log, timeline} = this.#options
       for (const [i, chunk] of chunks.entries()) {
@@ -138,6 +143,7 @@ export class Exporter {
         }
         for (const destination of destinations) destination.owe(records)
       }
+      lend(log.end)
       gate.open()
     })
     // A flush by the timer has nobody who waits; the next append reports its failure.
@@ -148,6 +154,7 @@ export class Exporter {
   async #trim(): Promise<void> {
     const {destinations, gate, log, timeline} = this.#options
     const safe = Math.min(...destinations.map((destination) => destination.safe))
+    this.#blocks.giveBack(Math.min(safe, ...destinations.map(({read}) => read)))
     if (safe > log.start) {
       await log.trim(safe)
       timeline.trim(safe)

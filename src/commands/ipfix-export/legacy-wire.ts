@@ -54,12 +54,9 @@ export function legacyWire(table: TemplateTable, encoder: DatagramEncoder): Wire
     },
     encode(slice) {
       decoder ??= open(slice.start)
-      for (const batch of decoder.push(slice.octets.slice())) encoder.push(batch)
+      for (const batch of decoder.push(slice.octets)) encoder.push(batch)
       const {messages, counts} = encoder.flush()
-      return {
-        ...joinMessages(messages, Uint32Array.from(counts)),
-        sources: new Uint32Array(messages.length),
-      }
+      return joinMessages(messages, Uint32Array.from(counts))
     },
     refresh() {
       const messages = encoder.announce()

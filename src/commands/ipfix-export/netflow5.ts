@@ -1,15 +1,16 @@
 import type {RecordBatch} from '../../record/batch.js'
-import {octetsReader, type Reader} from '../../record/readers.js'
 import {fieldIndex, type Template} from '../../record/template.js'
 import {ie} from '../../registry/lookup.js'
 import {unfitFields, type DatagramEncoder, type LegacyAccounts} from './legacy-wire.js'
 import {
+  boundedNumber,
   createBoot,
   flowTimes,
   isBiflow,
   MOST_SPREAD,
   numberOf,
   type FlowTimes,
+  type NumberOf,
 } from './netflow-rows.js'
 
 const HEADER_OCTETS = 24
@@ -54,14 +55,20 @@ const turned: Readonly<Record<number, number>> = {
   45: 44,
 }
 
-type NumberField = readonly [at: number, octets: number, read: Reader<number>]
+/** Where a number goes in the record, in how many octets. */
+interface NumberField {
+  readonly at: number
+  readonly octets: number
+  readonly read: NumberOf
+}
 
 interface Direction {
-  readonly source: Reader<Uint8Array>
-  readonly destination: Reader<Uint8Array>
-  readonly nextHop: Reader<Uint8Array> | undefined
-  readonly octets: Reader<number> | undefined
-  readonly packets: Reader<number> | undefined
+  /** Addresses are numbers of 32 bits. */
+  readonly source: NumberOf
+  readonly destination: NumberOf
+  readonly nextHop: NumberOf | undefined
+  readonly octets: NumberOf | undefined
+  readonly packets: NumberOf | undefined
   readonly times: FlowTimes
   readonly fields: readonly NumberField[]
 }
@@ -86,6 +93,11 @@ export function netflow5Encoder({records, fields}: LegacyAccounts): DatagramEnco
   let sources = 0
   let latest = 0
   let domain = 0
+  /** Of the record and direction at hand, as `measure` has found them. */
+  let octets = 0
+  let packets = 0
+  let start = 0
+  let end = 0
 
   function planOf(template: Template): Plan {
     let plan = plans.get(template)
@@ -119,13 +131,13 @@ export function netflow5Encoder({records, fields}: LegacyAccounts): DatagramEnco
         // Of a turned record, addresses and ports are those of the record the other way about, flags its own.
         const turns = reverse && Object.hasOwn(turned, at)
         const reader = read(reverse && !turns && at === 37, ...elements)
-        if (reader !== undefined) own.push([turns ? turned[at] : at, octets, reader])
+        if (reader !== undefined) own.push({at: turns ? turned[at] : at, octets, read: reader})
       }
       const [a, b] = reverse ? [destination, source] : [source, destination]
       return {
-        source: octetsReader(template, a),
-        destination: octetsReader(template, b),
-        nextHop: hop < 0 || reverse ? undefined : octetsReader(template, hop),
+        source: boundedNumber(template, a),
+        destination: boundedNumber(template, b),
+        nextHop: hop < 0 || reverse ? undefined : boundedNumber(template, hop),
         octets: read(reverse, ie.octetDeltaCount, ie.octetTotalCount),
         packets: read(reverse, ie.packetDeltaCount, ie.packetTotalCount),
         times,
@@ -150,6 +162,8 @@ export function netflow5Encoder({records, fields}: LegacyAccounts): DatagramEnco
     view.setUint16(20, domain & 0xffff)
     view.setUint16(22, 0)
     messages.push(datagram.slice(0, HEADER_OCTETS + rows * RECORD_OCTETS))
+    // What a record has nothing for stays 0.
+    datagram.fill(0)
     counts.push(sources)
     sequence = (sequence + rows) >>> 0
     rows = 0
@@ -157,25 +171,34 @@ export function netflow5Encoder({records, fields}: LegacyAccounts): DatagramEnco
     latest = 0
   }
 
+  /** Why a direction of a record has no place; undefined if it has. */
+  function measure(batch: RecordBatch, index: number, direction: Direction): string | undefined {
+    const {times} = direction
+    octets = direction.octets?.(batch, index) ?? 0
+    packets = direction.packets?.(batch, index) ?? 0
+    if (octets > MOST_SPREAD || packets > MOST_SPREAD) return 'counter-range'
+    start = times.start(batch, index)
+    end = times.end(batch, index)
+    if (!Number.isFinite(start + end)) return 'time-range'
+    if (end < start) end = start
+    return undefined
+  }
+
+  /** Writes what was measured last. */
   function write(batch: RecordBatch, index: number, direction: Direction): void {
-    const start = direction.times.start(batch, index)
-    const end = Math.max(direction.times.end(batch, index), start)
     if (!boot.fits(start, end)) {
       close()
       boot.rebase(start)
     }
-    let octets = direction.octets?.(batch, index) ?? 0
-    let packets = direction.packets?.(batch, index) ?? 0
     do {
       if (rows === MOST_RECORDS) close()
       const at = HEADER_OCTETS + rows * RECORD_OCTETS
-      datagram.fill(0, at, at + RECORD_OCTETS)
-      datagram.set(direction.source(batch, index), at)
-      datagram.set(direction.destination(batch, index), at + 4)
-      if (direction.nextHop !== undefined) datagram.set(direction.nextHop(batch, index), at + 8)
-      for (const [place, size, read] of direction.fields) {
+      view.setUint32(at, direction.source(batch, index))
+      view.setUint32(at + 4, direction.destination(batch, index))
+      if (direction.nextHop !== undefined) view.setUint32(at + 8, direction.nextHop(batch, index))
+      for (const {at: place, octets: size, read} of direction.fields) {
         const value = read(batch, index)
-        if (size === 1) view.setUint8(at + place, Math.min(value, 255))
+        if (size === 1) datagram[at + place] = Math.min(value, 255)
         // An AS number of 32 bits has a stand-in. RFC 6793.
         else if (value > 65535) view.setUint16(at + place, place >= 40 ? 23456 : 0)
         else view.setUint16(at + place, value)
@@ -194,15 +217,6 @@ export function netflow5Encoder({records, fields}: LegacyAccounts): DatagramEnco
     } while (octets > 0 || packets > 0)
   }
 
-  /** Why a direction of a record has no place; undefined if it has. */
-  function faultOf(batch: RecordBatch, index: number, direction: Direction): string | undefined {
-    const {octets, packets, times} = direction
-    const most = Math.max(octets?.(batch, index) ?? 0, packets?.(batch, index) ?? 0)
-    if (most > MOST_SPREAD) return 'counter-range'
-    const finite = Number.isFinite(times.start(batch, index) + times.end(batch, index))
-    return finite ? undefined : 'time-range'
-  }
-
   return {
     push(batch) {
       records.in += batch.count
@@ -216,15 +230,17 @@ export function netflow5Encoder({records, fields}: LegacyAccounts): DatagramEnco
       domain = own
       for (let i = 0; i < batch.count; i++) {
         const {forward, reverse} = plan
-        const fault = faultOf(batch, i, forward) ?? (reverse && faultOf(batch, i, reverse))
+        const fault = measure(batch, i, forward) ?? (reverse && measure(batch, i, reverse))
         if (fault !== undefined) {
           records.skip(fault)
           continue
         }
-        write(batch, i, plan.forward)
+        if (reverse !== undefined) measure(batch, i, forward)
+        write(batch, i, forward)
         sources++
-        if (plan.reverse?.packets !== undefined && plan.reverse.packets(batch, i) > 0) {
-          write(batch, i, plan.reverse)
+        if (reverse !== undefined) {
+          measure(batch, i, reverse)
+          if (packets > 0) write(batch, i, reverse)
         }
         records.out++
       }

@@ -14,8 +14,6 @@ import type {Slice} from './message-log.js'
 
 /** What goes on the wire for a slice of the log. */
 export interface Outgoing extends Messages {
-  /** For each Message or datagram, which Message of the slice it comes from. */
-  readonly sources: Uint32Array
   /** Data Records that are in none, by reason, each in a Message of its own. */
   readonly lost?: readonly [reason: string, messages: readonly Uint8Array[]][]
 }
@@ -61,6 +59,16 @@ export function ipfixWire({table, maxOctets, repeat, now}: WireOptions): Wire {
   /** Data Records that are not of the log and have numbers all the same, by domain. */
   const inserted = new Map<number, number>()
   const typeRecords = new WeakMap<TableEntry, boolean>()
+
+  /** Datagrams are sent before the next ones are asked for, so that one copy serves all. */
+  let datagrams = new Uint8Array(0)
+
+  function copyOf(octets: Uint8Array): Uint8Array {
+    if (!repeat) return octets.slice()
+    if (datagrams.length < octets.length) datagrams = new Uint8Array(2 * octets.length)
+    datagrams.set(octets)
+    return datagrams.subarray(0, octets.length)
+  }
 
   function isTypeRecord({entry}: KeptOption): boolean {
     let is = typeRecords.get(entry)
@@ -140,7 +148,6 @@ export function ipfixWire({table, maxOctets, repeat, now}: WireOptions): Wire {
   function rebuild(slice: Slice, most: number): Outgoing {
     const messages: Uint8Array[] = []
     const counts: number[] = []
-    const sources: number[] = []
     const tooLong: Uint8Array[] = []
     let start = 0
     for (const [i, end] of slice.ends.entries()) {
@@ -154,18 +161,15 @@ export function ipfixWire({table, maxOctets, repeat, now}: WireOptions): Wire {
         for (let k = 0, from = 0; k < ahead.ends.length; from = ahead.ends[k++]) {
           messages.push(ahead.octets.subarray(from, ahead.ends[k]))
           counts.push(0)
-          sources.push(i)
         }
       }
       if (end - start <= most) {
         messages.push(slice.octets.subarray(start, end))
         counts.push(slice.counts[i])
-        sources.push(i)
       } else {
         const split = splitMessage(slice.octets, start, end, most, table)
         messages.push(...split.messages)
         counts.push(...split.counts)
-        sources.push(...split.messages.map(() => i))
         tooLong.push(...split.tooLong)
       }
       start = end
@@ -173,7 +177,6 @@ export function ipfixWire({table, maxOctets, repeat, now}: WireOptions): Wire {
     const joined = joinMessages(messages, Uint32Array.from(counts))
     return {
       ...joined,
-      sources: Uint32Array.from(sources),
       ...(tooLong.length > 0 && {lost: [['record-too-long', tooLong]] as const}),
     }
   }
@@ -193,10 +196,9 @@ export function ipfixWire({table, maxOctets, repeat, now}: WireOptions): Wire {
       }
       const outgoing: Outgoing = plain
         ? {
-            octets: slice.octets.slice(),
+            octets: copyOf(slice.octets),
             ends: slice.ends,
             counts: slice.counts,
-            sources: Uint32Array.from(slice.ends.keys()),
           }
         : rebuild(slice, most)
       stamp(outgoing)
