@@ -4,6 +4,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {checkServerIdentity} from 'node:tls'
 import {DartaError} from '../record/errors.js'
 import {EngineFull, type Engine, type EngineOptions, type Entry, type Stored} from './engine.js'
+import {connectWhole, sendInPlace} from './nats-transport.js'
 
 /** What is used of the npm package `nats`, which is optional. */
 interface NatsModule {
@@ -116,6 +117,8 @@ const FULL_LOOK_MS = 100
 /** A log is never as large as its server allows: see findRoom. */
 const SPARE_OCTETS = 64e6
 const SMALL_OCTETS = 512
+/** Copying less costs nothing. */
+const LARGE_OCTETS = 8192
 /** How long a read waits for entries. */
 const READ_MS = 200
 /** Entries of a part that come before they are read, at most, and how few ask for more. */
@@ -150,7 +153,10 @@ export async function connectNats(options: EngineOptions): Promise<Engine> {
   const inboxPrefix = inboxOf(nats, credentials)
   let connection: Connection
   try {
-    connection = await nats.connect({
+    const connect =
+      connectWhole(createRequire(import.meta.url)) ??
+      ((how: Record<string, unknown>) => nats.connect(how))
+    connection = (await connect({
       servers: url.split(',').map((server) => server.replace(/^(nats|tls):\/\//, '')),
       timeout: CONNECT_MS,
       maxReconnectAttempts: -1,
@@ -163,7 +169,7 @@ export async function connectNats(options: EngineOptions): Promise<Engine> {
       ...(url.startsWith('tls:') && {
         tls: {...options.tls, checkServerIdentity: identityCheck(url)},
       }),
-    })
+    })) as Connection
   } catch (error) {
     throw engineError(url, error)
   }
@@ -238,7 +244,11 @@ export async function connectNats(options: EngineOptions): Promise<Engine> {
           reject(error)
         },
       })
-      connection.publish(subject, octets, {reply, headers})
+      const inPlace =
+        headers === undefined &&
+        octets.length >= LARGE_OCTETS &&
+        sendInPlace(connection, subject, reply, octets)
+      if (!inPlace) connection.publish(subject, octets, {reply, headers})
     })
   }
 

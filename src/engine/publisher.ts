@@ -35,7 +35,7 @@ export interface PublisherOptions {
 
 /** Takes records to the parts of a log, from which Processing Units take them. */
 export interface Publisher {
-  /** Resolves when the engine has taken what is due: that is the back-pressure. */
+  /** Resolves when all but a bounded rest of what is due has been taken by the engine: that is the back-pressure. */
   publish(batches: readonly RecordBatch[]): Promise<void>
   /** Sends what is held and says what time the records have reached; call it each quarter of a second. */
   punctuate(): Promise<void>
@@ -47,6 +47,8 @@ export interface Publisher {
 
 /** Octets of records that are worth an entry: a few hundred records, far below what an engine takes at once. */
 const WORTH_SENDING = 56 * 1024
+/** Octets of entries that wait for the engine's word, or for their turn. */
+const MOST_WAITING = 4 * 1024 * 1024
 /** Holds nearly every entry. */
 const ROOM_OCTETS = 64 * 1024
 /** Of a part's fair share: what carries less cannot make parts uneven, and is merged from fewer pieces. */
@@ -69,7 +71,7 @@ interface Part {
   /** Records that the log has. */
   acknowledged: number
   /** Appends follow one another. */
-  last: Promise<void>
+  last: Promise<unknown>
 }
 
 export function createPublisher(engine: Engine, options: PublisherOptions): Publisher {
@@ -99,6 +101,9 @@ export function createPublisher(engine: Engine, options: PublisherOptions): Publ
   const rooms: Uint8Array[] = []
   let watermark = -Infinity
   let fault: Error | undefined
+  /** Octets that were sent, or are about to, and are not acknowledged. */
+  let waiting = 0
+  let taken = (): void => {}
 
   function useOf(template: Template): EventTimeReader | 'options' | 'not-applicable' {
     let use = uses.get(template)
@@ -147,22 +152,28 @@ export function createPublisher(engine: Engine, options: PublisherOptions): Publ
     }
   }
 
-  function inTurn(part: Part, octets: Uint8Array, records: number): Promise<void> {
-    part.last = part.last
+  /** @returns whether the engine has it */
+  async function inTurn(part: Part, octets: Uint8Array, records: number): Promise<boolean> {
+    const turn = part.last
       .then(() => append(part, octets))
-      .then(() => {
-        ledger.out += records
-        part.acknowledged += records
-      })
-      .catch((error: unknown) => {
-        fault ??= error instanceof Error ? error : new Error(String(error))
-        if (records > 0) ledger.lose('engine', records)
-      })
-    return part.last
+      .then(
+        () => {
+          ledger.out += records
+          part.acknowledged += records
+          return true
+        },
+        (error: unknown) => {
+          fault ??= error instanceof Error ? error : new Error(String(error))
+          if (records > 0) ledger.lose('engine', records)
+          return false
+        },
+      )
+    part.last = turn
+    return turn
   }
 
-  function send(part: Part): Promise<void> {
-    if (part.encoder === undefined) return part.last
+  async function send(part: Part): Promise<void> {
+    if (part.encoder === undefined) return
     part.chunks.push(...part.encoder.end())
     // What IPFIX cannot say: reverse elements without a direction, for one.
     const refused = part.encoding.totalLost()
@@ -186,7 +197,11 @@ export function createPublisher(engine: Engine, options: PublisherOptions): Publ
     part.chunks = []
     part.octets = 0
     part.records = 0
-    return inTurn(part, octets, records).then(() => void rooms.push(room))
+    waiting += octets.length
+    // What was not acknowledged may yet be on its way.
+    if (await inTurn(part, octets, records)) rooms.push(room)
+    waiting -= octets.length
+    taken()
   }
 
   function add(part: Part, batch: RecordBatch): void {
@@ -241,14 +256,15 @@ export function createPublisher(engine: Engine, options: PublisherOptions): Publ
         ledger.in += more
       }
       const dealt = dealer.deal(own)
-      const waits: Promise<void>[] = []
       for (const part of parts) {
         for (const batch of dealt.batches[part.index].flatMap(inPieces)) {
           add(part, batch)
-          if (part.octets >= WORTH_SENDING) waits.push(send(part))
+          if (part.octets >= WORTH_SENDING) void send(part)
         }
       }
-      await Promise.all(waits)
+      while (waiting > MOST_WAITING && fault === undefined) {
+        await new Promise<void>((resolve) => (taken = resolve))
+      }
       if (fault !== undefined) throw fault
     },
     punctuate: () => tell(watermark),

@@ -163,6 +163,7 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
     ledger,
   })
   const publishers = new Map<string, Known>()
+  const decoders = new Map<string, Decoder>()
   /** When each publisher's last entry came, by this process's clock. */
   const heard = new Map<string, number>()
   let base: TaskCounters = {analysed: 0, skipped: 0, late: 0, lost: 0, repeated: 0}
@@ -343,6 +344,16 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
     }
   }
 
+  /** Each entry has all Templates that it needs; a decoder that has them already makes nothing anew of them. */
+  function decoderOf(publisher: string): Decoder {
+    let decoder = decoders.get(publisher)
+    if (decoder === undefined) {
+      decoder = newDecoder(new Ledger())
+      decoders.set(publisher, decoder)
+    }
+    return decoder
+  }
+
   /** `known`: it came before, and says nothing new. */
   function take(header: EntryHeader, messages: Uint8Array, at: number): 'new' | 'known' | 'hole' {
     let known = publishers.get(header.publisher)
@@ -354,6 +365,7 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
     if (header.kind === 'gone') {
       if (known.ended || known.gone) return 'known'
       known.gone = true
+      decoders.delete(header.publisher)
       return 'new'
     }
     heard.set(header.publisher, engine.clock.now())
@@ -369,15 +381,19 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
       const {watermark: before, ended: quiet} = known
       known.watermark = Math.max(before, header.watermark)
       known.ended ||= header.watermark === Infinity
+      if (known.ended) decoders.delete(header.publisher)
       return known.watermark > before || known.ended !== quiet ? 'new' : 'known'
     }
-    const decoder = newDecoder(new Ledger())
     // What describes the stream (RFC 5610) is not of the publisher's count.
-    const batches = [...decoder.push(messages), ...decoder.end()].filter(
-      ({template}) => template.scopeCount === 0,
-    )
+    const batches = decoderOf(header.publisher)
+      .push(messages)
+      .filter(({template}) => template.scopeCount === 0)
     const records = batches.reduce((n, {count}) => n + count, 0)
-    lost += Math.max(0, header.records - records)
+    if (records !== header.records) {
+      lost += Math.max(0, header.records - records)
+      // What is left of a Message that was cut short is not the next entry's.
+      decoders.delete(header.publisher)
+    }
     known.before += header.records
     if (ended) afterEnd += records
     else unit.add(batches)

@@ -3,7 +3,13 @@
 //   node monitor.js URL APP
 import {setTimeout as sleep} from 'node:timers/promises'
 import {readJson, type Engine} from '../../src/engine/engine.js'
-import {liveBucket, PLAN_KEY, publishersOf, type PublisherState} from '../../src/engine/member.js'
+import {
+  liveBucket,
+  PLAN_KEY,
+  publishersOf,
+  readMembers,
+  type PublisherState,
+} from '../../src/engine/member.js'
 import {connectNats} from '../../src/engine/nats.js'
 import type {Plan} from '../../src/engine/plan.js'
 import {bucketOf, type Progress} from '../../src/engine/task.js'
@@ -19,6 +25,8 @@ export interface Look {
   readonly fences: readonly number[]
   /** Of each part the unit that the plan gives it to. */
   readonly owners: readonly string[]
+  /** All parts are worked at by the units that the plan gives them to, as these say. */
+  readonly steady: boolean
 }
 
 async function look(engine: Engine, app: string): Promise<Look> {
@@ -29,20 +37,25 @@ async function look(engine: Engine, app: string): Promise<Look> {
       one === undefined ? [] : [[keys[i], readJson(one.value)] as const],
     )
   }
-  const [parts, publishers, plan] = await Promise.all([
+  const [parts, publishers, members, plan] = await Promise.all([
     valuesOf(bucketOf.progress(app)),
     valuesOf(publishersOf(app)),
+    readMembers(engine, app),
     engine.get(liveBucket(app), PLAN_KEY),
   ])
   const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0)
   const fences: number[] = []
   for (const [part, of] of parts) fences[Number(part)] = (of as Progress).fence
+  const owners = plan === undefined ? [] : (readJson(plan.value) as Plan).owners
   return {
     at: Date.now(),
     taken: sum(parts.flatMap(([, of]) => Object.values((of as Progress).taken))),
     sent: sum(publishers.flatMap(([, of]) => (of as PublisherState).sent)),
     fences,
-    owners: plan === undefined ? [] : (readJson(plan.value) as Plan).owners,
+    owners,
+    steady: owners.every((owner, part) =>
+      members.some(({id, parts}) => id === owner && parts[part] !== undefined),
+    ),
   }
 }
 

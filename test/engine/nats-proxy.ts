@@ -20,6 +20,8 @@ export interface Proxy {
   go(): void
   /** Ends all connections. */
   break(): void
+  /** Nothing ever gets through the connections that there are, and nobody is told; new ones are well. */
+  strand(): void
 }
 
 /** A message that is swapped with the next one waits for it no longer than that. */
@@ -33,6 +35,7 @@ export async function natsProxy(
   next: () => number,
 ): Promise<Proxy> {
   const sockets = new Set<Socket>()
+  const stranded = new Set<Socket>()
   const done = {drop: 0, repeat: 0, swap: 0}
   let stalled = false
   let faults: MessageFaults = {}
@@ -51,7 +54,7 @@ export async function natsProxy(
     const write = (octets: Buffer): void => {
       if (!to.write(octets)) {
         from.pause()
-        to.once('drain', () => stalled || from.resume())
+        to.once('drain', () => stalled || stranded.has(from) || from.resume())
       }
     }
     const release = (): void => {
@@ -101,6 +104,7 @@ export async function natsProxy(
       socket.on('error', () => {})
       socket.on('close', () => {
         sockets.delete(socket)
+        stranded.delete(socket)
         other.destroy()
       })
       if (stalled) socket.pause()
@@ -110,7 +114,7 @@ export async function natsProxy(
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const endAll = (): void => {
-    for (const socket of sockets) socket.destroy()
+    for (const socket of [...sockets, ...stranded]) socket.destroy()
   }
   t.teardown(() => {
     endAll()
@@ -134,5 +138,12 @@ export async function natsProxy(
       for (const socket of sockets) socket.resume()
     },
     break: endAll,
+    strand() {
+      for (const socket of sockets) {
+        socket.pause()
+        stranded.add(socket)
+      }
+      sockets.clear()
+    },
   }
 }

@@ -34,6 +34,7 @@ export const proxyEvents = [
   'the publisher is cut off',
   'a unit is cut off',
   'connections break',
+  'connections hang',
   'messages are dropped',
   'messages come twice',
   'messages change places',
@@ -192,7 +193,11 @@ export async function runSchedule(t: ExecutionContext, schedule: Schedule): Prom
 
   const takeovers: number[] = []
   const resumed: number[] = []
-  let fenced = 0
+  /** How often a unit has said that a part is not its own any more. */
+  const lostBy = ({running}: Unit): number =>
+    running.words().match(/part \d+(?: has another owner|: )/g)?.length ?? 0
+  /** Units that were frozen, and how often they had said so before the first time. */
+  const thawed = new Map<Unit, number>()
   const idOf = ({running}: Unit): string => /(\S+) works for top/.exec(running.words())![1]
   const partsOf = (unit: Unit): number[] => {
     const id = idOf(unit)
@@ -267,26 +272,29 @@ export async function runSchedule(t: ExecutionContext, schedule: Schedule): Prom
       await mending
     },
     'a unit is frozen': async () => {
+      await seen(({steady}) => steady)
       const unit = among(units)
-      const {child, words} = unit.running
+      const {child} = unit.running
       const parts = partsOf(unit)
-      const lost = (): number => words().match(/part \d+(?: has another owner|: )/g)?.length ?? 0
-      const before = lost()
+      const before = lostBy(unit)
+      if (!thawed.has(unit)) thawed.set(unit, before)
       child.kill('SIGSTOP')
       await Promise.all([
         sleep(freezeMs[0] + next() * (freezeMs[1] - freezeMs[0])),
         takenOver(parts),
       ])
       child.kill('SIGCONT')
-      // It finds out, part by part, before it stores anything.
-      while (lost() - before < parts.length) {
+      // It finds out, part by part, when it would store something.
+      while (parts.length > 0 && lostBy(unit) === before) {
         await Promise.race([new Promise((resolve) => child.stderr.once('data', resolve)), early])
         if (over) throw new Error('the publisher ended early')
       }
-      fenced += parts.length
     },
     'connections break': async () => {
       for (const {proxy} of places) proxy?.break()
+    },
+    'connections hang': async () => {
+      for (const {proxy} of places) proxy?.strand()
     },
     'messages are dropped': () => faulty({drop: LIKELY}),
     'messages come twice': () => faulty({repeat: LIKELY}),
@@ -309,6 +317,7 @@ export async function runSchedule(t: ExecutionContext, schedule: Schedule): Prom
   t.regex(published.stderr, new RegExp(`route top: ${records} records in, ${records} out`))
   const followed = await follower.ended
   t.is(followed.code, 0, followed.stderr)
+  const fenced = [...thawed].reduce((n, [unit, before]) => n + lostBy(unit) - before, 0)
   const ends = await Promise.all(units.map(({running}) => running.ended))
   t.deepEqual(
     ends.map(({code}) => code),
