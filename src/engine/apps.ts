@@ -1,6 +1,17 @@
 import {DartaError} from '../record/errors.js'
-import {jsonOctets, patiently, readJson, type Engine} from './engine.js'
+import {jsonOctets, patiently, type Engine} from './engine.js'
 import {liveBucket, publishersOf} from './member.js'
+import {
+  either,
+  isFlag,
+  isName,
+  isOneOf,
+  isText,
+  isWhole,
+  listOf,
+  objectOf,
+  readShaped,
+} from './shape.js'
 import {bucketOf, checkName, type Deployment} from './task.js'
 
 /** An application as it is declared to all who work for it: data, and never code. */
@@ -60,10 +71,18 @@ export async function deployedApp(engine: Engine, name: string): Promise<Deploye
       `no application '${name}' is routed at ${engine.name}; ${hint}`,
     )
   }
-  const app = readJson(stored.value)
-  if (!isDeployed(app))
+  const app = readDeployed(stored.value, name)
+  if (app === undefined) {
     throw new DartaError('DARTA_ENGINE', `what is declared as '${name}' is no application`)
+  }
   return app
+}
+
+/** All that are declared; what is none is left out. */
+export async function deployedApps(engine: Engine): Promise<DeployedApp[]> {
+  const names = await deployedNames(engine)
+  const stored = await Promise.all(names.map((name) => engine.get(BUCKET, name)))
+  return stored.flatMap((one, i) => (one && readDeployed(one.value, names[i])) ?? [])
 }
 
 export async function deployedNames(engine: Engine): Promise<string[]> {
@@ -83,17 +102,24 @@ export async function isDeclared(engine: Engine, name: string): Promise<boolean>
   return (await engine.get(BUCKET, name)) !== undefined
 }
 
-function isDeployed(value: unknown): value is DeployedApp {
-  if (typeof value !== 'object' || value === null) return false
-  const {app, topic, parts, words, seed} = value as Partial<Record<string, unknown>>
-  return (
-    typeof app === 'string' &&
-    typeof topic === 'string' &&
-    Number.isInteger(parts) &&
-    (parts as number) >= 1 &&
-    (parts as number) <= 4096 &&
-    Array.isArray(words) &&
-    words.every((word) => typeof word === 'string') &&
-    Number.isInteger(seed)
-  )
+const isDuration = isWhole(1, 1e12)
+const isDeployed = objectOf({
+  app: isName,
+  topic: isName,
+  parts: isWhole(1, 4096),
+  words: listOf(isText),
+  seed: isWhole(0, 2 ** 32 - 1),
+  splitHot: either(isOneOf(undefined), isFlag),
+  windowing: either(
+    isOneOf(undefined),
+    objectOf({lengthMs: isDuration, slideMs: isDuration, latenessMs: isWhole(0, 1e12)}),
+  ),
+})
+
+function readDeployed(octets: Uint8Array, name: string): DeployedApp | undefined {
+  const app = readShaped<DeployedApp>(octets, isDeployed)
+  if (app === undefined || app.app !== name) return undefined
+  // A slide that is longer than its window leaves records out.
+  const {lengthMs = 0, slideMs = 0} = app.windowing ?? {}
+  return slideMs > lengthMs ? undefined : app
 }

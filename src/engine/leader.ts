@@ -1,7 +1,7 @@
 import type {RecordBatch} from '../record/batch.js'
 import type {Analysis} from '../processing/analysis/app.js'
 import {withWindow} from '../processing/analysis/result-records.js'
-import {jsonOctets, readJson, type Engine} from './engine.js'
+import {jsonOctets, type Engine} from './engine.js'
 import {writeEntry, type EntryHeader} from './entry.js'
 import {deleteLarge, getLarge, isPiece, putLarge} from './large-values.js'
 import {
@@ -10,11 +10,12 @@ import {
   PLAN_KEY,
   publishersOf,
   readMembers,
+  readPublisher,
   type MemberState,
   type PublisherState,
 } from './member.js'
-import {makePlan, type Plan} from './plan.js'
-import {bucketOf, windowKey, type Deployment, type Progress} from './task.js'
+import {makePlan, readPlan} from './plan.js'
+import {bucketOf, readProgress, windowKey, type Deployment, type Progress} from './task.js'
 import type {Watch} from './watch.js'
 
 export interface LeaderOptions {
@@ -73,7 +74,7 @@ export function createLeader(engine: Engine, options: LeaderOptions): Leader {
   async function progress(): Promise<(Progress | undefined)[]> {
     const of = bucketOf.progress(app)
     const each = Array.from({length: parts}, (_, part) => engine.get(of, String(part)))
-    return (await Promise.all(each)).map((one) => one && (readJson(one.value) as Progress))
+    return (await Promise.all(each)).map((one) => one && readProgress(one.value))
   }
 
   /** That no more comes of a publisher, and how much there is of it. */
@@ -156,7 +157,7 @@ export function createLeader(engine: Engine, options: LeaderOptions): Leader {
   return {
     async plan() {
       const known = await engine.get(bucket, PLAN_KEY)
-      const before = known && (readJson(known.value) as Plan)
+      const before = known && readPlan(known.value)
       const all = await members()
       if (all.length === 0) return
       const loads = Array.from({length: parts}, (_, part) =>
@@ -179,7 +180,8 @@ export function createLeader(engine: Engine, options: LeaderOptions): Leader {
       for (const id of await engine.keys(publishers)) {
         const stored = await engine.get(publishers, id)
         if (stored === undefined) continue
-        const state = readJson(stored.value) as PublisherState
+        const state = readPublisher(stored.value)
+        if (state === undefined) continue
         if (state.over !== undefined) {
           if (await repeatOver(id, state)) await engine.delete(publishers, id)
           continue

@@ -1,5 +1,16 @@
-import {readJson, type Engine} from './engine.js'
-import type {TaskCounters} from './task.js'
+import type {Engine} from './engine.js'
+import {
+  either,
+  isNumber,
+  isOneOf,
+  isText,
+  isWhole,
+  listOf,
+  mapOf,
+  objectOf,
+  readShaped,
+} from './shape.js'
+import {isCounters, type TaskCounters} from './task.js'
 
 /** What a Processing Unit says of itself, again and again: that it says so shows that it is alive. */
 export interface MemberState {
@@ -27,6 +38,19 @@ export interface PublisherState {
   readonly over?: 'ended' | 'gone'
 }
 
+const isMember = objectOf({
+  ...{id: isText, weight: isNumber, beat: isNumber, epoch: isNumber, rate: isNumber},
+  ...{parts: mapOf(isNumber), counters: isCounters},
+})
+const isPublisher = objectOf({
+  ...{patienceMs: isWhole(0), sent: listOf(isWhole(0)), watermark: either(isNumber, isOneOf(null))},
+  over: isOneOf(undefined, 'ended', 'gone'),
+})
+
+/** What a publisher stored of itself; undefined: it is none. */
+export const readPublisher = (octets: Uint8Array): PublisherState | undefined =>
+  readShaped(octets, isPublisher)
+
 export const liveBucket = (app: string): string => `live/${app}`
 export const memberKey = (id: string): string => `m_${id}`
 export const PLAN_KEY = 'plan'
@@ -42,8 +66,8 @@ export async function readMembers(
   const keys = (await engine.keys(bucket)).filter((key) => key.startsWith(memberKey(''))).sort()
   const stored = await Promise.all(keys.map((key) => engine.get(bucket, key)))
   return stored.flatMap((one) => {
-    if (one === undefined) return []
-    return [{...(readJson(one.value) as MemberState), revision: one.revision}]
+    const state = one && readShaped<MemberState>(one.value, isMember)
+    return state === undefined ? [] : [{...state, revision: one!.revision}]
   })
 }
 
@@ -56,8 +80,7 @@ export async function readPublishers(
   const keys = [...(await engine.keys(bucket))].sort()
   const stored = await Promise.all(keys.map((key) => engine.get(bucket, key)))
   return stored.flatMap((one, i) => {
-    if (one === undefined) return []
-    const state = readJson(one.value) as PublisherState
-    return state.over === undefined ? [{id: keys[i], ...state}] : []
+    const state = one && readPublisher(one.value)
+    return state !== undefined && state.over === undefined ? [{id: keys[i], ...state}] : []
   })
 }

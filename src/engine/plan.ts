@@ -1,3 +1,5 @@
+import {isText, isWhole, listOf, objectOf, readShaped} from './shape.js'
+
 /** Which Processing Unit has which part of a log. */
 export interface Plan {
   /** Greater with each plan. */
@@ -5,6 +7,11 @@ export interface Plan {
   /** Name of the unit of each part; empty: nobody is there. */
   readonly owners: readonly string[]
 }
+
+const isPlan = objectOf({epoch: isWhole(0), owners: listOf(isText)})
+
+/** The plan that is stored; undefined: it is none. */
+export const readPlan = (octets: Uint8Array): Plan | undefined => readShaped(octets, isPlan)
 
 export interface Member {
   readonly id: string

@@ -1,9 +1,9 @@
 import {jainIndex} from '../processing/routing/rendezvous.js'
-import {deployedApp, deployedNames} from './apps.js'
-import {readJson, type Engine} from './engine.js'
+import {deployedApps, type DeployedApp} from './apps.js'
+import type {Engine} from './engine.js'
 import {liveBucket, PLAN_KEY, readMembers, readPublishers} from './member.js'
-import type {Plan} from './plan.js'
-import {bucketOf, noCounters, addCounters, type Progress, type TaskCounters} from './task.js'
+import {readPlan} from './plan.js'
+import {bucketOf, noCounters, addCounters, readProgress, type TaskCounters} from './task.js'
 
 /** How an application is that is routed at an engine. */
 export interface AppStatus {
@@ -47,12 +47,14 @@ export interface UnitStatus {
 /** What an engine knows of the applications that are routed there. @throws DartaError DARTA_ENGINE */
 export async function readStatus(engine: Engine): Promise<AppStatus[]> {
   const apps: AppStatus[] = []
-  for (const name of await deployedNames(engine)) apps.push(await statusOf(engine, name))
+  for (const app of await deployedApps(engine)) apps.push(await statusOf(engine, app))
   return apps
 }
 
-async function statusOf(engine: Engine, name: string): Promise<AppStatus> {
-  const {words, parts, topic} = await deployedApp(engine, name)
+async function statusOf(
+  engine: Engine,
+  {app: name, words, parts, topic}: DeployedApp,
+): Promise<AppStatus> {
   const each = Array.from({length: parts}, (_, part) =>
     engine.get(bucketOf.progress(name), String(part)),
   )
@@ -63,8 +65,8 @@ async function statusOf(engine: Engine, name: string): Promise<AppStatus> {
     Promise.all(each),
     engine.keys(bucketOf.final(name)),
   ])
-  const told = progress.map((one) => one && (readJson(one.value) as Progress))
-  const {owners = [], epoch = 0} = (plan && (readJson(plan.value) as Plan)) ?? {}
+  const told = progress.map((one) => one && readProgress(one.value))
+  const {owners = [], epoch = 0} = (plan && readPlan(plan.value)) ?? {}
   const analysed = told.map((one) => one?.counters.analysed ?? 0)
   const all = analysed.reduce((a, b) => a + b, 0)
   const waiting = told.map((one, part) =>

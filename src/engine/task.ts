@@ -7,9 +7,21 @@ import {
   type ProcessingUnit,
   type Windowing,
 } from '../processing/analysis/processing-unit.js'
-import {jsonOctets, readJson, type Engine} from './engine.js'
+import {jsonOctets, type Engine} from './engine.js'
 import {readEntry, type EntryHeader} from './entry.js'
 import {getLarge, putLarge} from './large-values.js'
+import {
+  either,
+  isFlag,
+  isNumber,
+  isOneOf,
+  isText,
+  isWhole,
+  listOf,
+  mapOf,
+  objectOf,
+  readShaped,
+} from './shape.js'
 
 /** An application as it is deployed: the same for all its units. */
 export interface Deployment {
@@ -30,6 +42,11 @@ export interface TaskCounters {
   /** Entries that came twice. */
   readonly repeated: number
 }
+
+const isCount = isWhole(0)
+export const isCounters = objectOf({
+  ...{analysed: isCount, skipped: isCount, late: isCount, lost: isCount, repeated: isCount},
+})
 
 export function noCounters(): TaskCounters {
   return {analysed: 0, skipped: 0, late: 0, lost: 0, repeated: 0}
@@ -69,6 +86,17 @@ interface Checkpoint {
   readonly windows: readonly number[]
 }
 
+const isCheckpoint = objectOf({
+  ...{sequence: isCount, highest: isCount, ended: isFlag, counters: isCounters},
+  ...{watermark: either(isNumber, isOneOf(null)), windows: listOf(isNumber)},
+  publishers: mapOf(
+    objectOf({
+      ...{before: isCount, last: isCount, ended: isFlag, gone: isFlag},
+      watermark: either(isNumber, isOneOf(null)),
+    }),
+  ),
+})
+
 /** What a part's owner tells all others after each checkpoint. */
 export interface Progress {
   /** Revision of the checkpoint: what a former owner tells late has a lower one. */
@@ -85,6 +113,16 @@ export interface Progress {
   readonly over: readonly string[]
   readonly counters: TaskCounters
 }
+
+const isProgress = objectOf({
+  ...{fence: isNumber, closedMs: either(isNumber, isOneOf('all', null)), keep: isWhole(0)},
+  ...{windows: listOf(isNumber), taken: mapOf(isCount), over: listOf(isText)},
+  counters: isCounters,
+})
+
+/** What a part's owner told; undefined: it is nothing of the kind. */
+export const readProgress = (octets: Uint8Array): Progress | undefined =>
+  readShaped(octets, isProgress)
 
 /** The fence: somebody else has taken the part over, and what this task knows is void. */
 export class Fenced extends Error {
@@ -235,8 +273,14 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
   }
 
   function restore(value: Uint8Array): void {
-    const length = new DataView(value.buffer, value.byteOffset).getUint32(0)
-    const known = readJson(value.subarray(4, 4 + length)) as Checkpoint
+    const length = value.length < 4 ? 0 : new DataView(value.buffer, value.byteOffset).getUint32(0)
+    const known = readShaped<Checkpoint>(value.subarray(4, 4 + length), isCheckpoint)
+    if (known === undefined) {
+      throw new DartaError(
+        'DARTA_ENGINE',
+        `what is stored as the state of part ${part} of ${app} is no checkpoint; route --remove ${app} lets it begin anew`,
+      )
+    }
     sequence = known.sequence
     highest = known.highest
     base = known.counters
@@ -310,7 +354,7 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
         return
       }
       const known = await engine.get(bucket, key)
-      if (known !== undefined && (readJson(known.value) as Progress).fence > revision) {
+      if (known !== undefined && (readProgress(known.value)?.fence ?? 0) > revision) {
         throw new Fenced(part)
       }
       progressRevision = known?.revision ?? 0

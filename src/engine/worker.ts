@@ -4,10 +4,11 @@ import type {Ledger} from '../record/ledger.js'
 import type {Analysis} from '../processing/analysis/app.js'
 import {DartaError} from '../record/errors.js'
 import {isDeclared} from './apps.js'
-import {jsonOctets, patiently, readJson, type Engine} from './engine.js'
+import {jsonOctets, patiently, type Engine} from './engine.js'
 import {createLeader} from './leader.js'
 import {LEADER_KEY, liveBucket, memberKey, PLAN_KEY, type MemberState} from './member.js'
-import type {Plan} from './plan.js'
+import {readPlan as readStoredPlan, type Plan} from './plan.js'
+import {isText, objectOf, readShaped} from './shape.js'
 import {
   addCounters,
   bucketOf,
@@ -48,6 +49,8 @@ export interface WorkerOptions {
   /** Told of what went otherwise than usual: takeovers, fences, faults. */
   readonly note?: (what: string) => void
 }
+
+const isLease = objectOf({id: isText})
 
 /** An application that is not declared so often in turn was removed. */
 const REMOVED_LOOKS = 4
@@ -127,7 +130,7 @@ export async function runWorker(engine: Engine, options: WorkerOptions): Promise
     if (mine) return true
     note('leads')
     // What it took to see that the lease has run out need not pass again.
-    const former = known && (readJson(known.value) as {readonly id: string}).id
+    const former = known && readShaped<{readonly id: string}>(known.value, isLease)?.id
     if (former !== undefined && former !== id) await leader.bereave(former)
     return true
   }
@@ -142,7 +145,7 @@ export async function runWorker(engine: Engine, options: WorkerOptions): Promise
     const stored = await engine.get(bucket, PLAN_KEY)
     if (stored === undefined || stored.revision === planRevision) return
     planRevision = stored.revision
-    plan = readJson(stored.value) as Plan
+    plan = readStoredPlan(stored.value) ?? plan
   }
 
   async function work(part: number): Promise<void> {

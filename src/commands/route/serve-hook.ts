@@ -2,7 +2,7 @@ import {createServer, type Server} from 'node:http'
 import {once} from 'node:events'
 import type {AddressInfo} from 'node:net'
 import type {DartaCommand} from '../../cli/base-command.js'
-import {deployedApp, deployedNames} from '../../engine/apps.js'
+import {deployedApps, deployedNames} from '../../engine/apps.js'
 import type {Engine} from '../../engine/engine.js'
 import {followResults} from '../../engine/results.js'
 import {readMembers} from '../../engine/member.js'
@@ -62,9 +62,7 @@ function sourceOf(engine: Engine): HookSource {
     (await deployedNames(engine)).includes(app)
   return {
     async apps() {
-      const names = await deployedNames(engine)
-      const apps = await Promise.all(names.map((name) => deployedApp(engine, name)))
-      return apps.map(({app, words, parts}) => ({app, words, parts}))
+      return (await deployedApps(engine)).map(({app, words, parts}) => ({app, words, parts}))
     },
     async units(app) {
       if (!(await isThere(app))) return undefined
