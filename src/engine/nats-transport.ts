@@ -1,4 +1,4 @@
-import type {Socket} from 'node:net'
+import {connect, type Socket} from 'node:net'
 import {DartaError} from '../record/errors.js'
 
 /** What is used of the insides of the npm package `nats`, which its ordinary way of connecting uses too. */
@@ -18,6 +18,15 @@ interface Transport {
   readonly signal: {resolve(): void}
   setupHandlers(): void
   disconnect(): void
+  /** Connects, without TLS yet. */
+  dial(server: Server): Promise<Socket>
+  /** Waits for what the server says first. */
+  peekInfo(): Promise<unknown>
+  startTLS(): Promise<Socket>
+}
+interface Server {
+  readonly hostname: string
+  readonly port: number
 }
 
 /** Of a connection that `connectWhole` made. */
@@ -29,6 +38,9 @@ interface Protocol {
 const CR = 13
 const LF = 10
 const SPACE = 32
+/** What is read into at once, and the least room that is worth a read. */
+const BLOCK_OCTETS = 1 << 20
+const LEAST_READ = 1 << 16
 const LINE_END = Buffer.from('\r\n')
 /** What a line of the protocol has at most, far more than any server sends. */
 const MOST_LINE = 1 << 20
@@ -52,30 +64,101 @@ export function connectWhole(
   const {NodeTransport, nodeResolveHost} = insides
   const known =
     typeof NodeTransport === 'function' &&
-    ['setupHandlers', 'disconnect'].every((name) => name in NodeTransport.prototype) &&
+    ['setupHandlers', 'disconnect', 'dial', 'peekInfo', 'startTLS'].every(
+      (name) => name in NodeTransport.prototype,
+    ) &&
     typeof base.setTransportFactory === 'function' &&
     typeof base.NatsConnectionImpl.connect === 'function'
   if (!known) return undefined
 
   class WholeTransport extends NodeTransport {
+    readonly #framer = createFramer()
+    #framing = false
+    #dialled: Server | undefined
+    /** What came before anybody asked. */
+    #early: Buffer[] = []
+
+    override async dial(server: Server): Promise<Socket> {
+      this.#dialled = server
+      const framer = this.#framer
+      const first = Buffer.allocUnsafeSlow(LEAST_READ)
+      let inBlock = false
+      const socket = connect({
+        ...{host: server.hostname, port: server.port, noDelay: true},
+        onread: {
+          // Asked for before it is known what comes.
+          buffer: () => {
+            inBlock = this.#framing
+            return inBlock ? framer.room() : first
+          },
+          callback: (octets) => {
+            if (inBlock) this.#give(socket, octets)
+            else this.#say(socket, Buffer.from(first.subarray(0, octets)))
+            return true
+          },
+        },
+      })
+      try {
+        await new Promise<void>((resolve, reject) => {
+          socket.once('connect', resolve)
+          socket.once('error', reject)
+        })
+      } finally {
+        socket.removeAllListeners()
+      }
+      return socket
+    }
+
+    override peekInfo(): Promise<unknown> {
+      const told = super.peekInfo()
+      const {socket} = this
+      for (const octets of this.#early.splice(0)) socket?.emit('data', octets)
+      return told
+    }
+
+    #say(socket: Socket, octets: Buffer): void {
+      if (socket.listenerCount('data') === 0) this.#early.push(octets)
+      else socket.emit('data', octets)
+    }
+
+    /** What will be encrypted is not read in blocks. */
+    override async startTLS(): Promise<Socket> {
+      if (this.#dialled !== undefined) {
+        this.socket?.destroy()
+        this.yields = []
+        this.socket = await super.dial(this.#dialled)
+        await super.peekInfo()
+      }
+      return super.startTLS()
+    }
+
     override setupHandlers(): void {
       super.setupHandlers()
       const {socket} = this
       if (socket === undefined) return
-      const frame = createFramer()
       socket.removeAllListeners('data')
       socket.on('data', (chunk: Buffer) => {
-        let frames: Buffer[]
-        try {
-          frames = frame(chunk)
-        } catch (error) {
-          socket.destroy(error as Error)
-          return
+        for (let at = 0; at < chunk.length && !socket.destroyed;) {
+          const octets = chunk.copy(this.#framer.room(), 0, at)
+          this.#give(socket, octets)
+          at += octets
         }
-        if (frames.length === 0) return
-        this.yields.push(...frames)
-        this.signal.resolve()
       })
+      for (const octets of this.#early.splice(0)) socket.emit('data', octets)
+      this.#framing = true
+    }
+
+    #give(socket: Socket, octets: number): void {
+      let whole: Buffer | undefined
+      try {
+        whole = this.#framer.taken(octets)
+      } catch (error) {
+        socket.destroy(error as Error)
+        return
+      }
+      if (whole === undefined) return
+      this.yields.push(whole)
+      this.signal.resolve()
     }
 
     /** The package would wait until what is to be sent has gone, which it never does where a link was cut. */
@@ -114,53 +197,68 @@ export function sendInPlace(
   return true
 }
 
-/** Cuts a stream of the protocol's octets so that no message, and no line, is in two pieces; each piece may have several. */
-export function createFramer(): (chunk: Buffer) => Buffer[] {
-  /** Of a message whose size is known: its octets so far. */
-  let message: Buffer | undefined
-  let filled = 0
-  /** The beginning of a line. */
-  let line: Buffer | undefined
+/** Cuts a stream of the protocol's octets so that no message, and no line, is in two pieces; a piece may have several. */
+export interface Framer {
+  /** Where the next octets are to be put. */
+  room(): Buffer
+  /** So many were put there. Gives what is whole, where it lies: there it stays as it is. */
+  taken(octets: number): Buffer | undefined
+}
 
-  return (chunk) => {
-    const frames: Buffer[] = []
-    let at = 0
-    if (message !== undefined) {
-      const taken = Math.min(message.length - filled, chunk.length)
-      chunk.copy(message, filled, 0, taken)
-      filled += taken
-      at = taken
-      if (filled < message.length) return frames
-      frames.push(message)
-      message = undefined
-    }
-    let octets = chunk
-    if (line !== undefined) {
-      // Lines are short.
-      octets = Buffer.concat([line, chunk.subarray(at)])
-      at = 0
-      line = undefined
-    }
-    const start = at
-    while (at < octets.length) {
-      const end = octets.indexOf(LF, at)
-      if (end < 0) {
-        if (octets.length - at > MOST_LINE) {
-          throw new DartaError('DARTA_ENGINE', 'the engine sends something that is not NATS', at)
+/**
+ * Reads into blocks that hold many messages; only what a block has no room for is copied, into the next one.
+ *
+ * @throws DartaError DARTA_ENGINE by `taken`: what comes is no line of the protocol
+ */
+export function createFramer(): Framer {
+  let block = Buffer.alloc(0)
+  /** Where what was not given yet begins, up to where there is anything, and where the first message or line ends if that is known. */
+  let start = 0
+  let filled = 0
+  let next = -1
+
+  return {
+    room() {
+      // A message of which the size is known needs no room behind it.
+      if (block.length - filled >= LEAST_READ || next > filled) {
+        if (next <= block.length && filled < block.length) return block.subarray(filled)
+      }
+      const need = Math.max(filled, next) - start + LEAST_READ
+      const larger = Buffer.allocUnsafeSlow(Math.max(BLOCK_OCTETS, need))
+      block.copy(larger, 0, start, filled)
+      block = larger
+      filled -= start
+      next = next < 0 ? next : next - start
+      start = 0
+      return block.subarray(filled)
+    },
+    taken(octets) {
+      filled += octets
+      let at = start
+      for (;;) {
+        if (next < 0) {
+          const end = at < filled ? block.subarray(0, filled).indexOf(LF, at) : -1
+          if (end < 0) {
+            if (filled - at > MOST_LINE) {
+              throw new DartaError(
+                'DARTA_ENGINE',
+                'the engine sends something that is not NATS',
+                at,
+              )
+            }
+            break
+          }
+          next = end + 1 + payloadOctets(block, at, end)
         }
-        line = Buffer.from(octets.subarray(at))
-        break
+        if (next > filled) break
+        at = next
+        next = -1
       }
-      const next = end + 1 + payloadOctets(octets, at, end)
-      if (next > octets.length) {
-        message = Buffer.allocUnsafeSlow(next - at)
-        filled = octets.copy(message, 0, at)
-        break
-      }
-      at = next
-    }
-    if (at > start) frames.push(octets.subarray(start, at))
-    return frames
+      if (at === start) return undefined
+      const whole = block.subarray(start, at)
+      start = at
+      return whole
+    },
   }
 }
 
