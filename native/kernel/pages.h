@@ -62,14 +62,40 @@ class Pages {
 
   static bool is_mapped(size_t octets) noexcept { return octets >= kMapped; }
 
+  static constexpr size_t kPage = 4096;
+  static constexpr size_t kHugePage = size_t{1} << 21;
+
+  /// Addresses that begin with a huge page and that nothing else uses; nullptr if there are none.
+  static void* reserve(size_t octets) noexcept {
+    octets = (octets + kPage - 1) / kPage * kPage;
+    void* const all =
+        mmap(nullptr, octets + kHugePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (all == MAP_FAILED) return nullptr;
+    auto* const begin = static_cast<uint8_t*>(all);
+    const size_t before = (kHugePage - reinterpret_cast<uintptr_t>(begin) % kHugePage) % kHugePage;
+    if (before > 0) munmap(begin, before);
+    if (before < kHugePage) munmap(begin + before + octets, kHugePage - before);
+    return begin + before;
+  }
+
   static void* map(size_t octets) noexcept {
-    void* at = mmap(nullptr, octets, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return at == MAP_FAILED ? nullptr : advised(at, octets);
+    void* const at = reserve(octets);
+    if (at == nullptr) return nullptr;
+    if (mprotect(at, octets, PROT_READ | PROT_WRITE) == 0) return advised(at, octets);
+    munmap(at, octets);
+    return nullptr;
   }
 
   void* remap(size_t octets) noexcept {
-    void* at = mremap(data_, octets_, octets, MREMAP_MAYMOVE);
-    return at == MAP_FAILED ? nullptr : advised(at, octets);
+    void* at = mremap(data_, octets_, octets, 0);
+    if (at != MAP_FAILED) return advised(at, octets);
+    // A huge page stays one only if it moves to where one can be.
+    void* const place = reserve(octets);
+    if (place == nullptr) return nullptr;
+    at = mremap(data_, octets_, octets, MREMAP_MAYMOVE | MREMAP_FIXED, place);
+    if (at != MAP_FAILED) return advised(at, octets);
+    munmap(place, octets);
+    return nullptr;
   }
 
   /// Tables are read at random: with huge pages a miss costs one memory access instead of several. All of the mapping has
