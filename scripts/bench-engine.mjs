@@ -1,9 +1,11 @@
-// The engine's path, publisher, NATS server with streams on disk and one Processing Unit in processes of their own:
+// The engine's path, publisher, NATS server with streams on disk (or kcat's mock of Kafka, in memory) and one Processing Unit in
+// processes of their own:
 // `npm run bench -- engine [options]` comes here.
 //
 //   --file FILE          IPFIX Messages that are published; bench-data/1m.ipfix unless told otherwise
 //   --app 'APP FLAGS'    the unit's application; protocols
-//   --servers 1,3        one server, and three on this machine that keep everything three times
+//   --engine nats        or kafka: three brokers in one process, of four partitions, which keep 5 MiB of each and lose what is before
+//   --servers 1,3        one NATS server, and three on this machine that keep everything three times
 //   --parts 16
 //   --runs 3
 //
@@ -25,6 +27,7 @@ const {values: options} = parseArgs({
   options: {
     file: {type: 'string', default: join(root, 'bench-data/1m.ipfix')},
     app: {type: 'string', default: 'protocols'},
+    engine: {type: 'string', default: 'nats'},
     servers: {type: 'string', default: '1,3'},
     parts: {type: 'string', default: '16'},
     runs: {type: 'string', default: '3'},
@@ -44,10 +47,22 @@ const cache =
 const kept = join(cache, 'nats-server')
 const server = existsSync(kept) ? kept : 'nats-server'
 const PATH = `${process.env.PATH}:/usr/sbin`
+const engines = {
+  nats: {
+    ...{program: server, question: '--version', version: /v[\d.]+/, packaged: 'nats-server'},
+    ...{start: startServers, counts: options.servers.split(',').map(Number)},
+  },
+  kafka: {
+    ...{program: 'kcat', question: '-V', version: /librdkafka [\d.]+/, packaged: 'kcat'},
+    ...{start: startMock, counts: [0]},
+  },
+}
+const engine = engines[options.engine] ?? fail(`no engine ${options.engine}`)
 const [version] =
-  /v[\d.]+/.exec(spawnSync(server, ['--version'], {env: {PATH}, encoding: 'utf8'}).stdout ?? '') ??
-  []
-if (version === undefined) fail('no nats-server (Debian package nats-server)')
+  engine.version.exec(
+    spawnSync(engine.program, [engine.question], {env: {PATH}, encoding: 'utf8'}).stdout ?? '',
+  ) ?? []
+if (version === undefined) fail(`no ${engine.packaged} (Debian package ${engine.packaged})`)
 
 async function freePort() {
   const probe = createServer()
@@ -103,9 +118,22 @@ async function startServers(count, folder) {
   return {url: `nats://${ports.map(([port]) => `127.0.0.1:${port}`).join(',')}`, running}
 }
 
+async function startMock() {
+  const words = ['-b', 'none', '-X', 'test.mock.num.brokers=3', '-P', '-t', 'none']
+  const mock = spawn(engine.program, words, {stdio: ['pipe', 'ignore', 'pipe']})
+  let said = ''
+  return new Promise((resolve) => {
+    mock.stderr.on('data', (chunk) => {
+      const [, brokers] = /replaced with (\S+)\n/.exec((said += chunk)) ?? []
+      if (brokers !== undefined) resolve({url: `kafka://${brokers}`, running: [mock]})
+    })
+    mock.on('close', () => fail(said))
+  })
+}
+
 async function round(count) {
   const folder = mkdtempSync(join(tmpdir(), 'darta-bench-'))
-  const {url, running} = await startServers(count, folder)
+  const {url, running} = await engine.start(count, folder)
   try {
     // Until the servers are there, and have agreed.
     const probe = ['route', '-q', '--engine', url, '--status']
@@ -122,25 +150,30 @@ async function round(count) {
     const {cpu, said} = await unit
     const wall = (Date.now() - began) / 1000
     const servers = running.map(({pid}, i) => cpuOf(pid) - before[i]).reduce((a, b) => a + b)
+    const {counters} = JSON.parse(spawnSync(darta, probe, {encoding: 'utf8'}).stdout)
     const [, records] = /(\d+) records in/.exec(/route .*/.exec(publisher.said)[0])
+    if (counters.analysed !== Number(records)) fail(`${counters.analysed} of ${records} analysed`)
     return {records: Number(records), wall, servers, publisher: publisher.cpu, unit: cpu, said}
   } finally {
-    for (const child of running) child.kill('SIGKILL')
+    for (const child of running) child.removeAllListeners('close').kill('SIGKILL')
     rmSync(folder, {recursive: true, force: true})
   }
 }
 
 const row = (name, words) => console.log(`${name.padEnd(44)}${words}`)
-console.log(`nats-server ${version}, ${options.parts} parts, app ${options.app}, ${options.file}`)
+console.log(
+  `${engine.packaged} ${version}, ${options.parts} parts, app ${options.app}, ${options.file}`,
+)
+const rowNames = {0: 'three brokers of the mock, in memory', 1: 'one server, streams on disk'}
 row('', 'krec/s   server(s)  publisher  unit   CPU s per million records')
-for (const count of options.servers.split(',').map(Number)) {
+for (const count of engine.counts) {
   const rounds = []
   for (let i = 0; i < Number(options.runs); i++) rounds.push(await round(count))
   const million = rounds[0].records / 1e6
   const least = (what) => (Math.min(...rounds.map((one) => one[what])) / million).toFixed(2)
   const most = Math.max(...rounds.map(({records, wall}) => records / wall / 1000)).toFixed(0)
   row(
-    count === 1 ? 'one server, streams on disk' : `${count} servers, each with a copy on disk`,
+    rowNames[count] ?? `${count} servers, each with a copy on disk`,
     `${most.padEnd(9)}${least('servers').padEnd(11)}${least('publisher').padEnd(11)}${least('unit')}`,
   )
 }

@@ -52,7 +52,7 @@ export interface EngineOptions {
   }
   /** Who connects, in the words of the engine, and the file that says so. */
   readonly credentials?: {readonly path: string; readonly text: string} | undefined
-  /** How long an answer is waited for, ms; 5000 unless said otherwise. */
+  /** How long an answer is waited for, ms; about 5000 unless said otherwise. */
   readonly answerMs?: number
   /** Also clusters of servers that are known to lose acknowledged messages. */
   readonly allowOldServer?: boolean

@@ -139,8 +139,10 @@ interface Fill {
   entryOctets: number
 }
 
-const CONNECT_MS = 4000
-const ANSWER_MS = 5000
+const CONNECT_MS = 3000
+const ANSWER_MS = 4500
+/** How long requests that are under way are waited for at the end. */
+const GOODBYE_MS = 500
 /** A broker is asked for entries that are not there yet for so long; another question waits meanwhile. */
 const FETCH_MS = 50
 /** Octets of a partition, and of all, that are asked for at once. */
@@ -185,7 +187,7 @@ const bucketTopic = (bucket: string): string => `darta.registry.${bucket.replace
  * What a publisher takes a log's octets to be, for `maxOctets`, are its own that are not trimmed, and others' entries at the mean of
  * its own.
  *
- * @throws DartaError DARTA_ENGINE nobody answers within 5 s, or the package is not installed; DARTA_USAGE
+ * @throws DartaError DARTA_ENGINE nobody answers within 3 s, or the package is not installed; DARTA_USAGE
  */
 export async function connectKafka(options: EngineOptions): Promise<Engine> {
   const {url, answerMs = ANSWER_MS} = options
@@ -194,13 +196,15 @@ export async function connectKafka(options: EngineOptions): Promise<Engine> {
   const seeds = url.replace(/^[a-z+]+:\/\//, '').split(',')
   const sasl = options.credentials && saslOf(options.credentials, secure)
   const ssl = secure ? tlsOf(options.tls) : undefined
+  const sockets = new Set<Socket>()
   const common = {
     logger: kafka.createLogger({level: 0, logCreator: () => () => {}}),
-    socketFactory: createSocket(seeds),
+    socketFactory: createSocket(seeds, sockets),
     // The package parts them at the first colon.
     brokers: seeds.map((_, i) => `${SEED}${i}:${DEFAULT_PORT}`),
     ...{clientId: 'darta', ssl, sasl, isolationLevel: 0, maxInFlightRequests: null},
-    ...{connectionTimeout: Math.floor(CONNECT_MS / seeds.length), authenticationTimeout: answerMs},
+    ...{connectionTimeout: Math.floor(CONNECT_MS / seeds.length) - 100},
+    ...{authenticationTimeout: answerMs},
     ...{requestTimeout: answerMs, enforceRequestTimeout: true, metadataMaxAge: 300_000},
     ...{retry: {retries: 0}, allowAutoTopicCreation: false},
   }
@@ -704,22 +708,42 @@ export async function connectKafka(options: EngineOptions): Promise<Engine> {
       return (await Promise.all(registries.map((registry) => registry.keys()))).flat()
     },
     close: async () => {
-      closed = true
-      await Promise.all([control.disconnect(), reading.disconnect()])
+      await disconnect(GOODBYE_MS)
     },
   }
 
   async function connectAll(): Promise<void> {
-    try {
+    const connecting = (async () => {
       await connectOne(control)
       // Whoever may not ask is told.
       await isTopic(control, bucketTopic('apps'))
       await connectOne(reading)
+    })()
+    connecting.catch(() => {})
+    const stop = new AbortController()
+    try {
+      await Promise.race([
+        connecting,
+        sleep(CONNECT_MS, undefined, {signal: stop.signal}).then(() => {
+          throw new Error(`no answer within ${CONNECT_MS / 1000} s`)
+        }),
+      ])
     } catch (error) {
-      closed = true
-      await Promise.allSettled([control.disconnect(), reading.disconnect()])
+      await disconnect(0)
       throw engineError(url, error)
+    } finally {
+      stop.abort()
     }
+  }
+
+  /** Says good-bye to servers that listen, for so long; others are left. */
+  async function disconnect(ms: number): Promise<void> {
+    closed = true
+    const stop = new AbortController()
+    const all = Promise.allSettled([control.disconnect(), reading.disconnect()])
+    await Promise.race([all, sleep(ms, undefined, {signal: stop.signal}).catch(() => {})])
+    stop.abort()
+    for (const socket of sockets) socket.destroy()
   }
 
   /** Tries one server of the URL after the other. */
@@ -740,6 +764,7 @@ const SEED = 'darta-seed-'
 /** Connects to the URL's servers by what stands there, and to others as they name themselves. */
 function createSocket(
   seeds: readonly string[],
+  all: Set<Socket>,
 ): (of: {
   readonly host: string
   readonly port: number
@@ -754,6 +779,8 @@ function createSocket(
     const socket = ssl
       ? connectTls({...place, ...name, ...ssl}, onConnect)
       : connectTcp(place, onConnect)
+    all.add(socket)
+    socket.once('close', () => all.delete(socket))
     return socket.setKeepAlive(true, KEEP_ALIVE_MS)
   }
 }

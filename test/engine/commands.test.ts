@@ -1,3 +1,5 @@
+import {once} from 'node:events'
+import {createServer, type AddressInfo} from 'node:net'
 import {join} from 'node:path'
 import type {ExecutionContext} from 'ava'
 import {bin, darta, folder, start, type Running} from '../support/darta.js'
@@ -108,6 +110,21 @@ for (const {name, scheme, reasons, serve} of engines) {
     t.is(code, 1)
     t.regex(stderr, /127\.0\.0\.1:\d+: .* \(DARTA_ENGINE\)/)
   })
+
+  needing(...reasons)(
+    `${name}: an engine that does not answer is told within seconds`,
+    async (t) => {
+      // Whatever is said to it, it says nothing.
+      const silent = createServer().listen(0, '127.0.0.1')
+      await once(silent, 'listening')
+      t.teardown(() => silent.close())
+      const {port} = silent.address() as AddressInfo
+      const words = ['route', '--engine', `${scheme}://127.0.0.1:${port}`, '--status']
+      const {code, stderr} = await darta(t, words)
+      t.is(code, 1)
+      t.regex(stderr, /127\.0\.0\.1:\d+: .* \(DARTA_ENGINE\)/)
+    },
+  )
 
   needing(...reasons)(
     `${name}: a unit ends when its application is removed, which can then be routed anew`,
