@@ -12,6 +12,7 @@ import {
   type EngineOptions,
   type Entry,
 } from './engine.js'
+import {writeProduce} from './kafka-produce.js'
 import {createLogRegistry, type LogRegistry, type RegistryRead} from './log-registry.js'
 
 /** What is used of the npm package `kafkajs`, which is optional. Its consumers can only be had in groups: hence what is beneath. */
@@ -40,17 +41,18 @@ interface Partition {
 interface Broker {
   /** By number of the question. */
   readonly versions: Readonly<Record<string, unknown>> | null
-  produce(of: {
-    topicData: readonly {
-      topic: string
-      partitions: readonly {
-        partition: number
-        messages: readonly {key: null; value: Buffer}[]
-      }[]
-    }[]
-    acks: number
-    timeout: number
-  }): Promise<{topics: readonly {partitions: readonly {baseOffset: string}[]}[]}>
+  readonly connectionPool: {
+    send(question: {
+      readonly request: {
+        readonly apiKey: number
+        readonly apiVersion: number
+        readonly apiName: string
+        readonly encode: () => Promise<{readonly buf: Buffer; readonly buffer: Buffer}>
+      }
+      readonly response: object
+    }): Promise<unknown>
+  }
+  disconnect(): Promise<void>
   fetch(of: {
     maxWaitTime: number
     minBytes: number
@@ -102,6 +104,8 @@ interface Queue {
 interface KafkaPackage {
   readonly Cluster: new (options: Record<string, unknown>) => Cluster
   createLogger(options: {level: number; logCreator: () => () => void}): unknown
+  /** How an answer to Produce is read. */
+  readonly produced: object
 }
 
 /** A question for the entries of a partition. */
@@ -169,6 +173,7 @@ const SMALL_OCTETS = 512
 const DEFAULT_PORT = 9092
 
 /** Numbers of questions that not all servers know. */
+const PRODUCE = 0
 const CREATE_TOPICS = 19
 const DELETE_RECORDS = 21
 const DESCRIBE_CONFIGS = 32
@@ -260,15 +265,19 @@ export async function connectKafka(options: EngineOptions): Promise<Engine> {
   const noTopic = (topic: string): string => `${url}: there is no topic ${topic}`
 
   async function produce(topic: string, partition: number, value: Uint8Array): Promise<number> {
-    // The package takes no other octets for such.
-    const buffer = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
     return ask(control, async () => {
       const nodeId = await leaderOf(control, topic, partition)
       const broker = await control.findBroker({nodeId})
-      const {topics} = await broker.produce({
-        topicData: [{topic, partitions: [{partition, messages: [{key: null, value: buffer}]}]}],
-        ...{acks: -1, timeout: answerMs},
+      const times = {timeoutMs: answerMs, nowMs: Date.now()}
+      const buffer = writeProduce(topic, partition, value, times)
+      const encode = async (): Promise<{buf: Buffer; buffer: Buffer}> => ({buf: buffer, buffer})
+      const request = {apiKey: PRODUCE, apiVersion: 3, apiName: 'Produce', encode}
+      const question = {request, response: kafka.produced}
+      const answer = await broker.connectionPool.send(question).catch(async (error: unknown) => {
+        if (typeOf(error) === 'KafkaJSConnectionClosedError') await broker.disconnect()
+        throw error
       })
+      const {topics} = answer as {topics: {partitions: {baseOffset: string}[]}[]}
       return Number(topics[0].partitions[0].baseOffset)
     })
   }
@@ -853,6 +862,7 @@ function loadPackage(): KafkaPackage {
     quieten(load('kafkajs/src/network/requestQueue') as {prototype: Queue})
     return {
       Cluster: load('kafkajs/src/cluster') as KafkaPackage['Cluster'],
+      produced: load('kafkajs/src/protocol/requests/produce/v3/response') as object,
       ...(load('kafkajs/src/loggers') as Pick<KafkaPackage, 'createLogger'>),
     }
   } catch (error) {
