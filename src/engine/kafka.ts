@@ -143,7 +143,7 @@ interface Fill {
   entryOctets: number
 }
 
-const CONNECT_MS = 3000
+const CONNECT_MS = 4000
 const ANSWER_MS = 4500
 /** How long requests that are under way are waited for at the end. */
 const GOODBYE_MS = 500
@@ -192,10 +192,11 @@ const bucketTopic = (bucket: string): string => `darta.registry.${bucket.replace
  * What a publisher takes a log's octets to be, for `maxOctets`, are its own that are not trimmed, and others' entries at the mean of
  * its own.
  *
- * @throws DartaError DARTA_ENGINE nobody answers within 3 s, or the package is not installed; DARTA_USAGE
+ * @throws DartaError DARTA_ENGINE nobody answers within 4 s, or the package is not installed; DARTA_USAGE
  */
 export async function connectKafka(options: EngineOptions): Promise<Engine> {
   const {url, answerMs = ANSWER_MS} = options
+  const connectMs = options.answerMs ?? CONNECT_MS
   const secure = url.startsWith('kafka+tls:')
   const kafka = loadPackage()
   const seeds = url.replace(/^[a-z+]+:\/\//, '').split(',')
@@ -208,7 +209,7 @@ export async function connectKafka(options: EngineOptions): Promise<Engine> {
     // The package parts them at the first colon.
     brokers: seeds.map((_, i) => `${SEED}${i}:${DEFAULT_PORT}`),
     ...{clientId: 'darta', ssl, sasl, isolationLevel: 0, maxInFlightRequests: null},
-    ...{connectionTimeout: Math.floor(CONNECT_MS / seeds.length) - 100},
+    ...{connectionTimeout: Math.floor(connectMs / seeds.length) - 100},
     ...{authenticationTimeout: answerMs},
     ...{requestTimeout: answerMs, enforceRequestTimeout: true, metadataMaxAge: 300_000},
     ...{retry: {retries: 0}, allowAutoTopicCreation: false},
@@ -733,8 +734,8 @@ export async function connectKafka(options: EngineOptions): Promise<Engine> {
     try {
       await Promise.race([
         connecting,
-        sleep(CONNECT_MS, undefined, {signal: stop.signal}).then(() => {
-          throw new Error(`no answer within ${CONNECT_MS / 1000} s`)
+        sleep(connectMs, undefined, {signal: stop.signal}).then(() => {
+          throw new Error(`no answer within ${connectMs / 1000} s`)
         }),
       ])
     } catch (error) {

@@ -1,6 +1,7 @@
 import {readFileSync} from 'node:fs'
 import {connect, createServer} from 'node:net'
 import {createServer as createTlsServer, type TLSSocket} from 'node:tls'
+import {answerTo, int16, int32, KNOWN, questions, string} from './kafka-wire.js'
 
 /**
  * What kcat's brokers lack before them: TLS, and SASL/PLAIN. Brokers name themselves by loopback addresses, so it stands in another
@@ -19,51 +20,7 @@ const API_VERSIONS = 18
 const SASL_AUTHENTICATE = 36
 const SASL_FAILED = 58
 
-const int16 = (n: number): Buffer => Buffer.from([(n >> 8) & 255, n & 255])
-const int32 = (n: number): Buffer => {
-  const octets = Buffer.alloc(4)
-  octets.writeInt32BE(n)
-  return octets
-}
-const string = (text: string): Buffer => Buffer.concat([int16(text.length), Buffer.from(text)])
-
-/** A question of Kafka's protocol, from its length on. */
-interface Question {
-  readonly key: number
-  readonly version: number
-  readonly correlation: Buffer
-  readonly body: Buffer
-  readonly whole: Buffer
-}
-
-function* questions(rest: {octets: Buffer}): Generator<Question> {
-  for (;;) {
-    const {octets} = rest
-    if (octets.length < 4 || octets.length < 4 + octets.readInt32BE(0)) return
-    const whole = octets.subarray(0, 4 + octets.readInt32BE(0))
-    rest.octets = octets.subarray(whole.length)
-    const client = Math.max(0, whole.readInt16BE(12))
-    yield {
-      ...{key: whole.readInt16BE(4), version: whole.readInt16BE(6)},
-      ...{correlation: whole.subarray(8, 12), body: whole.subarray(14 + client), whole},
-    }
-  }
-}
-
-/** What kcat's brokers know, and SASL. */
-const KNOWN = [
-  ...[
-    [0, 0, 7],
-    [1, 0, 11],
-    [2, 0, 5],
-    [3, 0, 2],
-    [18, 0, 2],
-  ],
-  ...[
-    [SASL_HANDSHAKE, 0, 1],
-    [SASL_AUTHENTICATE, 0, 1],
-  ],
-]
+const ALL = [...KNOWN, [SASL_HANDSHAKE, 0, 1], [SASL_AUTHENTICATE, 0, 1]]
 
 function guard(socket: TLSSocket, port: string, who: string): void {
   const [user, password] = who.split(':')
@@ -74,23 +31,27 @@ function guard(socket: TLSSocket, port: string, who: string): void {
     socket.destroy()
     broker.destroy()
   }
-  const answer = (to: Question, ...parts: Buffer[]): void => {
-    const octets = Buffer.concat([to.correlation, ...parts])
-    socket.write(Buffer.concat([int32(octets.length), octets]))
-  }
   socket.on('data', (chunk: Buffer) => {
     rest.octets = Buffer.concat([rest.octets, chunk])
     for (const question of questions(rest)) {
       const {key, version, body} = question
       if (key === API_VERSIONS) {
-        const list = KNOWN.map((one) => Buffer.concat(one.map(int16)))
-        answer(question, int16(0), int32(list.length), ...list, ...(version > 0 ? [int32(0)] : []))
-      } else if (key === SASL_HANDSHAKE) answer(question, int16(0), int32(1), string('PLAIN'))
+        const list = ALL.map((one) => Buffer.concat(one.map(int16)))
+        answerTo(
+          socket,
+          question,
+          int16(0),
+          int32(list.length),
+          ...list,
+          ...(version > 0 ? [int32(0)] : []),
+        )
+      } else if (key === SASL_HANDSHAKE)
+        answerTo(socket, question, int16(0), int32(1), string('PLAIN'))
       else if (key === SASL_AUTHENTICATE) {
         known = body.subarray(4).toString() === `\0${user}\0${password}`
         const lifetime = version > 0 ? [Buffer.alloc(8)] : []
         const words = known ? [int16(0), int16(-1)] : [int16(SASL_FAILED), string('not you')]
-        answer(question, ...words, int32(0), ...lifetime)
+        answerTo(socket, question, ...words, int32(0), ...lifetime)
       } else if (known) broker.write(question.whole)
       // Nothing is told to whom it does not know.
       else end()

@@ -1,12 +1,14 @@
 import {chmodSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import type {ExecutionContext} from 'ava'
+import type {Engine} from '../../src/engine/engine.js'
 import {connectEngine} from '../../src/engine/engines.js'
 import {readEntry} from '../../src/engine/entry.js'
 import {authority, noCertificates} from '../support/certificates.js'
 import {bin, darta, folder, start, type Running} from '../support/darta.js'
 import {host, noNamespaces, startAt} from '../support/namespaces.js'
 import {needing, optionalPackage, root, tools} from '../support/needing.js'
+import {administeredKafka} from './kafka-admin.js'
 import {mockKafka} from './served.js'
 
 const real = needing(tools('kcat'), optionalPackage('kafkajs'))
@@ -18,6 +20,12 @@ async function labFlows(t: ExecutionContext): Promise<string> {
 }
 
 const serversOf = (url: string): string => url.replace('kafka://', '')
+
+async function open(t: ExecutionContext, url: string): Promise<Engine> {
+  const engine = await connectEngine({url, maxOctets: 1e9, answerMs: 60_000})
+  t.teardown(() => engine.close())
+  return engine
+}
 
 const lines = (octets: Buffer): string[] =>
   octets
@@ -54,8 +62,7 @@ real('kcat reads what was published: IPFIX Messages that hold every record once'
   const app = ['--app', 'top -k 0 -s srcip', '--parts', '4']
   const routed = await darta(t, ['route', '-r', flows, '--engine', url, ...app])
   t.is(routed.code, 0, routed.stderr)
-  const engine = await connectEngine({url, maxOctets: 1})
-  t.teardown(() => engine.close())
+  const engine = await open(t, url)
   const messages: Uint8Array[] = []
   let records = 0
   for (let part = 0; part < 4; part++) {
@@ -125,6 +132,65 @@ real('more parts than a topic has partitions are refused', async (t) => {
   const {code, stderr} = await darta(t, [...route, '5', '-r', await labFlows(t)])
   t.is(code, 2)
   t.regex(stderr, /darta\.records\.top has 4 partitions, and --parts 5 needs as many/)
+})
+
+real('topics are made that keep everything, and what is trimmed is deleted', async (t) => {
+  const {url, behind, made, deleted} = await administeredKafka(t)
+  const flows = await labFlows(t)
+  const app = ['--app', 'top -k 0 -s srcip', '--parts', '2']
+  const routed = await darta(t, ['route', '-r', flows, '--engine', url, ...app])
+  t.is(routed.code, 0, routed.stderr)
+  const config = {'cleanup.policy': 'delete', 'retention.ms': '-1', 'retention.bytes': '-1'}
+  t.deepEqual(made.get('darta.records.top'), {partitions: 2, copies: 1, config})
+  t.deepEqual(made.get('darta.registry.state.top'), {partitions: 16, copies: 1, config})
+  const unit = await darta(t, ['analyze', 'top', '--engine', url])
+  t.is(unit.code, 0, unit.stderr)
+  t.is((await darta(t, ['route', '--engine', url, '--remove', 'top'])).code, 0)
+  for (const partition of [0, 1]) {
+    const read = await kcatReads(t, behind, 'darta.records.top', partition)
+    t.is(deleted.get(`darta.records.top/${partition}`), read.at(-1)!.at + 1)
+  }
+})
+
+real('a topic from which a server removes records by itself is refused', async (t) => {
+  const {url, made} = await administeredKafka(t)
+  const config = {'cleanup.policy': 'delete', 'retention.ms': '604800000', 'retention.bytes': '-1'}
+  made.set('darta.records.top', {partitions: 2, copies: 1, config})
+  const route = ['route', '--app', 'top', '--engine', url, '--parts', '2']
+  const {code, stderr} = await darta(t, [...route, '-r', await labFlows(t)])
+  t.is(code, 2)
+  t.regex(stderr, /retention\.ms=604800000, by which records would be lost; it needs -1/)
+})
+
+real('what is gone of a log is told by its numbers, and of a registry is not needed', async (t) => {
+  // The brokers keep 5 MiB of each partition.
+  const {url} = await mockKafka(t)
+  const [one, other] = [await open(t, url), await open(t, url)]
+  await one.declare('t', 1, ['b/x'])
+  const entry = new Uint8Array(400_000)
+  let last = 0
+  for (let i = 0; i < 20; i++) {
+    entry[0] = i
+    last = await one.append('t', 0, entry)
+  }
+  let entries = await other.read('t', 0, 1, 1)
+  while (entries.length === 0) entries = await other.read('t', 0, 1, 1)
+  t.true(entries[0].sequence > 5)
+  t.is(entries[0].octets[0], entries[0].sequence - 1)
+  t.is(last, 20)
+
+  const stays = (await one.put('b/x', '1', Uint8Array.of(7), 0))!
+  let revision = 0
+  for (let i = 0; i < 30; i++) {
+    entry[0] = i
+    revision = (await one.put('b/x', '5', entry, revision))!
+  }
+  const late = await open(t, url)
+  const found = await late.get('b/x', '5')
+  t.deepEqual([found?.revision, found?.value[0]], [revision, 29])
+  t.is((await late.get('b/x', '1'))?.revision, stays)
+  const next = await late.put('b/x', '5', entry, revision)
+  t.true(next! > revision)
 })
 
 real('without the npm package kafkajs that is said', async (t) => {

@@ -110,8 +110,10 @@ async function betweenProcesses(
   return ndjsonOf(t, 'analyze', 'top', ...engine, '--follow')
 }
 
-const here = engines.filter(
-  ({name, reasons}) => name !== 'kafka (server)' || reasons.every((reason) => reason === undefined),
+const here = engines.filter(({name, scheme, reasons}) =>
+  name === 'kafka (server)'
+    ? reasons.every((reason) => reason === undefined)
+    : name === 'embedded' || scheme !== undefined,
 )
 
 needing(...here.flatMap(({reasons}) => reasons))(

@@ -5,6 +5,7 @@ import type {Engine} from '../../src/engine/engine.js'
 import {connectEngine} from '../../src/engine/engines.js'
 import {folder, start, type Running} from '../support/darta.js'
 import {freePort} from '../support/free-port.js'
+import {administeredKafka} from './kafka-admin.js'
 import {optionalPackage, tools} from '../support/needing.js'
 
 /** An engine as the tests have it. */
@@ -21,7 +22,7 @@ export interface EngineUnderTest {
   readonly name: string
   /** Why it cannot run here. */
   readonly reasons: readonly (string | undefined)[]
-  /** Of its URLs; undefined: it is in this process, and no command reaches it. */
+  /** Of its URLs; undefined: commands are not tried. */
   readonly scheme?: string
   readonly serve: (t: ExecutionContext) => Promise<Served>
 }
@@ -46,9 +47,18 @@ export async function serveNats(
 export async function mockKafka(
   t: ExecutionContext,
   run = (program: string, words: readonly string[]): Running => start(t, program, words),
+  brokers = 3,
 ): Promise<{url: string; mock: Running}> {
   // It serves for as long as the producer waits for its input.
-  const mock = run('kcat', ['-b', 'none', '-X', 'test.mock.num.brokers=3', '-P', '-t', 'none'])
+  const mock = run('kcat', [
+    '-b',
+    'none',
+    '-X',
+    `test.mock.num.brokers=${brokers}`,
+    '-P',
+    '-t',
+    'none',
+  ])
   await mock.says(/replaced with \S+\n/)
   const [, servers] = /replaced with (\S+)\n/.exec(mock.words())!
   return {url: `kafka://${servers}`, mock}
@@ -57,7 +67,8 @@ export async function mockKafka(
 /** Opens engines that are closed when the test ends. */
 function opener(t: ExecutionContext, url: string): Served['open'] {
   return async () => {
-    const engine = await connectEngine({url, maxOctets: 1e9})
+    // All tests of a file begin at once.
+    const engine = await connectEngine({url, maxOctets: 1e9, answerMs: 60_000})
     t.teardown(() => engine.close())
     return engine
   }
@@ -102,6 +113,15 @@ export const engines: readonly EngineUnderTest[] = [
     reasons: [tools('kcat'), optionalPackage('kafkajs')],
     serve: async (t) => {
       const {url} = await mockKafka(t)
+      return {url, open: opener(t, url)}
+    },
+  },
+  {
+    // Commands need not know who made the topics.
+    name: 'kafka (topics made)',
+    reasons: [tools('kcat'), optionalPackage('kafkajs')],
+    serve: async (t) => {
+      const {url} = await administeredKafka(t)
       return {url, open: opener(t, url)}
     },
   },
