@@ -4,7 +4,7 @@ import type {Ledger} from '../record/ledger.js'
 import type {Analysis} from '../processing/analysis/app.js'
 import {DartaError} from '../record/errors.js'
 import {isDeclared} from './apps.js'
-import {jsonOctets, patiently, type Engine} from './engine.js'
+import {EngineFull, jsonOctets, patiently, type Engine} from './engine.js'
 import {createLeader} from './leader.js'
 import {LEADER_KEY, liveBucket, memberKey, PLAN_KEY, type MemberState} from './member.js'
 import {readPlan as readStoredPlan, type Plan} from './plan.js'
@@ -75,6 +75,8 @@ export async function runWorker(engine: Engine, options: WorkerOptions): Promise
   let planRevision = 0
   let beat = 0
   let done = false
+  /** Has the lease, as far as it knows. */
+  let leading = false
   let leaderRevision = 0
   let memberRevision = 0
   let fault: DartaError | undefined
@@ -97,7 +99,7 @@ export async function runWorker(engine: Engine, options: WorkerOptions): Promise
   /** Records of tasks that this unit has no more. */
   let retired = 0
 
-  async function live(): Promise<void> {
+  async function beats(): Promise<void> {
     const state: MemberState = {
       id,
       weight: options.weight,
@@ -198,27 +200,46 @@ export async function runWorker(engine: Engine, options: WorkerOptions): Promise
     return true
   }
 
-  for (let round = 0; !over(); round++) {
-    try {
-      await live()
-      watch.sound()
-      if (await leads()) {
-        await leader.plan()
-        if (round % 2 === 0) {
-          await leader.bury()
-          await leader.merge()
-        }
+  /** Says that this unit is alive, keeps the lease, and follows the plan: nothing here may take long. */
+  async function live(): Promise<void> {
+    while (!over()) {
+      try {
+        await beats()
+        watch.sound()
+        leading = await leads()
+        if (leading) await leader.plan()
+        await readPlan()
+        startTasks()
+        done = await isOver()
+      } catch (error) {
+        leading = false
+        failed(error)
       }
-      await readPlan()
-      startTasks()
-      done = await isOver()
-    } catch (error) {
-      watch.unsound()
-      if (error instanceof DartaError && error.code === 'DARTA_PERMISSION') fault = error
-      else note(error instanceof Error ? error.message : String(error))
+      if (!over()) await engine.clock.sleep(pace.beatMs / 2)
     }
-    if (!over()) await engine.clock.sleep(pace.beatMs / 2)
   }
+
+  /** What takes its time, as many windows do that are merged at once. */
+  async function lead(): Promise<void> {
+    while (!over()) {
+      try {
+        if (leading) await leader.bury()
+        if (leading) await leader.merge()
+      } catch (error) {
+        failed(error)
+      }
+      if (!over()) await engine.clock.sleep(pace.beatMs)
+    }
+  }
+
+  function failed(error: unknown): void {
+    // Whoever has not been heard of may not have been able to say anything.
+    if (!(error instanceof EngineFull)) watch.unsound()
+    if (error instanceof DartaError && error.code === 'DARTA_PERMISSION') fault = error
+    else note(error instanceof Error ? error.message : String(error))
+  }
+
+  await Promise.all([live(), lead()])
   await Promise.all(running)
   // Gone now, and not when others have waited for long enough.
   try {

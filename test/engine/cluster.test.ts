@@ -109,6 +109,22 @@ test('windows close while the records come, however many units there were and di
   }
 })
 
+test('a leader that has many windows to merge says meanwhile that it is alive', async (t) => {
+  const analysis = await analysisOf('top')
+  const batches = trafficOf(3000)
+  const short = {lengthMs: 1000, slideMs: 1000, latenessMs: 10_000}
+  const {results, notes} = await runCluster(analysis, batches, {
+    ...{seed: 1, units: 3, parts: 8, publishers: 1, windowing: short, hurried: true},
+    ...{crashes: 0, freezes: 0, joins: 0, leaves: 0, faults: {}},
+  })
+  t.true(results.size > 200)
+  t.deepEqual(new Map([...results].sort()), resultsOfOne(analysis, short, batches))
+  t.deepEqual(
+    notes.filter((note) => /is dead|another owner/.test(note)),
+    [],
+  )
+})
+
 /** 100,000 records of which source number n is as frequent as 1 / n^s, over 100 s. */
 function zipfTraffic(s: number): RecordBatch[] {
   const template = templateOf([

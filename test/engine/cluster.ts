@@ -79,6 +79,8 @@ export interface Course {
   /** The first publisher is killed before it ends. */
   readonly publisherDies?: boolean
   readonly splitHot?: boolean
+  /** Records are published as fast as the engine takes them. */
+  readonly hurried?: boolean
   readonly faults: Faults
 }
 
@@ -195,7 +197,7 @@ export async function runCluster(
     for (const [i, batch] of batches.entries()) {
       const own = ways[i][way]
       if (own.length > 0) yield [keepRecords(batch, own)]
-      await time.sleep(random() * 4000)
+      if (course.hurried !== true) await time.sleep(random() * 4000)
     }
     await time.sleep(Math.max(0, 60_000 - time.now()))
   }

@@ -223,11 +223,14 @@ export async function runSchedule(t: ExecutionContext, schedule: Schedule): Prom
     place.proxy === undefined ? least + next() * more : STALL_MS
   const happen: Record<Event, () => Promise<void>> = {
     'a unit is killed': async () => {
+      await seen(({steady}) => steady)
       const unit = leave()
       const parts = partsOf(unit)
       unit.running.child.kill('SIGKILL')
       const at = Date.now()
-      const taking = takenOver(parts).then((then) => takeovers.push(then - at))
+      const taking = takenOver(parts).then((then) => {
+        if (parts.length > 0) takeovers.push(then - at)
+      })
       spare.push(unit.place)
       await Promise.all([join_(), taking])
     },
