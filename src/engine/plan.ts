@@ -22,9 +22,9 @@ export interface Member {
 const ROOM = 1.05
 
 /**
- * Deals parts to members: the heaviest first; the one that has it keeps it while it has room, else the one that draws the best
- * number for it among those with room, or, where nobody has, the one with the least. So few parts move, and no member
- * has much more than its share.
+ * Deals parts to members, the heaviest first: whoever has one keeps it while there is room; then each of the others goes to the one that
+ * draws the best number for it among those with room, or, where nobody has, to the one that lacks the most. So few
+ * parts move, and no member has much more than its share.
  *
  * @param loads of each part, in any unit; equal ones where nothing is known
  */
@@ -45,21 +45,26 @@ export function makePlan(
   const order = burden
     .map((load, part) => ({load, part}))
     .sort((a, b) => b.load - a.load || a.part - b.part)
-  for (const {load, part} of order) {
-    if (usable.length === 0) break
+  const give = (part: number, owner: string, load: number): void => {
+    owners[part] = owner
+    room.set(owner, room.get(owner)! - load)
+  }
+  // What has nobody yet takes no room from what can stay where it is.
+  const homeless = order.filter(({load, part}) => {
     const previous = before?.owners[part]
-    let owner = previous
-    if (previous === undefined || (room.get(previous) ?? -1) < load) {
-      const fitting = usable.filter(({id}) => room.get(id)! >= load)
-      const best = (list: readonly Member[], value: (m: Member) => number): string =>
-        list.reduce((a, b) => (value(b) > value(a) ? b : a)).id
-      owner =
-        fitting.length > 0
-          ? best(fitting, (m) => draw(m, part))
-          : best(usable, (m) => room.get(m.id)! / m.weight)
-    }
-    owners[part] = owner!
-    room.set(owner!, room.get(owner!)! - load)
+    if (previous === undefined || (room.get(previous) ?? -1) < load) return true
+    give(part, previous, load)
+    return false
+  })
+  for (const {load, part} of usable.length === 0 ? [] : homeless) {
+    const fitting = usable.filter(({id}) => room.get(id)! >= load)
+    const best = (list: readonly Member[], value: (m: Member) => number): string =>
+      list.reduce((a, b) => (value(b) > value(a) ? b : a)).id
+    const owner =
+      fitting.length > 0
+        ? best(fitting, (m) => draw(m, part))
+        : best(usable, (m) => room.get(m.id)! / m.weight)
+    give(part, owner, load)
   }
   const same = before !== undefined && before.owners.join() === owners.join()
   return {epoch: (before?.epoch ?? 0) + (same ? 0 : 1), owners}
