@@ -50,12 +50,16 @@ export async function natsProxy(
   /** Passes whole protocol messages on, as well as it is told to. */
   function pass(from: Socket, to: Socket): void {
     let held: Buffer | undefined
+    let full = false
     let timer: NodeJS.Timeout | undefined
     const write = (octets: Buffer): void => {
-      if (!to.write(octets)) {
-        from.pause()
-        to.once('drain', () => stalled || stranded.has(from) || from.resume())
-      }
+      if (to.write(octets) || full) return
+      full = true
+      from.pause()
+      to.once('drain', () => {
+        full = false
+        if (!stalled && !stranded.has(from)) from.resume()
+      })
     }
     const release = (): void => {
       clearTimeout(timer)

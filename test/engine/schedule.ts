@@ -190,6 +190,8 @@ export async function runSchedule(t: ExecutionContext, schedule: Schedule): Prom
     await seen(({taken}) => taken >= count, Math.max(0, looks.length - 1))
   }
   await settled()
+  // The first connection of whoever follows finds the engine there.
+  await Promise.race([follower.gives(1), early])
 
   const takeovers: number[] = []
   const resumed: number[] = []
