@@ -44,6 +44,8 @@ const LEAST_READ = 1 << 16
 const LINE_END = Buffer.from('\r\n')
 /** What a line of the protocol has at most, far more than any server sends. */
 const MOST_LINE = 1 << 20
+/** The most that a server can be told to let through. */
+const MOST_PAYLOAD = 64 << 20
 
 /**
  * Connects as the package `nats` does, but gives its parser whole messages: one that comes in two pieces, as nearly every entry of
@@ -262,7 +264,11 @@ export function createFramer(): Framer {
   }
 }
 
-/** Octets behind a line that ends with the LF at `end`: those of a message and of its own end. */
+/**
+ * Octets behind a line that ends with the LF at `end`: those of a message and of its own end.
+ *
+ * @throws DartaError DARTA_ENGINE no such message can be
+ */
 function payloadOctets(octets: Buffer, start: number, end: number): number {
   // MSG and HMSG, in capitals or not.
   const first = octets[start] | 0x20
@@ -270,8 +276,14 @@ function payloadOctets(octets: Buffer, start: number, end: number): number {
   let size = 0
   let factor = 1
   for (let i = end - (octets[end - 1] === CR ? 2 : 1); i > start && octets[i] !== SPACE; i--) {
-    size += (octets[i] - 48) * factor
+    const digit = octets[i] - 48
+    size += digit * factor
     factor *= 10
+    if (digit < 0 || digit > 9 || size > MOST_PAYLOAD) throw notNats(start)
   }
   return size + 2
+}
+
+function notNats(offset: number): DartaError {
+  return new DartaError('DARTA_ENGINE', 'the engine sends something that is not NATS', offset)
 }

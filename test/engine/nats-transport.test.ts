@@ -97,6 +97,13 @@ test('messages are given where they were read', (t) => {
   t.true(frames.every((frame) => frame.buffer === buffer))
 })
 
+for (const line of ['MSG a 1 -7', 'MSG a 1 99999999999', 'HMSG a 1 x', 'MSG a 1 0x10', 'MESSAGE']) {
+  test(`what cannot be a message is refused: ${line}`, (t) => {
+    const error = t.throws(() => put(createFramer(), Buffer.from(`PING\r\n${line}\r\nPING\r\n`)))
+    t.regex(error.message, /is not NATS/)
+  })
+}
+
 test('what never becomes a line is refused', (t) => {
   const framer = createFramer()
   const error = t.throws(() => {
