@@ -7,6 +7,7 @@ NAPI_MODULE_INIT() {
   darta::register_meter(env, exports);
   darta::register_groups(env, exports);
   darta::register_deal(env, exports);
+  darta::register_compose(env, exports);
   darta::register_gather(env, exports);
   darta::register_text(env, exports);
   darta::register_select(env, exports);

@@ -8,6 +8,7 @@ void register_privileges(napi_env env, napi_value exports);
 void register_meter(napi_env env, napi_value exports);
 void register_groups(napi_env env, napi_value exports);
 void register_deal(napi_env env, napi_value exports);
+void register_compose(napi_env env, napi_value exports);
 void register_gather(napi_env env, napi_value exports);
 void register_text(napi_env env, napi_value exports);
 void register_select(napi_env env, napi_value exports);

@@ -8,6 +8,7 @@ export function useNativeKernels(): void {
   kernels.groups = addon.createGroups
   kernels.deal = addon.dealRecords
   kernels.gather = addon.gatherMessages
+  kernels.compose = addon.composeRows
   kernels.text = addon.renderText
   kernels.filter = addon.createFilter
   kernels.cryptoPan = addon.createCryptoPan

@@ -6,6 +6,7 @@ import type {CreateCryptoPanKernel} from '../record/crypto-pan-kernel.js'
 import type {CreateFilter} from '../record/filter-kernel.js'
 import type {CreateRelay} from '../record/relay-kernel.js'
 import type {DealRecords} from '../record/deal-kernel.js'
+import type {ComposeRows} from '../record/compose-rows.js'
 import type {GatherMessages} from '../record/gather-kernel.js'
 import type {CreateGroups} from '../record/group-kernel.js'
 import type {RenderText} from '../record/text-kernel.js'
@@ -25,6 +26,7 @@ export interface NativeAddon {
   readonly createGroups: CreateGroups
   readonly dealRecords: DealRecords
   readonly gatherMessages: GatherMessages
+  readonly composeRows: ComposeRows
   readonly renderText: RenderText
   readonly createRelay: CreateRelay
   readonly createFilter: CreateFilter

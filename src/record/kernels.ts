@@ -1,4 +1,5 @@
 import {appendTailsPlainly, type AppendTails} from './append-tails.js'
+import {composeRowsPlainly, type ComposeRows} from './compose-rows.js'
 import {createPlainGroups} from './plain-groups.js'
 import type {CreateCryptoPanKernel} from './crypto-pan-kernel.js'
 import type {CreateFilter} from './filter-kernel.js'
@@ -24,6 +25,7 @@ export const kernels: {
   /** Undefined: src/mediation/anonymization/ permutes every address itself. */
   cryptoPan: CreateCryptoPanKernel | undefined
   appendTails: AppendTails
+  compose: ComposeRows
 } = {
   groups: createPlainGroups,
   deal: dealPlainly,
@@ -32,4 +34,5 @@ export const kernels: {
   filter: undefined,
   cryptoPan: undefined,
   appendTails: appendTailsPlainly,
+  compose: composeRowsPlainly,
 }

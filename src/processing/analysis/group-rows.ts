@@ -74,7 +74,7 @@ export function createSpans(): Spans {
 }
 
 /** Rows that are taken from a table together. */
-const GATHERED = 1024
+export const GATHERED = 1024
 
 /** Goes through the rows of a table in the order of their keys. */
 export interface RowCursor {
@@ -87,15 +87,23 @@ export interface RowCursor {
   step(): void
 }
 
-/** A cursor at the first row. */
-export function orderedRows(table: OrderedRows): RowCursor {
+/**
+ * A cursor at the first row.
+ *
+ * @param into where rows are put from octet `begin` on, GATHERED of them; its own octets unless said otherwise
+ */
+export function orderedRows(
+  table: OrderedRows,
+  into = new Uint8Array(GATHERED * table.rowOctets),
+  begin = 0,
+): RowCursor {
   const {rowOctets} = table
   const order = table.order()
-  const octets = new Uint8Array(GATHERED * rowOctets)
+  const own = into.subarray(begin, begin + GATHERED * rowOctets)
   let from = 0
   const cursor: RowCursor = {
-    octets,
-    words: new Uint32Array(octets.buffer),
+    octets: into,
+    words: new Uint32Array(into.buffer),
     at: 0,
     end: 0,
     step() {
@@ -103,9 +111,9 @@ export function orderedRows(table: OrderedRows): RowCursor {
       if (cursor.at < cursor.end) return
       const numbers = order.subarray(from, from + GATHERED)
       from += numbers.length
-      table.gather(numbers, octets)
-      cursor.end = numbers.length * rowOctets
-      cursor.at = cursor.end === 0 ? -1 : 0
+      table.gather(numbers, own)
+      cursor.end = begin + numbers.length * rowOctets
+      cursor.at = numbers.length === 0 ? -1 : begin
     },
   }
   cursor.step()

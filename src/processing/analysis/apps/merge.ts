@@ -1,4 +1,5 @@
 import type {MessageContext, RecordBatch} from '../../../record/batch.js'
+import {COMPOSE} from '../../../record/compose-rows.js'
 import type {KeyShape} from '../../../record/group-spec.js'
 import {ie} from '../../../registry/elements.js'
 import {reverseOf} from '../../../registry/lookup.js'
@@ -14,13 +15,15 @@ import {
 } from '../conversations.js'
 import {createObservers, whyOption, type Observers} from '../findings.js'
 import {END, FLOWS, hasEnd, hasStart, OCTETS, PACKETS, START} from '../flow-sums.js'
-import {orderedRows, type RowCursor} from '../group-rows.js'
 import {
-  createResultWriter,
-  resultKind,
-  type ResultKind,
-  type ResultWriter,
-} from '../result-writer.js'
+  createComposer,
+  fieldText,
+  type Composer,
+  type ComposeStep,
+  type ResultProgram,
+} from '../composed-results.js'
+import {GATHERED, orderedRows, type RowCursor} from '../group-rows.js'
+import {resultKind, type ResultKind} from '../result-writer.js'
 import {allOf, conversationFilter, wayFilter, type FilterEnd} from '../record-filters.js'
 import {byDomain, createTableSet, tableState, type TableSet} from '../table-set.js'
 
@@ -43,33 +46,28 @@ function createState(uniflow: boolean, why: boolean, limits: StateLimits): Analy
   const tables = createTableSet([directionSpec], limits)
 
   function* results(message: MessageContext): Iterable<RecordBatch> {
-    const output = createOutput(createResultWriter(message), why)
+    const composer = createComposer(message)
     const observers = createObservers()
+    const output = createOutput(composer, why, observers)
     for (const lanes of lanesOf(tables)) {
-      const conversations = createConversations(lanes, observers)
+      composer.use(lanes[0].cursor.octets)
+      const conversations = createConversations(lanes, observers, () => composer.flush())
       const {there, back} = conversations
       while (conversations.next()) {
         if (!uniflow && there.count > 0 && back.count > 0) {
           // Whoever began is the source; of two that began at once the lesser end.
-          const turned = beginTime(back) < beginTime(there)
-          const batch = turned
-            ? output.write(back, there, observers)
-            : output.write(there, back, observers)
-          if (batch !== undefined) yield batch
-          continue
+          if (beginTime(back) < beginTime(there)) output.write(back, there)
+          else output.write(there, back)
+        } else {
+          if (there.count > 0) output.write(there)
+          if (back.count > 0) output.write(back)
         }
-        if (there.count > 0) {
-          const batch = output.write(there, undefined, observers)
-          if (batch !== undefined) yield batch
-        }
-        if (back.count > 0) {
-          const batch = output.write(back, undefined, observers)
-          if (batch !== undefined) yield batch
-        }
+        const batches = composer.take()
+        if (batches.length > 0) yield* batches
       }
     }
-    const last = output.end()
-    if (last !== undefined) yield last
+    composer.flush()
+    yield* composer.take()
   }
 
   return {...tableState(tables, byDomain, () => []), results}
@@ -77,6 +75,7 @@ function createState(uniflow: boolean, why: boolean, limits: StateLimits): Analy
 
 /** Rows of one table and shape, in the order of their conversations. */
 interface Lane {
+  readonly number: number
   readonly domain: string
   readonly shape: KeyShape
   readonly rowOctets: number
@@ -84,18 +83,20 @@ interface Lane {
   readonly cursor: RowCursor
   /** All its rows are of one observer. */
   readonly one: boolean
+  /** Of results of one row, by what they have. */
+  readonly programs: (ResultProgram | undefined)[]
 }
 
-/** Rows whose conversations can be the same: those of shapes with alike ends. */
+/** Rows behind those of the lanes, for what is kept of those that have gone. */
+const SPARE_ROWS = 3
+
+/** Rows whose conversations can be the same, in one buffer: those of shapes with alike ends. */
 function lanesOf(tables: TableSet): Lane[][] {
   const all = tables.names().flatMap((domain) =>
     tables
       .of(domain)[0]
       .ordered()
-      .map((table) => ({
-        ...{domain, shape: table.shape, one: seesOne(table.shape), table},
-        ...{rowOctets: table.rowOctets, columnsAt: table.columnsAt},
-      })),
+      .map((table) => ({domain, shape: table.shape, table})),
   )
   const alike = Map.groupBy(all, ({shape}) =>
     shape.fields
@@ -104,39 +105,37 @@ function lanesOf(tables: TableSet): Lane[][] {
       .join(),
   )
   const first = ([name]: [string, unknown]): number[] => name.split(',').map(Number)
+  let number = 0
   return [...alike]
     .sort((a, b) => {
       const [x, y] = [first(a), first(b)]
       return x[LESSER] - y[LESSER] || x[GREATER] - y[GREATER] || x[1] - y[1] || x[3] - y[3]
     })
-    .map(([, lanes]) => lanes.map((lane) => ({...lane, cursor: orderedRows(lane.table)})))
+    .map(([, list]) => {
+      const octets = list.map(({table}) => GATHERED * table.rowOctets)
+      const rows = new Uint8Array(octets.reduce((a, b) => a + b, SPARE_ROWS * longestRow(list)))
+      let begin = 0
+      return list.map(({domain, shape, table}, i) => {
+        const cursor = orderedRows(table, rows, begin)
+        begin += octets[i]
+        const {rowOctets, columnsAt} = table
+        const [one, programs]: [boolean, Lane['programs']] = [seesOne(shape), []]
+        return {number: number++, domain, shape, rowOctets, columnsAt, cursor, one, programs}
+      })
+    })
 }
 
-/** A row, where it lies as long as it lies there, then a copy of it. */
-interface HeldRow {
-  octets: Uint8Array
-  /** The same as words. */
-  words: Uint32Array
-  /** Octet at which it begins. */
-  at: number
-  readonly copy: Uint8Array
-  readonly copyWords: Uint32Array
+function longestRow(lanes: readonly {readonly table: {readonly rowOctets: number}}[]): number {
+  return Math.max(...lanes.map(({table}) => table.rowOctets))
 }
 
 /** One direction of a conversation as the point saw it that saw most of it. */
-interface Way extends HeldRow {
+interface Way {
   lane: Lane
+  /** Octet at which its row begins. */
+  at: number
   /** Points that saw it; 0: nobody did. */
   count: number
-}
-
-function hold(row: HeldRow): void {
-  const {octets, at, copy} = row
-  if (octets === copy) return
-  for (let i = 0; i < copy.length; i++) copy[i] = octets[at + i]
-  row.octets = copy
-  row.words = row.copyWords
-  row.at = 0
 }
 
 /** Goes through conversations: the way from the lesser end and the way back. */
@@ -147,41 +146,44 @@ interface Conversations {
   next(): boolean
 }
 
-function createConversations(lanes: readonly Lane[], observers: Observers): Conversations {
+/** @param leave called before rows change that were shown */
+function createConversations(
+  lanes: readonly Lane[],
+  observers: Observers,
+  leave: () => void,
+): Conversations {
   const [first] = lanes
+  const {octets} = first.cursor
   const room = Math.max(...lanes.map(({rowOctets}) => rowOctets))
-  const newRow = (): HeldRow => {
-    const copy = new Uint8Array(room)
-    const copyWords = new Uint32Array(copy.buffer)
-    return {octets: copy, words: copyWords, at: 0, copy, copyWords}
-  }
-  const there: Way = {...newRow(), lane: first, count: 0}
-  const back: Way = {...newRow(), lane: first, count: 0}
-  const key = newRow()
+  const spare = octets.length - SPARE_ROWS * room
+  const there: Way = {lane: first, at: spare, count: 0}
+  const back: Way = {lane: first, at: spare, count: 0}
+  let key = spare
   const ends = first.shape.fields[PROTOCOL].offset + 1
 
-  function put(row: HeldRow, {octets, words, at}: RowCursor): void {
-    row.octets = octets
-    row.words = words
-    row.at = at
+  /** Keeps a row beside the others; returns where it is. */
+  function keep(at: number, place: number, length: number): number {
+    const to = spare + place * room
+    if (at < spare) octets.copyWithin(to, at, at + length)
+    return at < spare ? to : at
   }
 
   /** Takes the rows of the conversation that a lane has next. */
   function take(lane: Lane): void {
-    const {cursor, shape, rowOctets, columnsAt} = lane
-    const {octets, words} = cursor
-    while (cursor.at >= 0 && compare(octets, cursor.at, key.octets, key.at, ends) === 0) {
+    const {cursor, shape, rowOctets} = lane
+    while (cursor.at >= 0 && compare(octets, cursor.at, key, ends) === 0) {
       const {at} = cursor
       const way = octets[at + shape.wayAt] === 0 ? there : back
-      if (way.count === 0 || isBetter(words, (at + columnsAt) / 4, way, lane, at, observers)) {
+      if (way.count === 0 || isBetter(lane, at, way, observers)) {
         way.lane = lane
-        put(way, cursor)
+        way.at = at
       }
       way.count++
       if (at + rowOctets === cursor.end) {
-        hold(there)
-        hold(back)
-        hold(key)
+        leave()
+        there.at = keep(there.at, 0, there.lane.rowOctets)
+        back.at = keep(back.at, 1, back.lane.rowOctets)
+        key = keep(key, 2, ends)
       }
       cursor.step()
     }
@@ -192,9 +194,8 @@ function createConversations(lanes: readonly Lane[], observers: Observers): Conv
     let next: Lane | undefined
     for (const lane of lanes) {
       if (lane.cursor.at < 0) continue
-      const {octets, at} = lane.cursor
       if (next === undefined) next = lane
-      else if (compare(octets, at, next.cursor.octets, next.cursor.at, ends) < 0) next = lane
+      else if (compare(octets, lane.cursor.at, next.cursor.at, ends) < 0) next = lane
     }
     return next
   }
@@ -205,7 +206,7 @@ function createConversations(lanes: readonly Lane[], observers: Observers): Conv
     next() {
       const next = earliest()
       if (next === undefined) return false
-      put(key, next.cursor)
+      key = next.cursor.at
       there.count = 0
       back.count = 0
       for (let i = 0; i < lanes.length; i++) take(lanes[i])
@@ -215,37 +216,33 @@ function createConversations(lanes: readonly Lane[], observers: Observers): Conv
 }
 
 /** Points that saw less have lost something, sampled, or come from a part of the path; of two alike the first by name. */
-function isBetter(
-  words: Uint32Array,
-  columns: number,
-  {words: best, lane: of, octets, at: row}: Way,
-  lane: Lane,
-  at: number,
-  observers: Observers,
-): boolean {
-  const known = (row + of.columnsAt) / 4
+function isBetter(lane: Lane, at: number, best: Way, observers: Observers): boolean {
+  const {octets, words} = lane.cursor
+  const columns = (at + lane.columnsAt) / 4
+  const known = (best.at + best.lane.columnsAt) / 4
   for (const column of [PACKETS, OCTETS]) {
     for (const word of [2 * column + 1, 2 * column]) {
-      const order = words[columns + word] - best[known + word]
+      const order = words[columns + word] - words[known + word]
       if (order !== 0) return order > 0
     }
   }
-  const name = (l: Lane, rows: Uint8Array, from: number): string =>
-    observers.names[observers.numberOf(l.domain, l.shape, OBSERVER, rows, from)]
-  return name(lane, lane.cursor.octets, at) < name(of, octets, row)
+  const name = (l: Lane, row: number): string =>
+    observers.names[observers.numberOf(l.domain, l.shape, OBSERVER, octets, row)]
+  return name(lane, at) < name(best.lane, best.at)
 }
 
-function compare(a: Uint8Array, at: number, b: Uint8Array, from: number, length: number): number {
+function compare(octets: Uint8Array, a: number, b: number, length: number): number {
   for (let i = 0; i < length; i++) {
-    if (a[at + i] !== b[from + i]) return a[at + i] - b[from + i]
+    if (octets[a + i] !== octets[b + i]) return octets[a + i] - octets[b + i]
   }
   return 0
 }
 
 /** When a way's first packet came, milliseconds since 1970; one without a time comes first. */
-function beginTime({words, at: row, lane}: Way): number {
-  const at = (row + lane.columnsAt) / 4 + 2 * START
-  const time = words[at + 1] * 4294967296 + words[at]
+function beginTime({at, lane}: Way): number {
+  const {words} = lane.cursor
+  const start = (at + lane.columnsAt) / 4 + 2 * START
+  const time = words[start + 1] * 4294967296 + words[start]
   return time >= 2 ** 64 - 2 ** 11 ? 0 : time
 }
 
@@ -255,19 +252,17 @@ const [SOURCE_PORT, DESTINATION_PORT, STARTS, ENDS, BIFLOW, BACK_STARTS, BACK_EN
 ]
 
 interface Output {
-  write(way: Way, back: Way | undefined, observers: Observers): RecordBatch | undefined
-  end(): RecordBatch | undefined
+  /** Adds what is known of one way, or of both. */
+  write(way: Way, back?: Way): void
 }
 
-function createOutput(writer: ResultWriter, why: boolean): Output {
+function createOutput(composer: Composer, why: boolean, observers: Observers): Output {
   /** By what they have. */
   const kinds: (ResultKind | undefined)[] = []
   let made = 0
-  const names: Uint8Array[] = []
+  /** Of results other than of one row, by lanes, observer, count and what they have. */
+  const programs = new Map<string, ResultProgram>()
   const utf8 = new TextEncoder()
-  /** A lane of one observer, and its name. */
-  let named: Lane | undefined
-  let nameOfIt: Uint8Array = new Uint8Array(0)
 
   function kindOf(source: number, destination: number, has: number): ResultKind {
     const name = has + 128 * (source === 4 ? 0 : 1) + 256 * (destination === 4 ? 0 : 1)
@@ -300,22 +295,77 @@ function createOutput(writer: ResultWriter, why: boolean): Output {
   }
 
   /** Octets, packets and times; which times there are is in `has`. */
-  function writeSums(way: Way, has: number, starts: number, ends: number): void {
-    writeColumn(way, OCTETS)
-    writeColumn(way, PACKETS)
-    if ((has & starts) !== 0) writeColumn(way, START)
-    if ((has & ends) !== 0) writeColumn(way, END)
+  function sumSteps(
+    lane: Lane,
+    what: number,
+    has: number,
+    starts: number,
+    ends: number,
+  ): ComposeStep[] {
+    const column = (place: number, columns = 1): ComposeStep => [
+      what,
+      lane.columnsAt + 8 * place,
+      8 * columns,
+    ]
+    return [
+      column(OCTETS),
+      column(PACKETS),
+      ...((has & starts) === 0 ? [] : [column(START)]),
+      ...((has & ends) === 0 ? [] : [column(END)]),
+    ]
   }
 
-  function writeColumn({words, at, lane}: Way, column: number): void {
-    const word = (at + lane.columnsAt) / 4 + 2 * column
-    writer.long(words[word], words[word + 1])
+  function makeProgram(way: Way, back: Way | undefined, has: number): ResultProgram {
+    const {lane, at, count} = way
+    const {fields} = lane.shape
+    const from = sourceOf(way)
+    const to = LESSER + GREATER - from
+    const part = (field: number): ComposeStep[] => {
+      const {offset, length} = fields[field]
+      return length === 0 ? [] : [[COMPOSE.octets, offset, length]]
+    }
+    const observer = observers.numberOf(lane.domain, lane.shape, OBSERVER, lane.cursor.octets, at)
+    const name = fieldText(utf8.encode(observers.names[observer]))
+    const text = new Uint8Array(name.length + 4)
+    text.set(name)
+    new DataView(text.buffer).setUint32(name.length, count)
+    return composer.program(kindOf(fields[from].length, fields[to].length, has), [
+      ...part(from),
+      ...part(to),
+      ...part(PROTOCOL),
+      ...part(from + 1),
+      ...part(to + 1),
+      ...sumSteps(lane, COMPOSE.columns, has, STARTS, ENDS),
+      [COMPOSE.columns, lane.columnsAt + 8 * FLOWS, 8],
+      [COMPOSE.text, composer.text(text), text.length],
+      ...(back === undefined
+        ? []
+        : sumSteps(back.lane, COMPOSE.otherColumns, has, BACK_STARTS, BACK_ENDS)),
+    ])
+  }
+
+  function programOf(way: Way, back: Way | undefined, has: number): ResultProgram {
+    const {lane, at, count} = way
+    const {octets} = lane.cursor
+    // Which end is the source.
+    const name = 2 * has + octets[at + lane.shape.wayAt]
+    if (back === undefined && count === 1 && lane.one) {
+      return (lane.programs[name] ??= makeProgram(way, back, has))
+    }
+    const observer = observers.numberOf(lane.domain, lane.shape, OBSERVER, octets, at)
+    const key = [name, lane.number, back?.lane.number ?? -1, observer, count].join()
+    let program = programs.get(key)
+    if (program === undefined) {
+      program = makeProgram(way, back, has)
+      programs.set(key, program)
+    }
+    return program
   }
 
   /** Of a Biflow both ways, else the one. */
-  function filterOf({lane, octets, at}: Way, isBiflow: boolean): Uint8Array {
+  function filterOf({lane, at}: Way, isBiflow: boolean): Uint8Array {
     const {fields, wayAt} = lane.shape
-    const row = octets.subarray(at, at + lane.rowOctets)
+    const row = lane.cursor.octets.subarray(at, at + lane.rowOctets)
     const end = (part: number): FilterEnd => {
       const [address, port] = [fields[part], fields[part + 1]]
       return {
@@ -333,57 +383,30 @@ function createOutput(writer: ResultWriter, why: boolean): Output {
     )
   }
 
-  function nameOf({lane, octets, at}: Way, observers: Observers): Uint8Array {
-    const number = observers.numberOf(lane.domain, lane.shape, OBSERVER, octets, at)
-    const name = (names[number] ??= utf8.encode(observers.names[number]))
-    if (lane.one) {
-      named = lane
-      nameOfIt = name
-    }
-    return name
-  }
-
-  function timesOf({words, at, lane}: Way, starts: number, ends: number): number {
+  function timesOf({at, lane}: Way, starts: number, ends: number): number {
+    const {words} = lane.cursor
     const columns = (at + lane.columnsAt) / 4
     return (hasStart(words, columns) ? starts : 0) | (hasEnd(words, columns) ? ends : 0)
   }
 
   return {
-    write(way, back, observers) {
-      const {lane, octets, at, count} = way
-      const {fields, wayAt} = lane.shape
-      const from = octets[at + wayAt] === 1 ? GREATER : LESSER
+    write(way, back) {
+      const {fields} = way.lane.shape
+      const from = sourceOf(way)
       const to = LESSER + GREATER - from
-      const source = fields[from]
-      const destination = fields[to]
-      const fromPort = fields[from + 1]
-      const toPort = fields[to + 1]
-      const name = lane === named ? nameOfIt : nameOf(way, observers)
       const has =
-        (fromPort.length > 0 ? SOURCE_PORT : 0) |
-        (toPort.length > 0 ? DESTINATION_PORT : 0) |
+        (fields[from + 1].length > 0 ? SOURCE_PORT : 0) |
+        (fields[to + 1].length > 0 ? DESTINATION_PORT : 0) |
         timesOf(way, STARTS, ENDS) |
         (back === undefined ? 0 : BIFLOW | timesOf(back, BACK_STARTS, BACK_ENDS))
-      const filter = why ? filterOf(way, back !== undefined) : undefined
-      // Texts below 255 octets have one octet of length before them, longer ones three. RFC 7011 section 7.
-      const room = filter === undefined ? 0 : filter.length + 3
-      const batch = writer.begin(
-        kindOf(source.length, destination.length, has),
-        1 + name.length + room,
-      )
-      writer.copy(octets, at + source.offset, source.length)
-      writer.copy(octets, at + destination.offset, destination.length)
-      writer.octet(octets[at + fields[PROTOCOL].offset])
-      writer.copy(octets, at + fromPort.offset, fromPort.length)
-      writer.copy(octets, at + toPort.offset, toPort.length)
-      writeSums(way, has, STARTS, ENDS)
-      writeColumn(way, FLOWS)
-      writer.text(name)
-      writer.word(count)
-      if (back !== undefined) writeSums(back, has, BACK_STARTS, BACK_ENDS)
-      if (filter !== undefined) writer.text(filter)
-      return batch
+      const program = programOf(way, back, has)
+      const filter = why ? fieldText(filterOf(way, back !== undefined)) : undefined
+      composer.add(program, way.at, back === undefined ? way.at : back.at, filter)
     },
-    end: () => writer.end(),
   }
+}
+
+/** Which end a way begins at, as the part of the key that is its address. */
+function sourceOf({lane, at}: Way): number {
+  return lane.cursor.octets[at + lane.shape.wayAt] === 1 ? GREATER : LESSER
 }
