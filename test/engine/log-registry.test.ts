@@ -268,6 +268,22 @@ test('what others wrote into a registry’s log is passed over', async (t) => {
   t.deepEqual([...(await reader.keys())], ['a', 'b'])
 })
 
+test('an own entry is not read where nothing stands before it that is not known', async (t) => {
+  const log = new MemoryLog(1)
+  const [one, other] = [createLogRegistry(log.open()), createLogRegistry(log.open())]
+  let revision = (await one.put('a', octets('1'), 0))!
+  log.reads = 0
+  for (let i = 0; i < 10; i++) revision = (await one.put('a', octets(String(i)), revision))!
+  t.is(log.reads, 0)
+  t.is((await other.get('a'))?.revision, revision)
+  const theirs = (await other.put('b', octets('2'), 0))!
+  // Theirs stands before the next one.
+  log.reads = 0
+  t.true((await one.put('a', octets('3'), revision))! > theirs)
+  t.true(log.reads > 0)
+  t.is((await one.get('b'))?.revision, theirs)
+})
+
 test('a put that is bound to fail leaves nothing in the log', async (t) => {
   const log = new MemoryLog(1)
   const [one, other] = [createLogRegistry(log.open()), createLogRegistry(log.open())]
