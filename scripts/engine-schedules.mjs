@@ -6,7 +6,8 @@
 //       units and servers are killed, links cut, units frozen, join and leave; 20 schedules of 8 events unless told otherwise
 //   npm run schedules:engine -- LOOP[,LOOP...] [SECONDS [SEED]]
 //       at one server on loopback, 600 s each unless told otherwise; units: a unit is killed each 10 s; frozen: a unit is frozen for 5 to
-//       30 s and goes on; server: it is killed and comes back; proxy: links stall and break, messages are dropped, repeated and swapped
+//       30 s and goes on; server: it is killed and comes back; proxy: links stall and break, messages are dropped, repeated and swapped;
+//       kafka: at kcat's brokers units are killed and frozen, join and leave, and the brokers stand still
 //   npm run schedules:engine -- faults [CASES [SEED]]
 //       in one process: an engine that drops, repeats, reorders and stalls, 91 cases of each of 11 kinds unless told otherwise
 //

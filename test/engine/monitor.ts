@@ -3,6 +3,7 @@
 //   node monitor.js URL APP
 import {setTimeout as sleep} from 'node:timers/promises'
 import {readJson, type Engine} from '../../src/engine/engine.js'
+import {connectEngine} from '../../src/engine/engines.js'
 import {
   liveBucket,
   PLAN_KEY,
@@ -10,7 +11,6 @@ import {
   readMembers,
   type PublisherState,
 } from '../../src/engine/member.js'
-import {connectNats} from '../../src/engine/nats.js'
 import type {Plan} from '../../src/engine/plan.js'
 import {bucketOf, type Progress} from '../../src/engine/task.js'
 
@@ -63,7 +63,7 @@ const [url, app] = process.argv.slice(2)
 let engine: Engine | undefined
 for (;;) {
   try {
-    engine ??= await connectNats({url, maxOctets: 1, answerMs: 1000})
+    engine ??= await connectEngine({url, maxOctets: 1, answerMs: 1000})
     process.stdout.write(`${JSON.stringify(await look(engine, app))}\n`)
   } catch {
     // While a server is gone nobody can say.

@@ -61,6 +61,8 @@ export interface Server extends Pick<Place, 'cut' | 'mend'> {
 /** Servers of an engine and places that reach them. */
 export interface Site {
   readonly servers: readonly Server[]
+  /** Of a topic, at most; 8 unless said otherwise. */
+  readonly parts?: number
   /** Another host on the network. */
   place(): Place
 }

@@ -116,7 +116,7 @@ export async function runSchedule(t: ExecutionContext, schedule: Schedule): Prom
   const publishing = site.place()
   const publisher = publishing.start([
     ...[bin, 'route', '--app', APP, ...engine(publishing), '--window', WINDOW],
-    ...['--lateness', '10s', '--parts', '8', '-v'],
+    ...['--lateness', '10s', '--parts', String(site.parts ?? 8), '-v'],
   ])
   let over = false
   const early = publisher.ended.then(({stderr}) => {

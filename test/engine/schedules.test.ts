@@ -1,6 +1,7 @@
 import type {ExecutionContext} from 'ava'
 import {random} from '../metering/coordination/simulation.js'
 import {needing, optionalPackage, tools} from '../support/needing.js'
+import {kafkaSite} from './kafka-site.js'
 import {natsCluster, noCluster} from './nats-cluster.js'
 import {natsServer} from './nats-server.js'
 import {
@@ -64,6 +65,14 @@ const loops: Readonly<
   frozen: {events: ['a unit is frozen'], everyMs: 20_000, freezeMs: [5000, 30_000]},
   server: {events: ['a server is killed'], everyMs: 6000, freezeMs: FROZEN_MS},
   proxy: {events: proxyEvents, everyMs: 8000, freezeMs: FROZEN_MS},
+  // Its server stands still, and goes on.
+  kafka: {
+    events: [
+      ...(['a unit is killed', 'a unit is frozen', 'a unit joins'] as const),
+      ...(['a server is killed', 'a unit leaves'] as const),
+    ],
+    ...{everyMs: 10_000, freezeMs: FROZEN_MS},
+  },
 }
 
 if (DARTA_SCHEDULES === undefined && DARTA_LOOP === undefined) {
@@ -116,11 +125,12 @@ for (const seed of seeds) {
 }
 
 for (const name of DARTA_LOOP?.split(',') ?? []) {
-  single(`loop: ${name}`, async (t) => {
+  const test = name === 'kafka' ? needing(tools('kcat'), optionalPackage('kafkajs')) : single
+  test(`loop: ${name}`, async (t) => {
     const {events, everyMs = 0, freezeMs} = loops[name]
     const seed = Number(DARTA_SEED)
     const next = random(seed)
-    const site = await natsServer(t, next)
+    const site = await (name === 'kafka' ? kafkaSite(t) : natsServer(t, next))
     const count = Math.max(1, Math.floor((Number(DARTA_SECONDS) * 1000) / everyMs))
     const wanted = Array.from({length: count}, (_, i) => events[i % events.length])
     const units = 3 + Math.floor(next() * 3)
