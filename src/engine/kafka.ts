@@ -885,11 +885,15 @@ function partitionsOf(cluster: Cluster, topic: string): readonly Partition[] {
   }
 }
 
+let quiet = false
+
 /**
  * After each answer the package sets a timer to look at its queue again, for a time that is long past unless the server asked it to
  * wait: Node.js tells users so on standard error. Where there is nothing to look at, none is set.
  */
 function quieten({prototype}: {readonly prototype: Queue}): void {
+  if (quiet) return
+  quiet = true
   const {scheduleCheckPendingRequests: schedule} = prototype
   prototype.scheduleCheckPendingRequests = function (this: Queue) {
     if (this.throttledUntil > Date.now() || this.pending.length > 0) schedule.call(this)
