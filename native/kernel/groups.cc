@@ -69,6 +69,7 @@ size_t Groups::shape(size_t key_octets) {
   shape.key_octets = key_octets;
   shape.row_octets = key_octets + 8 * columns_.size();
   shape.slot_bits = kFirstSlotBits;
+  shape.differ.resize(key_octets / 8);
   if (!shape.slots.grow(size_t{1} << kFirstSlotBits)) std::abort();
   memory_ += 8ull << kFirstSlotBits;
   shapes_.push_back(std::move(shape));
@@ -372,6 +373,8 @@ uint64_t* Groups::insert(Shape& shape, const uint8_t* key, uint32_t hash) {
   uint8_t* row = &shape.rows[shape.count * shape.row_octets];
   shape.slots[at] = uint64_t{hash} << 32 | ++shape.count;
   std::memcpy(row, key, shape.key_octets);
+  for (size_t w = 0; w < shape.differ.size(); w++)
+    shape.differ[w] |= load<uint64_t>(row + 8 * w) ^ load<uint64_t>(&shape.rows[8 * w]);
   uint64_t* columns = reinterpret_cast<uint64_t*>(row + shape.key_octets);
   start_row(columns);
   return columns;
@@ -468,15 +471,10 @@ struct Differing {
   bool all = true;
 };
 
-Differing differing_octets(const uint8_t* rows, size_t count, size_t row_octets, size_t octets) {
-  std::vector<uint64_t> differ(octets / 8);
-  for (size_t i = 1; i < count; i++) {
-    const uint8_t* row = rows + i * row_octets;
-    for (size_t w = 0; w < differ.size(); w++)
-      differ[w] |= load<uint64_t>(row + 8 * w) ^ load<uint64_t>(rows + 8 * w);
-  }
+/// @param differ bits in which keys are not the same
+Differing differing_octets(std::span<const uint64_t> differ) {
   Differing found;
-  for (size_t i = 0; i < octets; i++) {
+  for (size_t i = 0; i < 8 * differ.size(); i++) {
     if ((differ[i / 8] >> (8 * (i % 8)) & 0xff) == 0) continue;
     if (found.count == Differing::kMost) {
       found.all = false;
@@ -539,21 +537,44 @@ bool Groups::order(size_t shape, std::span<uint32_t> into) const {
   }
   const uint8_t* rows = &source.rows[0];
   const size_t step = source.row_octets;
-  const Differing differing = differing_octets(rows, count, step, octets);
+  const Differing differing = differing_octets(source.differ);
   Pages<Sorted> sorted;
   if (!sorted.grow(count)) return false;
-  for (size_t i = 0; i < count; i++) {
+  const auto prefix_of = [&](size_t i) {
     const uint8_t* row = rows + i * step;
     uint8_t prefix[16] = {};
     for (size_t k = 0; k < differing.count; k++) prefix[k] = row[differing.at[k]];
-    sorted[i] = {be64(prefix), be32(prefix + 8), static_cast<uint32_t>(i)};
+    return Sorted{be64(prefix), be32(prefix + 8), static_cast<uint32_t>(i)};
+  };
+  // Rows are read twice, so that each goes to its part at once: to exchange rows in place, each has to wait for the one before.
+  constexpr size_t kParts = size_t{1} << kMostDigitBits;
+  constexpr unsigned kRest = 64 - kMostDigitBits;
+  const size_t first_octet = differing.count > 0 ? differing.at[0] : 0;
+  const size_t second_octet = differing.count > 1 ? differing.at[1] : 0;
+  const auto part_of = [&](size_t i) {
+    const uint8_t* row = rows + i * step;
+    const unsigned both = row[first_octet] << 8 | (differing.count > 1 ? row[second_octet] : 0);
+    return both >> (16 - kMostDigitBits);
+  };
+  std::vector<uint32_t> ends(kParts);
+  for (size_t i = 0; i < count; i++) ends[part_of(i)]++;
+  std::vector<uint32_t> next(kParts);
+  uint32_t sum = 0;
+  for (size_t p = 0; p < kParts; p++) {
+    next[p] = sum;
+    ends[p] = sum += ends[p];
+  }
+  for (size_t i = 0; i < count; i++) {
+    const Sorted one = prefix_of(i);
+    sorted[next[one.high >> kRest]++] = one;
   }
   const auto before = [&](const Sorted& a, const Sorted& b) {
     if (a.high != b.high) return a.high < b.high;
     if (a.low != b.low) return a.low < b.low;
     return !differing.all && std::memcmp(rows + a.row * step, rows + b.row * step, octets) < 0;
   };
-  sort_rows(&sorted[0], count, 64, before);
+  for (size_t p = 0, begin = 0; p < kParts; begin = ends[p++])
+    sort_rows(&sorted[begin], ends[p] - begin, kRest, before);
   for (size_t i = 0; i < count; i++) into[i] = sorted[i].row;
   return true;
 }

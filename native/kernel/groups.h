@@ -65,6 +65,8 @@ class Groups {
     /// slot, so that growing walks old and new slots in the same order.
     Pages<uint64_t> slots;
     unsigned slot_bits = 0;
+    /// Bits in which a key is not the same as the first one.
+    std::vector<uint64_t> differ;
   };
 
   struct Move {
