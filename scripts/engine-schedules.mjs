@@ -9,7 +9,7 @@
 //       30 s and goes on; server: it is killed and comes back; proxy: links stall and break, messages are dropped, repeated and swapped;
 //       kafka: at kcat's brokers units are killed and frozen, join and leave, and the brokers stand still
 //   npm run schedules:engine -- faults [CASES [SEED]]
-//       in one process: an engine that drops, repeats, reorders and stalls, 91 cases of each of 11 kinds unless told otherwise
+//       in one process: an engine that drops, repeats, reorders and stalls, 91 cases of each of 12 kinds unless told otherwise
 //
 // The seed is printed.
 import {spawnSync} from 'node:child_process'

@@ -52,18 +52,23 @@ export function writeEntry(
   return octets
 }
 
-/** @throws DartaError DARTA_ENGINE it was written by something else */
+/** @throws DartaError DARTA_ENGINE it was written by something else, or is damaged */
 export function readEntry(octets: Uint8Array): {header: EntryHeader; messages: Uint8Array} {
   const view = new DataView(octets.buffer, octets.byteOffset, octets.byteLength)
   const kind = octets.length < ENTRY_HEADER_OCTETS ? undefined : KINDS.at(octets[2])
   if (kind === undefined || octets[0] !== MAGIC || octets[1] !== VERSION) {
     throw new DartaError('DARTA_ENGINE', 'the log holds an entry that darta did not write', 0)
   }
+  const before = view.getFloat64(16)
+  const records = view.getUint32(4)
+  if (!Number.isSafeInteger(before) || before < 0 || records > octets.length) {
+    throw new DartaError('DARTA_ENGINE', 'the log holds an entry that is damaged', 16)
+  }
   const header: EntryHeader = {
     kind,
     publisher: view.getBigUint64(8).toString(16).padStart(16, '0'),
-    before: view.getFloat64(16),
-    records: view.getUint32(4),
+    before,
+    records,
     watermark: view.getFloat64(24),
   }
   return {header, messages: octets.subarray(ENTRY_HEADER_OCTETS)}

@@ -41,15 +41,18 @@ export interface TaskCounters {
   readonly lost: number
   /** Entries that came twice. */
   readonly repeated: number
+  /** Entries that darta did not write, or that are damaged: what such a one held is lost, and counted so. */
+  readonly foreign: number
 }
 
 const isCount = isWhole(0)
 export const isCounters = objectOf({
   ...{analysed: isCount, skipped: isCount, late: isCount, lost: isCount, repeated: isCount},
+  foreign: isCount,
 })
 
 export function noCounters(): TaskCounters {
-  return {analysed: 0, skipped: 0, late: 0, lost: 0, repeated: 0}
+  return {analysed: 0, skipped: 0, late: 0, lost: 0, repeated: 0, foreign: 0}
 }
 
 export function addCounters(a: TaskCounters, b: TaskCounters): TaskCounters {
@@ -59,6 +62,7 @@ export function addCounters(a: TaskCounters, b: TaskCounters): TaskCounters {
     late: a.late + b.late,
     lost: a.lost + b.lost,
     repeated: a.repeated + b.repeated,
+    foreign: a.foreign + b.foreign,
   }
 }
 
@@ -204,9 +208,10 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
   const decoders = new Map<string, Decoder>()
   /** When each publisher's last entry came, by this process's clock. */
   const heard = new Map<string, number>()
-  let base: TaskCounters = {analysed: 0, skipped: 0, late: 0, lost: 0, repeated: 0}
+  let base = noCounters()
   let lost = 0
   let repeated = 0
+  let foreign = 0
   /** Records that came when all had ended. */
   let afterEnd = 0
   let sequence = 0
@@ -236,6 +241,7 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
       late: base.late + late + afterEnd,
       lost: base.lost + lost,
       repeated: base.repeated + repeated,
+      foreign: base.foreign + foreign,
     }
   }
 
@@ -484,7 +490,16 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
     async step() {
       const entries = await engine.read(topic, part, sequence + 1, READ)
       for (const entry of entries) {
-        const {header, messages} = readEntry(entry.octets)
+        const read = readable(entry.octets)
+        if (read === undefined) {
+          // Not when this task itself asked for it again.
+          if (entry.sequence > highest) foreign++
+          changed ||= entry.sequence > highest
+          highest = Math.max(highest, entry.sequence)
+          sequence = entry.sequence
+          continue
+        }
+        const {header, messages} = read
         let taken = take(header, messages, entry.sequence)
         if (taken === 'hole') {
           const known = publishers.get(header.publisher)!
@@ -529,6 +544,15 @@ export async function claimTask(engine: Engine, options: TaskOptions): Promise<T
     close() {
       for (const window of unit.finish()) window.close()
     },
+  }
+}
+
+/** Undefined: others write to the log too, or it is damaged. */
+function readable(octets: Uint8Array): ReturnType<typeof readEntry> | undefined {
+  try {
+    return readEntry(octets)
+  } catch {
+    return undefined
   }
 }
 

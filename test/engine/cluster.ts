@@ -93,6 +93,9 @@ export interface Outcome {
   readonly notes: readonly string[]
   readonly virtualMs: number
   readonly faults: number
+  /** Entries of others that units saw, and that there were. */
+  readonly foreign: number
+  readonly written: number
   /** Records by unit, as parts are owned at the end. */
   readonly burden: readonly number[]
   /** Entries that were acknowledged and that the log does not have, and those that it took. */
@@ -241,23 +244,25 @@ export async function runCluster(
     const value = await getLarge(engine, bucketOf.final('app'), stored!.value)
     results.set(key, Buffer.from(value!).toString('hex'))
   }
-  let [analysed, lost, late] = [0, 0, 0]
+  let [analysed, lost, late, foreign] = [0, 0, 0, 0]
   const plan = await engine.get(liveBucket('app'), PLAN_KEY)
   const {owners} = JSON.parse(Buffer.from(plan!.value).toString()) as Plan
   const burden = new Map<string, number>()
   for (const key of await engine.keys(bucketOf.progress('app'))) {
     const stored = await engine.get(bucketOf.progress('app'), key)
     const {counters} = JSON.parse(Buffer.from(stored!.value).toString()) as {
-      counters: {analysed: number; lost: number; late: number}
+      counters: {analysed: number; lost: number; late: number; foreign: number}
     }
     const owner = owners[Number(key)]
     burden.set(owner, (burden.get(owner) ?? 0) + counters.analysed)
     analysed += counters.analysed
     lost += counters.lost
     late += counters.late
+    foreign += counters.foreign
   }
   return {
     ...{results, analysed, lost, late, notes, virtualMs: time.now(), faults: cluster.made},
     ...{dropped: cluster.lost, log: cluster.taken, burden: [...burden.values()]},
+    ...{foreign, written: cluster.foreign},
   }
 }

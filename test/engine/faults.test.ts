@@ -66,6 +66,7 @@ const kinds: Readonly<Record<string, Kind>> = {
   'messages overtake one another': {faults: {reorderingRead: 0.1}},
   'messages come twice': {faults: {repeatingRead: 0.1}},
   'nothing arrives for 10 s': {faults: {stall: 0.0005}},
+  'others write to the log': {faults: {foreignAppend: 0.05}},
   'a publisher dies and messages are dropped': {
     publisherDies: true,
     faults: {lostAppend: 0.003, refusedAppend: 0.01, skippingRead: 0.05},
@@ -103,6 +104,7 @@ for (const [what, kind] of Object.entries(kinds)) {
       const expected = resultsOfOne(analysis, {...windowing, latenessMs: 1e12}, had)
       assert.deepEqual(new Map([...outcome.results].sort()), expected, why)
       assert.equal(outcome.late, 0, why)
+      assert.equal(outcome.foreign, outcome.written, why)
       assert.equal(outcome.analysed, countOf(had), why)
       // What a publisher was told last before it died it could tell nobody.
       if (kind.publisherDies === true) assert.ok(outcome.lost <= gone, why)

@@ -40,7 +40,7 @@ const mutant = (value: Record<string, unknown>): fc.Arbitrary<Uint8Array> =>
       }),
   )
 
-const counters = {analysed: 1, skipped: 0, late: 0, lost: 0, repeated: 0}
+const counters = {analysed: 1, skipped: 0, late: 0, lost: 0, repeated: 0, foreign: 0}
 const others: readonly [bucket: string, key: string, value: Record<string, unknown>][] = [
   [liveBucket('top'), PLAN_KEY, {epoch: 1, owners: ['u', 'u', '', 'u']}],
   [

@@ -66,6 +66,8 @@ export interface Faults {
   readonly lostAppend?: number
   /** An append is made once more, within 20 s: it was under way twice. */
   readonly repeatedAppend?: number
+  /** Somebody else writes an entry too. */
+  readonly foreignAppend?: number
   /** A read passes over an entry that is there. */
   readonly skippingRead?: number
   /** A read gives entries again that came before. */
@@ -78,6 +80,13 @@ export interface Faults {
   readonly stall?: number
   /** So many of all these at most. */
   readonly most?: number
+}
+
+/** Octets that no publisher wrote, some of them nearly as if one had. */
+function damaged(octets: Uint8Array, random: () => number): Uint8Array {
+  const copy = Uint8Array.from(octets.subarray(0, Math.floor(random() * 64)))
+  if (copy.length > 0) copy[0] ^= 1 + Math.floor(random() * 255)
+  return copy
 }
 
 /** As long as a client of an engine waits for an answer. */
@@ -100,6 +109,8 @@ export class SimulatedCluster {
   readonly random: () => number
   /** Entries of records that were acknowledged and are not in the log. */
   readonly lost: Uint8Array[] = []
+  /** Entries of others. */
+  foreign = 0
   /** Entries that the log took. */
   readonly taken: {part: number; octets: Uint8Array}[] = []
   /** How many faults there were. */
@@ -167,6 +178,10 @@ export class SimulatedCluster {
       declare: (topic, parts, buckets) => inner.declare(topic, parts, buckets),
       drop: (topic, buckets) => call(() => inner.drop(topic, buckets)),
       append: async (topic, part, octets) => {
+        if (this.chance(faults.foreignAppend)) {
+          this.foreign++
+          await inner.append(topic, part, damaged(octets, random))
+        }
         if (this.chance(faults.refusedAppend)) return call(async () => noAnswer())
         if (this.chance(faults.lostAppend)) {
           this.lost.push(octets.slice())

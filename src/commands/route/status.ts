@@ -34,7 +34,8 @@ export function statusText(apps: readonly AppStatus[]): string {
 }
 
 function appText(app: AppStatus): string {
-  const {analysed, late, lost, repeated} = app.counters
+  const {analysed, late, lost, repeated, foreign} = app.counters
+  const strange = foreign > 0 ? `, foreign ${foreign}` : ''
   const closed = app.closedMs === null ? '-' : new Date(app.closedMs).toISOString()
   const rows = app.units.map((unit) => [
     `  ${unit.id}`,
@@ -62,7 +63,7 @@ function appText(app: AppStatus): string {
     `${app.app}: ${app.words.join(' ')}\n` +
     `  parts ${app.parts}, plan ${app.epoch}, publishers ${app.publishers}, ${app.rate} records/s, lag ${app.lag}\n` +
     `  closed to ${closed}, ${app.results} results${app.ended ? ', ended' : ''}\n` +
-    `  analysed ${analysed}, late ${late}, lost ${lost}, repeated ${repeated}, Jain ${app.jain.toFixed(3)}\n` +
+    `  analysed ${analysed}, late ${late}, lost ${lost}, repeated ${repeated}${strange}, Jain ${app.jain.toFixed(3)}\n` +
     textTable(
       titles,
       rows,
