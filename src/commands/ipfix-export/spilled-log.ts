@@ -39,7 +39,8 @@ export async function openSpilledLog(
   const table = createTemplateTable()
   const known = folder.remembered
   measureMessages(known, -known.length - 1, table)
-  const parts: Part[] = []
+  /** Made anew when some of it goes: whoever counts meanwhile goes on with what there was. */
+  let parts: Part[] = []
   let memory: LogChunk[] = []
   let memoryOctets = 0
   let last: LogChunk | undefined
@@ -127,7 +128,7 @@ export async function openSpilledLog(
       trimmedTo = Math.max(trimmedTo, Math.min(position, folder.end))
       let gone = 0
       while (gone < parts.length && parts[gone].end <= trimmedTo) gone++
-      if (gone > 0) parts.splice(0, gone)
+      if (gone > 0) parts = parts.slice(gone)
       await folder.trim(trimmedTo)
     },
     async count(from, to) {
