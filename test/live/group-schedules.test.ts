@@ -84,9 +84,8 @@ for (let i = 0; i < schedules; i++) {
         const last = killed.at(-1)
         if (last !== undefined) await control.says(new RegExp(`kept of ${last.id} is exported`))
         // Of who dies while slots change hands the reports cannot prove all.
-        const [time] =
-          control.words().match(/(?<=epoch \d+ from )[\d:.]+(?=Z)(?![^]*epoch \d+ from )/) ?? []
-        const began = Date.parse(`${new Date().toISOString().slice(0, 11)}${time}Z`)
+        const plans = [...control.words().matchAll(/epoch \d+ from ([\d:.]+Z)/g)]
+        const began = Date.parse(new Date().toISOString().slice(0, 11) + plans.at(-1)![1])
         await new Promise((resolve) => setTimeout(resolve, began + 2 * guardMs - Date.now()))
       }
       over = true
