@@ -11,6 +11,7 @@ export const isWhole =
   (least: number, most = Number.MAX_SAFE_INTEGER): Shape =>
   (value) =>
     Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most
+/** What no engine takes for something else in its own language: see `checkName`. */
 export const isName: Shape = (value) =>
   typeof value === 'string' && /^[A-Za-z0-9-]{1,64}$/.test(value)
 export const isOneOf =

@@ -13,6 +13,7 @@ import {getLarge, putLarge} from './large-values.js'
 import {
   either,
   isFlag,
+  isName,
   isNumber,
   isOneOf,
   isText,
@@ -558,6 +559,6 @@ function readable(octets: Uint8Array): ReturnType<typeof readEntry> | undefined 
 
 /** Refuses names that would be something else in an engine's own language. @throws DartaError DARTA_USAGE */
 export function checkName(name: string): string {
-  if (/^[A-Za-z0-9-]{1,64}$/.test(name)) return name
+  if (isName(name)) return name
   throw new DartaError('DARTA_USAGE', `'${name}': names have letters, digits and hyphens, 1 to 64`)
 }

@@ -50,7 +50,7 @@ export function writeEngineRoles(
   for (const [path, text] of paths) {
     try {
       mkdirSync(dirname(path), {recursive: true, mode: 0o700})
-      writeFileSync(path, text, {mode: 0o600})
+      writeFileSync(path, text, {mode: 0o600, flag: flags.force ? 'w' : 'wx'})
     } catch (error) {
       throw writeError(path, error)
     }
