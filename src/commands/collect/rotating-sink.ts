@@ -193,19 +193,22 @@ export async function openRotatingSink(
       wait()
       return
     }
-    // A clock that was wrong and is set back must not hold the file of that time open until it comes.
-    const isSetBack = options.live && ms < period - periodMs
-    if (ms < period + periodMs && !isSetBack) {
+    if (ms < period + periodMs && !isSetBack(ms)) {
       if (current === undefined) await begin(period)
       return
     }
-    const starts = isSetBack ? [periodStart(ms, periodMs)] : periodsUntil(period, ms, periodMs)
+    const starts = isSetBack(ms) ? [periodStart(ms, periodMs)] : periodsUntil(period, ms, periodMs)
     for (const start of starts) {
       await finish()
       period = start
       await begin(start)
     }
     wait()
+  }
+
+  /** A clock that was wrong and is set back must not hold the file of that time open until it comes. */
+  function isSetBack(ms: number): boolean {
+    return options.live && ms < period! - periodMs!
   }
 
   /** Wakes up when the period at hand is over, if nothing comes until then. */
@@ -217,8 +220,8 @@ export async function openRotatingSink(
     clock = setTimeout(
       () => {
         const now = Date.now()
-        const isOver = now >= period! + periodMs || now < period! - periodMs
-        if (isOver) void inTurn(() => advance(now)).catch(() => {})
+        if (now >= period! + periodMs || isSetBack(now))
+          void inTurn(() => advance(now)).catch(() => {})
         else wait()
       },
       Math.max(Math.min(left, 60_000), 10),
