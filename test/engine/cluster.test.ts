@@ -10,7 +10,7 @@ import type {RecordBatch} from '../../src/record/batch.js'
 import {address, batchOf, templateOf} from '../support/records.js'
 import {cook, someRecipe} from '../support/recipes.js'
 import {zipf} from '../support/zipf.js'
-import {isSendable, resultsOfOne, runCluster, type Course} from './cluster.js'
+import {isSendable, resultsOfOne, runCluster, sourceFlow, type Course} from './cluster.js'
 
 /** Some recipes have times from any century: nothing is late. */
 const windowing = {lengthMs: 20_000, slideMs: 20_000, latenessMs: 1e14}
@@ -127,17 +127,10 @@ test('a leader that has many windows to merge says meanwhile that it is alive', 
 
 /** 100,000 records of which source number n is as frequent as 1 / n^s, over 100 s. */
 function zipfTraffic(s: number): RecordBatch[] {
-  const template = templateOf([
-    ie.sourceIPv4Address,
-    ie.octetDeltaCount,
-    ie.packetDeltaCount,
-    ie.flowStartMilliseconds,
-    ie.flowEndMilliseconds,
-  ])
   const pick = zipf(s, 20_000)
   return Array.from({length: 20}, (_, batch) =>
     batchOf(
-      template,
+      sourceFlow,
       Array.from({length: 5000}, (_, i) => {
         const ms = 1_700_000_000_000 + batch * 5000 + i
         return [0x0a000000 + Math.imul(pick(), 7919), 40 + (i % 1400), 1, ms - 5, ms]

@@ -17,6 +17,8 @@ import {
 } from '../../src/processing/analysis/processing-unit.js'
 import {keepRecords, type RecordBatch} from '../../src/record/batch.js'
 import {Ledger, StageLedger} from '../../src/record/ledger.js'
+import {ie} from '../../src/registry/lookup.js'
+import {templateOf} from '../support/records.js'
 import {SimulatedCluster, type Faults, type SimulatedProcess} from './simulation.js'
 
 const pace: Pace = {beatMs: 500, deadMs: 2000, checkpointMs: 1000, idleMs: 50}
@@ -32,6 +34,15 @@ function encodeResults(batches: Iterable<RecordBatch>): Uint8Array {
 
 const newEncoder: PublisherOptions['newEncoder'] = (ledger, newBlock) =>
   createEncoder({ledger, newBlock})
+/** Flows of a source: what the applications of the tests need, and no more. */
+export const sourceFlow = templateOf([
+  ie.sourceIPv4Address,
+  ie.octetDeltaCount,
+  ie.packetDeltaCount,
+  ie.flowStartMilliseconds,
+  ie.flowEndMilliseconds,
+])
+
 export const newDecoder = (ledger: Ledger) => createDecoder({ledger, source: 'log'})
 
 /** Records that IPFIX can carry: reverse elements need a direction (RFC 5103). */

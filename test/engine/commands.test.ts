@@ -5,6 +5,7 @@ import type {ExecutionContext} from 'ava'
 import {bin, darta, folder, start, type Running} from '../support/darta.js'
 import {freePort} from '../support/free-port.js'
 import {needing, root, tools} from '../support/needing.js'
+import {bareLines} from '../support/results.js'
 import {engines} from './served.js'
 
 /** What users see of an engine between machines, whichever it is: commands in processes of their own. */
@@ -47,13 +48,7 @@ for (const {name, scheme, reasons, serve} of engines) {
         ...['analyze', 'top', '-q', '-r', flows, '-k', '0', '-s', 'srcip,dstport', ...windows],
         ...['-o', 'ndjson'],
       ])
-      const plain = (octets: Buffer): string[] =>
-        octets
-          .toString()
-          .trim()
-          .split('\n')
-          .map((line) => line.replace(/,"_ipfix":\{[^}]*\}/, ''))
-      t.deepEqual(plain(follow.stdout), plain(one.stdout))
+      t.deepEqual(bareLines(follow.stdout), bareLines(one.stdout))
       // The hook says the same over HTTP.
       const hook = start(t, bin, ['route', '--engine', url, '--hook', '127.0.0.1:0'])
       await hook.says(/openapi\.json/)
@@ -63,11 +58,11 @@ for (const {name, scheme, reasons, serve} of engines) {
       t.deepEqual(JSON.parse(await text('apps')), [
         {app: 'top', words: ['top', '-k', '0', '-s', 'srcip,dstport'], parts: 4},
       ])
-      t.deepEqual(plain(Buffer.from(await text('apps/top/results'))), plain(one.stdout))
+      t.deepEqual(bareLines(Buffer.from(await text('apps/top/results'))), bareLines(one.stdout))
       const events = (await text('apps/top/events')).split('\n\n')
       t.is(
         events.filter((event) => event.includes('event: result')).length,
-        plain(one.stdout).length,
+        bareLines(one.stdout).length,
       )
       t.is(events.at(-2), 'event: end\ndata: {}')
       t.deepEqual(JSON.parse(await text('apps/top/units')), [])
@@ -78,7 +73,7 @@ for (const {name, scheme, reasons, serve} of engines) {
       const rows = drawn.stdout.toString().split('\n').slice(0, -1)
       t.regex(rows[0], /^UNIT +ANALYSED +LATE +LOST$/)
       t.regex(rows[1], /^SOURCE +PORT +OCTETS +PACKETS$/)
-      const wanted = plain(one.stdout).flatMap((line) => {
+      const wanted = bareLines(one.stdout).flatMap((line) => {
         if (line === '' || line.includes('"_scope"')) return []
         const r = JSON.parse(line) as Record<string, unknown>
         const source = r.sourceIPv4Address ?? r.sourceIPv6Address
@@ -250,13 +245,7 @@ for (const {name, scheme, reasons, serve} of engines) {
         '-o',
         'ndjson',
       ])
-      const rows = (octets: Buffer): string[] =>
-        octets
-          .toString()
-          .replace(/,"_ipfix":\{[^}]*\}/g, '')
-          .trim()
-          .split('\n')
-      t.deepEqual(rows(follow.stdout), rows(one.stdout))
+      t.deepEqual(bareLines(follow.stdout), bareLines(one.stdout))
     },
   )
 }

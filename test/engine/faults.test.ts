@@ -5,11 +5,17 @@ import {apps} from '../../src/processing/analysis/apps/index.js'
 import {defaultOptions, type AnalysisApp} from '../../src/processing/analysis/app.js'
 import {toolbox} from '../../src/processing/analysis/toolbox.js'
 import {Ledger} from '../../src/record/ledger.js'
-import {ie} from '../../src/registry/lookup.js'
 import type {RecordBatch} from '../../src/record/batch.js'
 import {random} from '../metering/coordination/simulation.js'
-import {address, batchOf, templateOf} from '../support/records.js'
-import {newDecoder, resultsOfOne, runCluster, type Course, type Outcome} from './cluster.js'
+import {address, batchOf} from '../support/records.js'
+import {
+  newDecoder,
+  resultsOfOne,
+  runCluster,
+  sourceFlow,
+  type Course,
+  type Outcome,
+} from './cluster.js'
 
 /** How many of each kind, and from which seed on, `npm run schedules:engine -- faults` says. */
 const {DARTA_CASES = '2', DARTA_SEED = '1'} = process.env
@@ -19,13 +25,6 @@ const app = (await apps.top()).default as unknown as AnalysisApp
 const analysis = app.prepare({...defaultOptions(app), top: 0}, toolbox)
 
 function trafficOf(next: () => number): RecordBatch[] {
-  const template = templateOf([
-    ie.sourceIPv4Address,
-    ie.octetDeltaCount,
-    ie.packetDeltaCount,
-    ie.flowStartMilliseconds,
-    ie.flowEndMilliseconds,
-  ])
   return Array.from({length: 25}, (_, batch) => {
     const start = 1_700_000_000_000 + batch * 4000
     const rows = Array.from({length: 5 + Math.floor(next() * 40)}, () => {
@@ -33,7 +32,7 @@ function trafficOf(next: () => number): RecordBatch[] {
       const source = address(`10.0.${Math.floor(next() * 4)}.${Math.floor(next() * 16)}`)
       return [source, 40 + Math.floor(next() * 1400), 1, ms - 10, ms]
     })
-    return batchOf(template, rows, {exportTime: Math.floor(start / 1000) + 10})
+    return batchOf(sourceFlow, rows, {exportTime: Math.floor(start / 1000) + 10})
   })
 }
 

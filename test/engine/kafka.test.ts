@@ -8,6 +8,7 @@ import {authority, noCertificates} from '../support/certificates.js'
 import {bin, darta, folder, start, type Running} from '../support/darta.js'
 import {host, noNamespaces, startAt} from '../support/namespaces.js'
 import {needing, optionalPackage, root, tools} from '../support/needing.js'
+import {bareLines} from '../support/results.js'
 import {administeredKafka} from './kafka-admin.js'
 import {mockKafka} from './served.js'
 
@@ -27,13 +28,7 @@ async function open(t: ExecutionContext, url: string): Promise<Engine> {
   return engine
 }
 
-const lines = (octets: Buffer): string[] =>
-  octets
-    .toString()
-    .replace(/,"_ipfix":\{[^}]*\}/g, '')
-    .trim()
-    .split('\n')
-    .sort()
+const lines = (octets: Buffer): string[] => bareLines(octets).sort()
 
 /** What kcat reads of a partition: places and values. */
 async function kcatReads(

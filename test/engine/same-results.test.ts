@@ -15,6 +15,7 @@ import type {RecordBatch} from '../../src/record/batch.js'
 import {Ledger, StageLedger} from '../../src/record/ledger.js'
 import {bin, darta, folder, start, type Running} from '../support/darta.js'
 import {needing, root} from '../support/needing.js'
+import {bareLines} from '../support/results.js'
 import {engines, type Served} from './served.js'
 
 const APP = 'top -k 0 -s srcip,dstport'
@@ -26,9 +27,9 @@ const windowing = {lengthMs: 10_000, slideMs: 10_000, latenessMs: 600_000}
 async function ndjsonOf(t: ExecutionContext, ...words: string[]): Promise<string[]> {
   const {stdout, code, stderr} = await darta(t, [...words, '-q', '-o', 'ndjson'])
   t.is(code, 0, stderr)
-  const lines = stdout.toString().replace(/,"_ipfix":\{[^}]*\}/g, '')
-  const records = lines.trim().split('\n')
-  return records.filter((line) => !line.includes('"informationElementName"')).sort()
+  return bareLines(stdout)
+    .filter((line) => !line.includes('"informationElementName"'))
+    .sort()
 }
 
 /** Publisher and units in this process: the engine is there too. */

@@ -9,6 +9,7 @@ import {ie} from '../../src/registry/lookup.js'
 import {bin, darta, folder, type Running} from '../support/darta.js'
 import {root} from '../support/needing.js'
 import {address, batchOf, templateOf} from '../support/records.js'
+import {bareLines} from '../support/results.js'
 import type {Look} from './monitor.js'
 import type {Place, Site} from './nats-cluster.js'
 import type {MessageFaults} from './nats-proxy.js'
@@ -337,15 +338,9 @@ export async function runSchedule(t: ExecutionContext, schedule: Schedule): Prom
     ...['--window', WINDOW, '--lateness', '10m', '-o', 'ndjson'],
   ])
   t.is(one.code, 0, one.stderr)
-  const plain = (octets: Buffer): string[] =>
-    octets
-      .toString()
-      .trim()
-      .split('\n')
-      .map((line) => line.replace(/,"_ipfix":\{[^}]*\}/, ''))
-  const expected = plain(one.stdout)
+  const expected = bareLines(one.stdout)
   t.true(expected.length > 100)
-  t.deepEqual(plain(followed.stdout), expected)
+  t.deepEqual(bareLines(followed.stdout), expected)
 
   const asked = reading.start([bin, 'route', '-q', ...engine(reading), '--status', '-o', 'ndjson'])
   const {stdout} = await asked.ended

@@ -22,3 +22,12 @@ function plain(value: Value): Plain[string] {
   if (typeof value === 'object') throw new TypeError('no lists in results')
   return value
 }
+
+/** Lines of NDJSON without what says which Message each record was in. */
+export function bareLines(octets: Buffer): string[] {
+  return octets
+    .toString()
+    .replace(/,"_ipfix":\{[^}]*\}/g, '')
+    .trim()
+    .split('\n')
+}
