@@ -109,12 +109,15 @@ export function createLogRegistry(log: RegistryLog, leastOctets = LEAST_OCTETS):
 
   async function catchUp(): Promise<void> {
     if (!opened) await open()
-    let until: number | undefined
-    for (let idle = 0; until === undefined || next < until;) {
+    let until = Infinity
+    for (let idle = 0; next < until;) {
       const before = next
       const {entries, first, end} = await log.read(next)
-      until ??= end
-      if (first > next) startAt(first)
+      if (first > next) {
+        startAt(first)
+        // The snapshot that stands for what is gone was written first, but maybe after what was asked for.
+        until = Infinity
+      } else until = Math.min(until, end)
       for (const {at, octets} of entries) {
         if (at < next) continue
         next = at + 1
