@@ -1,5 +1,4 @@
 import test from 'ava'
-import fc from 'fast-check'
 import {nearest} from '../../src/cli/suggest.js'
 import {
   parseCompression,
@@ -13,6 +12,7 @@ import {
   parseTimeStyle,
 } from '../../src/cli/values.js'
 import {DartaError} from '../../src/record/errors.js'
+import fc from '../support/properties.js'
 
 const now = Date.UTC(2026, 7, 20, 12, 0, 0)
 const utc = (text: string): number => Date.parse(text)

@@ -1,8 +1,8 @@
 import {createRequire} from 'node:module'
-import fc from 'fast-check'
 import test from 'ava'
 import {crc32c, writeProduce} from '../../src/engine/kafka-produce.js'
 import {needing, optionalPackage} from '../support/needing.js'
+import fc from '../support/properties.js'
 
 test('the check sum is that of the examples of RFC 3720', (t) => {
   const rising = Uint8Array.from({length: 32}, (_, i) => i)

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import test from 'ava'
-import fc from 'fast-check'
 import {
   createLogRegistry,
   type LogRegistry,
@@ -8,6 +7,7 @@ import {
 } from '../../src/engine/log-registry.js'
 import {DartaError} from '../../src/record/errors.js'
 import {random} from '../metering/coordination/simulation.js'
+import fc from '../support/properties.js'
 
 const octets = (text: string): Uint8Array => new TextEncoder().encode(text)
 const text = (of: Uint8Array | undefined): string | undefined => of && new TextDecoder().decode(of)

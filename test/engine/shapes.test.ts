@@ -1,6 +1,5 @@
 /* What others stored at an engine is data: it is taken as what it is, and nothing that it says loads or ends anything. */
 import test from 'ava'
-import fc from 'fast-check'
 import {mkdirSync, existsSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {deployApp, deployedApp, deployedApps, type DeployedApp} from '../../src/engine/apps.js'
@@ -14,6 +13,7 @@ import {DartaError} from '../../src/record/errors.js'
 import {darta, folder} from '../support/darta.js'
 import {freePort} from '../support/free-port.js'
 import {needing, optionalPackage, tools} from '../support/needing.js'
+import fc from '../support/properties.js'
 import {serveNats} from './served.js'
 
 const sound: DeployedApp = {

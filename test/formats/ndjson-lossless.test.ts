@@ -1,8 +1,8 @@
 import test from 'ava'
-import fc from 'fast-check'
 import ndjson from '../../src/formats/ndjson.js'
 import {needing} from '../support/needing.js'
 import {native} from '../support/native-addon.js'
+import fc from '../support/properties.js'
 import {decode, encode, formats, lines, recordOctets} from './coding.js'
 import {anyBatch} from './random-records.js'
 

@@ -1,5 +1,4 @@
 import test from 'ava'
-import fc from 'fast-check'
 import split2 from 'split2'
 import {Readable} from 'node:stream'
 import ndjson from '../../src/formats/ndjson.js'
@@ -9,6 +8,7 @@ import {encodeValue} from '../../src/record/record-writer.js'
 import {createTemplate} from '../../src/record/template.js'
 import type {Value} from '../../src/record/value.js'
 import {elementByName, ie} from '../../src/registry/lookup.js'
+import fc from '../support/properties.js'
 import {decode, lines, recordOctets} from './coding.js'
 import {withLength} from './random-records.js'
 

@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import type {MessageContext, RecordBatch} from '../../src/record/batch.js'
 import {
   VARIABLE,
@@ -10,6 +9,7 @@ import {
 import {createTemplate, type FieldSpecifier, type Template} from '../../src/record/template.js'
 import {allElements, createSessionElements, reverseOf} from '../../src/registry/lookup.js'
 import {unknownElement} from '../../src/record/element.js'
+import fc from '../support/properties.js'
 import {noMessage} from '../support/records.js'
 
 const registered = allElements()

@@ -1,5 +1,4 @@
 import test, {type ExecutionContext} from 'ava'
-import fc from 'fast-check'
 import {spawnSync} from 'node:child_process'
 import {randomBytes} from 'node:crypto'
 import {gzipSync, zstdCompressSync} from 'node:zlib'
@@ -9,6 +8,7 @@ import {decompress} from '../../src/io/decompress.js'
 import type {OctetSink} from '../../src/io/octet-sink.js'
 import {DartaError} from '../../src/record/errors.js'
 import {needing, tools} from '../support/needing.js'
+import fc from '../support/properties.js'
 
 /** Words that compress, with something in them that does not. */
 const plain = Buffer.concat(

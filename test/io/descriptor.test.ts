@@ -1,5 +1,4 @@
 import test, {type ExecutionContext} from 'ava'
-import fc from 'fast-check'
 import {spawn, spawnSync} from 'node:child_process'
 import {createHash, randomBytes} from 'node:crypto'
 import {closeSync, constants, openSync, readFileSync, statSync, writeFileSync} from 'node:fs'
@@ -13,6 +12,7 @@ import type {Ending, OctetInput} from '../../src/io/read-descriptor.js'
 import {writeFile} from '../../src/io/write-file.js'
 import {DartaError} from '../../src/record/errors.js'
 import {folder} from '../support/darta.js'
+import fc from '../support/properties.js'
 
 function ending(): Ending & {stop(): void; quit(): void} {
   const stopping = new AbortController()

@@ -1,8 +1,8 @@
 import test from 'ava'
-import fc from 'fast-check'
 import {isIPv6} from 'node:net'
 import {hostAndPort, parseEndpoint} from '../../src/io/endpoint.js'
 import {DartaError} from '../../src/record/errors.js'
+import fc from '../support/properties.js'
 
 const connect = {role: 'connect'} as const
 const listen = {role: 'listen'} as const

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import fc from 'fast-check'
 import {createDecoder} from '../../src/ipfix/decoder.js'
 import type {RecordBatch} from '../../src/record/batch.js'
 import {recordEnd, recordStart} from '../../src/record/batch.js'
@@ -8,6 +7,7 @@ import {Ledger} from '../../src/record/ledger.js'
 import {addon, native} from '../support/native-addon.js'
 import {needing} from '../support/needing.js'
 import {hex} from '../hex.js'
+import fc from '../support/properties.js'
 import {join, message, accounts, type Decoded} from './octets.js'
 
 const templates = message(hex`

@@ -1,5 +1,4 @@
 import test from 'ava'
-import fc from 'fast-check'
 import {isDeepStrictEqual} from 'node:util'
 import {VARIABLE, type InformationElement} from '../../src/record/element.js'
 import {MAX_LIST_DEPTH} from '../../src/record/lists.js'
@@ -8,6 +7,7 @@ import {createSubTemplates} from '../../src/record/sub-templates.js'
 import {createTemplate} from '../../src/record/template.js'
 import {createSessionElements, elementByName, ie} from '../../src/registry/lookup.js'
 import {hex} from '../hex.js'
+import fc from '../support/properties.js'
 import {decode, encode, join, message, named, recordsOf} from './octets.js'
 import type {RecordBatch} from '../../src/record/batch.js'
 import type {

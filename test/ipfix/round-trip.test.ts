@@ -1,7 +1,7 @@
 import test, {type ExecutionContext} from 'ava'
-import fc from 'fast-check'
 import {createChecker} from '../../src/ipfix/check.js'
 import {fieldSpan, type RecordBatch} from '../../src/record/batch.js'
+import fc from '../support/properties.js'
 import {generate, type Expected} from './generate.js'
 import {decode, encode, join} from './octets.js'
 

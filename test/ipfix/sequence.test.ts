@@ -1,8 +1,8 @@
 import test from 'ava'
-import fc from 'fast-check'
 import {createSession} from '../../src/ipfix/session.js'
 import {Ledger, type StageLedger} from '../../src/record/ledger.js'
 import {hex} from '../hex.js'
+import fc from '../support/properties.js'
 import {accounts, decode, encode, join, message} from './octets.js'
 
 const sources = hex`0002 000c 0100 0001 0008 0004`

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import {nativeAbsence} from '../../src/io/native.js'
 import {needing, shared} from '../support/needing.js'
+import fc from '../support/properties.js'
 import {pcap} from './captures.js'
 import {difference} from './equivalence.js'
 import {
@@ -127,7 +127,7 @@ const effort = Number(process.env.DARTA_TEST_EFFORT ?? 1)
 
 /** Runs a property; what fails is told with its seed. */
 function holds(property: fc.IRawProperty<unknown, false>, numRuns: number): void {
-  fc.assert(property, {numRuns: numRuns * effort, includeErrorInReport: true})
+  fc.assert(property, {numRuns: numRuns * effort})
 }
 
 /** Throws where the meters differ. */

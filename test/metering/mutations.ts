@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc from '../support/properties.js'
 
 /** A change to a capture; `at` is taken modulo its length. */
 export type Mutation =

@@ -1,5 +1,5 @@
-import fc from 'fast-check'
 import {needing, shared} from '../support/needing.js'
+import fc from '../support/properties.js'
 import {
   imbalance,
   meterChunks,
@@ -46,7 +46,7 @@ function summary({rows, counters}: Metered): unknown[] {
 
 /** Runs a property; what fails is told with its seed. */
 function holds(property: fc.IRawProperty<unknown, false>, numRuns: number): void {
-  fc.assert(property, {numRuns, includeErrorInReport: true})
+  fc.assert(property, {numRuns})
 }
 
 for (const name of names) {

@@ -1,5 +1,5 @@
-import fc from 'fast-check'
 import {hex} from '../hex.js'
+import fc from '../support/properties.js'
 import {blocks, concat, pcap} from './captures.js'
 import {ethernet, ipv4, ipv6, tcp, udp} from './packets.js'
 

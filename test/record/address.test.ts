@@ -1,8 +1,8 @@
 import test from 'ava'
-import fc from 'fast-check'
 import {isIPv4, isIPv6} from 'node:net'
 import {ipv4Octets, ipv6Octets, macOctets} from '../../src/record/address.js'
 import {hexText, ipv4Text, ipv6Text, macText} from '../../src/record/value.js'
+import fc from '../support/properties.js'
 
 const v6: [text: string, octets: string][] = [
   ['::', '0'.repeat(32)],

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import fc from 'fast-check'
 import {COMPOSE, composeRowsPlainly, type ComposeRows} from '../../src/record/compose-rows.js'
 import {addon, native} from '../support/native-addon.js'
 import {needing} from '../support/needing.js'
+import fc from '../support/properties.js'
 
 const ROW_OCTETS = 40
 const TEXT_OCTETS = 300

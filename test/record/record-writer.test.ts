@@ -1,5 +1,4 @@
 import test from 'ava'
-import fc from 'fast-check'
 import {
   abstractTypes,
   fullLength,
@@ -13,6 +12,7 @@ import {createTemplate} from '../../src/record/template.js'
 import {hexText, type Value} from '../../src/record/value.js'
 import {elementByName, ie} from '../../src/registry/lookup.js'
 import {hex} from '../hex.js'
+import fc from '../support/properties.js'
 
 /** An element of this type and no other rule. */
 function of(type: AbstractType, range?: [number, number]): InformationElement {

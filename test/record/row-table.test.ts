@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import fc from 'fast-check'
 import {MAX, MIN, OR, SUM, type CreateGroups} from '../../src/record/group-kernel.js'
 import {kernels} from '../../src/record/kernels.js'
 import {createPlainGroups} from '../../src/record/plain-groups.js'
 import {createRowTable} from '../../src/record/row-table.js'
 import {addon, native} from '../support/native-addon.js'
 import {needing} from '../support/needing.js'
+import fc from '../support/properties.js'
 
 const MOST = 2n ** 64n - 1n
 const folds: ((a: bigint, b: bigint) => bigint)[] = []

@@ -1,7 +1,7 @@
 import test from 'ava'
-import fc from 'fast-check'
 import {isUtf8, maskUtf8} from '../../src/record/utf8.js'
 import {hex} from '../hex.js'
+import fc from '../support/properties.js'
 
 const strict = new TextDecoder('utf-8', {fatal: true, ignoreBOM: true})
 

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import type {RecordBatch} from '../../src/record/batch.js'
 import {VARIABLE, type InformationElement} from '../../src/record/element.js'
 import {ie, reverseOf} from '../../src/registry/lookup.js'
+import fc from './properties.js'
 import {address, batchOf, templateOf, type FieldOctets} from './records.js'
 
 const few = (...values: FieldOctets[]): fc.Arbitrary<FieldOctets> => fc.constantFrom(...values)

@@ -1,6 +1,5 @@
 import test from 'ava'
 import {readFileSync} from 'node:fs'
-import fc from 'fast-check'
 import {
   capturedRate,
   gain,
@@ -14,6 +13,7 @@ import {nativeAbsence} from '../../../src/io/native.js'
 import {bin, darta, start} from '../../support/darta.js'
 import {noNamespaces} from '../../support/namespaces.js'
 import {asNobody, needing, openToAll, tools} from '../../support/needing.js'
+import fc from '../../support/properties.js'
 
 const node: CaptureNode = {costs: {receive: 200, reject: 100, accept: 300, meter: 150}, cores: 2}
 

@@ -1,5 +1,4 @@
 import test from 'ava'
-import fc from 'fast-check'
 import {
   durationText,
   flagsText,
@@ -9,6 +8,7 @@ import {
   visible,
 } from '../../../src/formats/human/presentation.js'
 import {widthOf} from '../../../src/formats/human/table-encoder.js'
+import fc from '../../support/properties.js'
 
 test('counters are scaled by 1000 or 1024 to one decimal, or not at all', (t) => {
   t.deepEqual(

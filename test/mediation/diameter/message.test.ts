@@ -1,5 +1,4 @@
 import test from 'ava'
-import fc from 'fast-check'
 import {
   avpBigNumber,
   avpNumber,
@@ -25,6 +24,7 @@ import {
   readMessage,
 } from '../../../src/mediation/diameter/message.js'
 import {hex} from '../../hex.js'
+import fc from '../../support/properties.js'
 
 const header = {
   request: true,

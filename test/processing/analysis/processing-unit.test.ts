@@ -1,5 +1,4 @@
 import test from 'ava'
-import fc from 'fast-check'
 import assert from 'node:assert/strict'
 import top from '../../../src/processing/analysis/apps/top.js'
 import {
@@ -14,6 +13,7 @@ import type {DartaError} from '../../../src/record/errors.js'
 import {StageLedger} from '../../../src/record/ledger.js'
 import {ie, reverseOf} from '../../../src/registry/lookup.js'
 import {flowBatches, START} from '../../support/flows.js'
+import fc from '../../support/properties.js'
 import {batchOf, templateOf} from '../../support/records.js'
 import {plainRecords} from '../../support/results.js'
 
