@@ -9,7 +9,7 @@ import {
 } from 'node:tls'
 import {DartaError} from '../record/errors.js'
 import {readError} from './errors.js'
-import {checkPrivate} from './private-file.js'
+import {readPrivateFile} from './private-file.js'
 
 /** What one side of a mutually authenticated connection has and asks for. RFC 7011 section 11. */
 export interface TlsCredentials {
@@ -36,8 +36,8 @@ export interface TlsFiles {
  * @throws DartaError DARTA_FILE_READ, DARTA_PERMISSION, DARTA_TLS
  */
 export function loadTlsCredentials({cert, key, ca, peers = []}: TlsFiles): TlsCredentials {
-  const credentials = {cert: read(cert), key: read(key), ca: read(ca), peers}
-  checkPrivate(key, 'DARTA_TLS')
+  const secret = readPrivateFile(key, 'DARTA_TLS')
+  const credentials = {cert: read(cert), key: secret, ca: read(ca), peers}
   for (const [what, path, options] of [
     ['certificate', cert, {cert: credentials.cert}],
     ['list of authorities', ca, {ca: credentials.ca}],

@@ -1,7 +1,7 @@
 import test, {type ExecutionContext} from 'ava'
 import {spawnSync} from 'node:child_process'
 import {createInterface} from 'node:readline'
-import {writeFileSync} from 'node:fs'
+import {chmodSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {udpCollector} from '../support/collector.js'
 import {bin, darta, folder, start, type Running} from '../support/darta.js'
@@ -218,7 +218,7 @@ withAgent(
 withAgent('a wrong community and a wrong passphrase are told, and lose nothing else', async (t) => {
   const agent = await startSnmpd(t)
   const file = join(folder(t), 'wrong')
-  writeFileSync(file, 'community wrong\nuser alice sha256 not-the-one\n')
+  writeFileSync(file, 'community wrong\nuser alice sha256 not-the-one\n', {mode: 0o600})
   const at = `snmp://127.0.0.1:${agent.port}?timeout=30s&retries=0&polls=1`
   const right = `${at}&secret-file=${secretFile(t)}`
   const {stderr, code} = await darta(t, [
@@ -320,8 +320,13 @@ test('endpoints of SNMP that are wrong are refused, and no secret is repeated', 
   t.regex(await refused('snmp://192.0.2.1?table=ifTable', {DARTA_SNMP_COMMUNITY: 'x'}), /no object/)
   t.regex(await refused('snmp://*'), /names no host/)
   const file = join(folder(t), 'secrets')
-  writeFileSync(file, 'community a\nuser bob sha256 hushhush whatelse\n')
+  writeFileSync(file, 'community a\nuser bob sha256 hushhush whatelse\n', {mode: 0o600})
   const words = await refused(`snmp://192.0.2.1?secret-file=${file}`)
   t.regex(words, /line 2/)
   t.notRegex(words, /hushhush|whatelse/)
+  chmodSync(file, 0o604)
+  t.regex(
+    await refused(`snmp://192.0.2.1?secret-file=${file}`),
+    /can be read by others \(mode 604\)/,
+  )
 })

@@ -20,7 +20,7 @@ export function secretFile(t: ExecutionContext, ...more: string[]): string {
     `user alice SHA-256 ${authentication} AES "${privacy}"`,
     ...more,
   ]
-  writeFileSync(file, `${lines.join('\n')}\n`)
+  writeFileSync(file, `${lines.join('\n')}\n`, {mode: 0o600})
   return file
 }
 

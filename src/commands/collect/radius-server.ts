@@ -1,8 +1,7 @@
 import type {RemoteInfo} from 'node:dgram'
-import {readFileSync} from 'node:fs'
 import {hostAndPort} from '../../io/endpoint.js'
-import {readError} from '../../io/errors.js'
 import {md5Of} from '../../io/md5.js'
+import {readPrivateFile} from '../../io/private-file.js'
 import {accountingFields, identityOf} from '../../mediation/radius/accounting.js'
 import {accountingResponse, CODE, isAuthentic, readPacket} from '../../mediation/radius/packet.js'
 import {addressOctets} from '../../record/address.js'
@@ -16,15 +15,15 @@ import {answeringOn, bindSocket} from './answering-socket.js'
 /** Where the secret is that no file was named for. */
 const SECRET_VARIABLE = 'DARTA_RADIUS_SECRET'
 
-/** @throws DartaError DARTA_USAGE, DARTA_FILE_READ, DARTA_PERMISSION */
+/**
+ * Of the file that `secret-file` names, which must be its owner's alone, else of the environment.
+ *
+ * @throws DartaError DARTA_USAGE, DARTA_FILE_READ, DARTA_PERMISSION
+ */
 export function secretsOf({endpoint, options}: AnsweringEndpoint): RadiusSecrets {
   const file = options.get('secret-file')
   if (file !== undefined) {
-    try {
-      return readSecrets(readFileSync(file, 'utf8'), file)
-    } catch (error) {
-      throw error instanceof DartaError ? error : readError(file, error)
-    }
+    return readSecrets(readPrivateFile(file, 'DARTA_USAGE').toString(), file)
   }
   const secret = process.env[SECRET_VARIABLE]
   if (secret === undefined || secret === '') {

@@ -22,7 +22,7 @@ interface Server {
 
 async function serve(t: ExecutionContext, secrets: string, ...flags: string[]): Promise<Server> {
   const file = join(folder(t), 'secrets')
-  writeFileSync(file, secrets)
+  writeFileSync(file, secrets, {mode: 0o600})
   const running = start(t, bin, ['collect', `radius://127.0.0.1:0?secret-file=${file}`, ...flags])
   await running.says(/listening on radius:/)
   const port = Number(/radius:\/\/127\.0\.0\.1:(\d+)/.exec(running.words())![1])
@@ -260,7 +260,7 @@ test('the longest prefix says which secret a client has', (t) => {
   t.throws(() => readSecrets('\n', 'f'), {code: 'DARTA_USAGE'})
 })
 
-test('a secret on the command line is refused, and not repeated', async (t) => {
+test('a secret that others can see is refused, and not repeated', async (t) => {
   const {code, stderr} = await darta(t, ['collect', 'radius://127.0.0.1:0?secret=hush'])
   t.is(code, 2)
   t.notRegex(stderr, /hush/)
@@ -269,4 +269,10 @@ test('a secret on the command line is refused, and not repeated', async (t) => {
   })
   t.is(none.code, 2)
   t.regex(none.stderr, /secret-file/)
+  const file = join(folder(t), 'secrets')
+  writeFileSync(file, 'hush\n', {mode: 0o640})
+  const open = await darta(t, ['collect', `radius://127.0.0.1:0?secret-file=${file}`])
+  t.is(open.code, 2)
+  t.regex(open.stderr, /secrets can be read by others \(mode 640\): chmod 600 it/)
+  t.notRegex(open.stderr, /hush/)
 })

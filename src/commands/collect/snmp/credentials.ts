@@ -1,5 +1,4 @@
-import {readFileSync} from 'node:fs'
-import {readError} from '../../../io/errors.js'
+import {readPrivateFile} from '../../../io/private-file.js'
 import {DartaError} from '../../../record/errors.js'
 import type {PackageUser, SnmpPackage} from './package.js'
 
@@ -28,20 +27,14 @@ const privacies = ['aes', 'aes256b', 'aes256r']
 const LEAST_PASSPHRASE = 8
 
 /**
- * Of the file that `secret-file` names, else of the environment.
+ * Of the file that `secret-file` names, which must be its owner's alone, else of the environment.
  *
  * @param name of the endpoint, for people
  * @throws DartaError DARTA_USAGE, DARTA_FILE_READ, DARTA_PERMISSION
  */
 export function credentialsOf(file: string | undefined, name: string): SnmpCredentials {
   if (file !== undefined) {
-    let text: string
-    try {
-      text = readFileSync(file, 'utf8')
-    } catch (error) {
-      throw readError(file, error)
-    }
-    return readCredentials(text, file)
+    return readCredentials(readPrivateFile(file, 'DARTA_USAGE').toString(), file)
   }
   const community = process.env[COMMUNITY_VARIABLE]
   if (community === undefined || community === '') {
