@@ -124,11 +124,11 @@ function openNative(
 }
 
 export function listenError(name: string, code: string, what: string): DartaError {
-  const permission = code === 'EACCES' || code === 'EPERM'
-  return new DartaError(
-    permission ? 'DARTA_PERMISSION' : 'DARTA_LISTEN',
-    `cannot listen on ${name}: ${what}: ${code}`,
-  )
+  const words = `cannot listen on ${name}: ${what}: ${code}`
+  if (code !== 'EACCES' && code !== 'EPERM') return new DartaError('DARTA_LISTEN', words)
+  const port = Number(/:(\d+)$/.exec(name)?.[1] ?? Infinity)
+  const why = port < 1024 ? ': a port below 1024 needs CAP_NET_BIND_SERVICE' : ''
+  return new DartaError('DARTA_PERMISSION', words + why)
 }
 
 /** Where there is no addon: slower, and what the kernel drops is not known. */
