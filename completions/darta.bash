@@ -14,6 +14,7 @@ _darta_takes_value() {
     ipfix-export) [[ ' -r --read --input-format --rate --replay --as --max-message --template-refresh --reconnect --linger --stall --loss-report --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
     print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count -O --order -f --filter -F --filter-file -t --time-range --units --time --bigint --metrics ' == *" $2 "* ]] ;;
     route) [[ ' -r --read --input-format -f --filter -F --filter-file --app --key --name --exec --to --units --weights --seed --engine --replicas --engine-size --engine-ca --engine-credentials --window --lateness --parts --remove --hook --engine-roles --tenant --explain -c --count -o --output -w --write --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
+    set) [[ ' -r --read --input-format -w --write -z --compress -f --filter -F --filter-file -t --time-range --of --intersect --subtract --networks -o --output --contains --max-memory --metrics ' == *" $2 "* ]] ;;
     sort) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range -O --order --ignore -c --count --max-memory --metrics ' == *" $2 "* ]] ;;
     split) [[ ' -r --read --parts --weights --match --by --share-seed -w --write --exec --to -G --rotate -C --rotate-size -W --rotate-files -z --compress -x --hook -f --filter -F --filter-file -o --output --print-filter --as --coordinate --redundancy --ttl --guard --status --verify --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
     user-map) [[ ' --source --cgroup -r --read --users --nat --slack --interval -c --count --ledger --head --spool --interim --idle --identity --realm --destination-realm --reconnect --linger --watchdog --tls-cert --tls-key --tls-ca --tls-peer --units -w --write -o --output -z --compress --metrics ' == *" $2 "* ]] ;;
@@ -46,8 +47,8 @@ _darta() {
     fi
   done
   case $command in
-    '') mapfile -t COMPREPLY < <(compgen -W 'aggregate analyze anonymize capture collect doctor enrich filter ie info ipfix-export print route sort split user-map help --help --version' -- "$current") ;;
-    help) mapfile -t COMPREPLY < <(compgen -W 'aggregate analyze anonymize capture collect doctor enrich filter ie info ipfix-export print route sort split user-map' -- "$current") ;;
+    '') mapfile -t COMPREPLY < <(compgen -W 'aggregate analyze anonymize capture collect doctor enrich filter ie info ipfix-export print route set sort split user-map help --help --version' -- "$current") ;;
+    help) mapfile -t COMPREPLY < <(compgen -W 'aggregate analyze anonymize capture collect doctor enrich filter ie info ipfix-export print route set sort split user-map' -- "$current") ;;
     aggregate)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
@@ -459,6 +460,32 @@ _darta() {
       fi
       case $position in
 
+      esac
+      ;;
+    set)
+      case $previous in
+        -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
+        -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -z|--compress) :; return ;;
+        -f|--filter) :; return ;;
+        -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -t|--time-range) :; return ;;
+        --of) :; return ;;
+        --intersect) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --subtract) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --networks) :; return ;;
+        -o|--output) mapfile -t COMPREPLY < <(compgen -W 'prefixes ranges values' -- "$current"); return ;;
+        --contains) :; return ;;
+        --max-memory) :; return ;;
+        --metrics) :; return ;;
+      esac
+      if [[ $current == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W '-r --read --input-format -w --write --force -z --compress -f --filter -F --filter-file -t --time-range --of --intersect --subtract --networks -o --output --count --contains --max-memory -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        return
+      fi
+      case $position in
+        *) : ;;
       esac
       ;;
     sort)
