@@ -1,6 +1,7 @@
 #include "kernel/groups.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstdlib>
 #include <cstring>
@@ -380,25 +381,41 @@ uint64_t* Groups::insert(Shape& shape, const uint8_t* key, uint32_t hash) {
   return columns;
 }
 
+/// Doubles the slots where they are: fresh memory costs more than what is done in it. From the last slot down, each moves to or
+/// behind where it was, where nothing is left that has to move; the few that would not, near the ends, wait until all have.
 bool Groups::grow_slots(Shape& shape) {
   const unsigned bits = shape.slot_bits + 1;
   if (bits > 32) return false;
   const size_t slots = size_t{1} << bits;
   if (!allowed(slots / 2 * 8)) return false;
-  Pages<uint64_t> bigger;
-  if (!bigger.grow(slots)) {
+  if (!shape.slots.grow(slots)) {
     memory_ -= slots / 2 * 8;
     return false;
   }
-  for (size_t i = 0; i < slots / 2; i++) {
+  shape.slot_bits = bits;
+  const auto first_of = [bits](uint64_t slot) {
+    return static_cast<size_t>(slot >> 32) >> (32 - bits);
+  };
+  std::vector<uint64_t> later;
+  for (size_t i = slots / 2; i-- > 0;) {
     const uint64_t slot = shape.slots[i];
     if (slot == 0) continue;
-    size_t at = static_cast<uint32_t>(slot >> 32) >> (32 - bits);
-    while (bigger[at] != 0) at = (at + 1) & (slots - 1);
-    bigger[at] = slot;
+    shape.slots[i] = 0;
+    size_t at = first_of(slot);
+    if (at >= i) {
+      while (at < slots && shape.slots[at] != 0) at++;
+      if (at < slots) {
+        shape.slots[at] = slot;
+        continue;
+      }
+    }
+    later.push_back(slot);
   }
-  shape.slots.swap(bigger);
-  shape.slot_bits = bits;
+  for (const uint64_t slot : later) {
+    size_t at = first_of(slot);
+    while (shape.slots[at] != 0) at = (at + 1) & (slots - 1);
+    shape.slots[at] = slot;
+  }
   return true;
 }
 
@@ -489,6 +506,9 @@ Differing differing_octets(std::span<const uint64_t> differ) {
 constexpr size_t kFew = 48;
 constexpr unsigned kMostDigitBits = 11;
 
+/// Rows are asked for so many before they are read.
+constexpr size_t kRowsAhead = 16;
+
 /// Sorts by `high` below bit `bits`, above which it is the same in all, and then by `before`: parts in place by as many of the
 /// next bits as leave some rows to each part, and sorts the parts.
 template <class Before>
@@ -524,6 +544,65 @@ void sort_rows(Sorted* first, size_t count, unsigned bits, const Before& before)
   }
 }
 
+/// Ranges of keys by their first differing octets, of which none is likely to have many: where a sample has more than a few
+/// keys alike in some octets, the next octet parts them. Numbered in the order of the keys.
+class Parts {
+ public:
+  Parts(const uint8_t* rows, size_t step, size_t count, const Differing& differing)
+      : differing_(differing) {
+    std::vector<Prefix> sample;
+    const size_t apart = (count + kSample - 1) / kSample;
+    for (size_t i = 0; i < count; i += apart) {
+      Prefix& prefix = sample.emplace_back();
+      for (size_t k = 0; k < differing.count; k++) prefix[k] = rows[i * step + differing.at[k]];
+    }
+    std::sort(sample.begin(), sample.end());
+    (void)divide(sample, 0);
+  }
+
+  [[nodiscard]] size_t count() const noexcept { return rest_.size(); }
+
+  /// Of the first 64 bits how many are not the same in all keys of a part.
+  [[nodiscard]] unsigned rest(size_t part) const noexcept { return rest_[part]; }
+
+  [[nodiscard]] size_t of(const uint8_t* row) const noexcept {
+    uint32_t next = 0;
+    for (size_t k = 0;; k++) {
+      next = nodes_[next][row[differing_.at[k]]];
+      if (next >= kPart) return next - kPart;
+    }
+  }
+
+ private:
+  using Prefix = std::array<uint8_t, Differing::kMost>;
+  static constexpr size_t kSample = 8192;
+  static constexpr size_t kMostAlike = 48;
+  static constexpr uint32_t kPart = uint32_t{1} << 31;
+
+  /// Number of a new node that parts keys by octet `k`, before which all of `sample` are alike.
+  uint32_t divide(std::span<const Prefix> sample, size_t k) {
+    const auto node = static_cast<uint32_t>(nodes_.size());
+    nodes_.emplace_back();
+    for (unsigned octet = 0; octet < 256; octet++) {
+      size_t alike = 0;
+      while (alike < sample.size() && sample[alike][k] == octet) alike++;
+      uint32_t entry = kPart + static_cast<uint32_t>(rest_.size());
+      if (alike > kMostAlike && k + 1 < differing_.count)
+        entry = divide(sample.first(alike), k + 1);
+      else
+        rest_.push_back(k < 8 ? static_cast<uint8_t>(56 - 8 * k) : 0);
+      nodes_[node][octet] = entry;
+      sample = sample.subspan(alike);
+    }
+    return node;
+  }
+
+  const Differing& differing_;
+  /// By octet: the next node, or kPart and the number of a part.
+  std::vector<std::array<uint32_t, 256>> nodes_;
+  std::vector<uint8_t> rest_;
+};
+
 }  // namespace
 
 bool Groups::order(size_t shape, std::span<uint32_t> into) const {
@@ -538,57 +617,54 @@ bool Groups::order(size_t shape, std::span<uint32_t> into) const {
   const uint8_t* rows = &source.rows[0];
   const size_t step = source.row_octets;
   const Differing differing = differing_octets(source.differ);
+  const Parts parts(rows, step, count, differing);
+  // Numbers go to their parts, then each part is sorted for itself: what that takes beside the rows stays at hand.
+  std::vector<uint32_t> ends(parts.count());
+  for (size_t i = 0; i < count; i++) ends[parts.of(rows + i * step)]++;
   Pages<Sorted> sorted;
-  if (!sorted.grow(count)) return false;
-  const auto prefix_of = [&](size_t i) {
-    const uint8_t* row = rows + i * step;
-    uint8_t prefix[16] = {};
-    for (size_t k = 0; k < differing.count; k++) prefix[k] = row[differing.at[k]];
-    return Sorted{be64(prefix), be32(prefix + 8), static_cast<uint32_t>(i)};
-  };
-  // Rows are read twice, so that each goes to its part at once: to exchange rows in place, each has to wait for the one before.
-  constexpr size_t kParts = size_t{1} << kMostDigitBits;
-  constexpr unsigned kRest = 64 - kMostDigitBits;
-  const size_t first_octet = differing.count > 0 ? differing.at[0] : 0;
-  const size_t second_octet = differing.count > 1 ? differing.at[1] : 0;
-  const auto part_of = [&](size_t i) {
-    const uint8_t* row = rows + i * step;
-    const unsigned both = row[first_octet] << 8 | (differing.count > 1 ? row[second_octet] : 0);
-    return both >> (16 - kMostDigitBits);
-  };
-  std::vector<uint32_t> ends(kParts);
-  for (size_t i = 0; i < count; i++) ends[part_of(i)]++;
-  std::vector<uint32_t> next(kParts);
+  if (!sorted.grow(*std::max_element(ends.begin(), ends.end()))) return false;
+  std::vector<uint32_t> next(ends.size());
   uint32_t sum = 0;
-  for (size_t p = 0; p < kParts; p++) {
+  for (size_t p = 0; p < ends.size(); p++) {
     next[p] = sum;
     ends[p] = sum += ends[p];
   }
-  for (size_t i = 0; i < count; i++) {
-    const Sorted one = prefix_of(i);
-    sorted[next[one.high >> kRest]++] = one;
-  }
+  for (size_t i = 0; i < count; i++)
+    into[next[parts.of(rows + i * step)]++] = static_cast<uint32_t>(i);
   const auto before = [&](const Sorted& a, const Sorted& b) {
     if (a.high != b.high) return a.high < b.high;
     if (a.low != b.low) return a.low < b.low;
     return !differing.all && std::memcmp(rows + a.row * step, rows + b.row * step, octets) < 0;
   };
-  for (size_t p = 0, begin = 0; p < kParts; begin = ends[p++])
-    sort_rows(&sorted[begin], ends[p] - begin, kRest, before);
-  for (size_t i = 0; i < count; i++) into[i] = sorted[i].row;
+  for (size_t p = 0, begin = 0; p < ends.size(); begin = ends[p++]) {
+    uint32_t* const numbers = &into[begin];
+    const size_t n = ends[p] - begin;
+    for (size_t i = 0; i < n; i++) {
+      if (i + kRowsAhead < n) __builtin_prefetch(rows + numbers[i + kRowsAhead] * step);
+      const uint8_t* row = rows + numbers[i] * step;
+      uint64_t high = 0;
+      uint32_t low = 0;
+      for (size_t k = 0; k < std::min<size_t>(differing.count, 8); k++)
+        high |= uint64_t{row[differing.at[k]]} << (56 - 8 * k);
+      for (size_t k = 8; k < differing.count; k++)
+        low |= uint32_t{row[differing.at[k]]} << (24 - 8 * (k - 8));
+      sorted[i] = {high, low, numbers[i]};
+    }
+    sort_rows(&sorted[0], n, parts.rest(p), before);
+    for (size_t i = 0; i < n; i++) numbers[i] = sorted[i].row;
+  }
   return true;
 }
 
 bool Groups::gather(size_t shape, std::span<const uint32_t> numbers,
                     std::span<uint8_t> into) const noexcept {
-  constexpr size_t kAhead = 16;
   const Shape& source = shapes_[shape];
   const size_t octets = source.row_octets;
   if (into.size() / octets < numbers.size()) return false;
   uint8_t* to = into.data();
   for (size_t i = 0; i < numbers.size(); i++, to += octets) {
-    if (i + kAhead < numbers.size() && numbers[i + kAhead] < source.count) {
-      const uint8_t* ahead = &source.rows[numbers[i + kAhead] * octets];
+    if (i + kRowsAhead < numbers.size() && numbers[i + kRowsAhead] < source.count) {
+      const uint8_t* ahead = &source.rows[numbers[i + kRowsAhead] * octets];
       __builtin_prefetch(ahead);
       __builtin_prefetch(ahead + octets - 1);
     }

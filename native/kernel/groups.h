@@ -62,7 +62,7 @@ class Groups {
     /// Rows that fit.
     uint64_t room = 0;
     /// Upper half: hash of the key; lower half: row number + 1, or 0 for a free slot. The hash's upper bits are the
-    /// slot, so that growing walks old and new slots in the same order.
+    /// slot, so that growing only moves what is there upwards.
     Pages<uint64_t> slots;
     unsigned slot_bits = 0;
     /// Bits in which a key is not the same as the first one.

@@ -227,4 +227,33 @@ for (const [name, create] of both) {
       }
     },
   )
+
+  needing(name === 'native' ? native : undefined)(
+    `a table that grows finds every group that it has, wherever its hash is (${name})`,
+    (t) => {
+      const before = kernels.groups
+      kernels.groups = create!
+      try {
+        const most = 3000
+        const rows = new Uint8Array(8 * most)
+        for (let i = 0; i < most; i++) new DataView(rows.buffer).setUint32(8 * i, i)
+        // Each table has its own seed: small ones, of which both ends are near, come in all kinds of fullness.
+        for (let n = 1; n <= most; n += n < 400 ? 1 : 97) {
+          const table = createRowTable(4, [])
+          const program = table.program({rowOctets: 8, moves: [[0, 4, 0]], columns: []})
+          const first = new Uint32Array(n)
+          const again = new Uint32Array(n)
+          table.addFrom(rows, Int32Array.of(0, n, program), 1, first)
+          table.addFrom(rows, Int32Array.of(0, n, program), 1, again)
+          assert.equal(table.count(), n)
+          assert.deepEqual(again, first)
+          assert.equal(new Set(first).size, n)
+          table.close()
+        }
+      } finally {
+        kernels.groups = before
+      }
+      t.pass()
+    },
+  )
 }

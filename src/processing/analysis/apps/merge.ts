@@ -83,6 +83,8 @@ interface Lane {
   readonly cursor: RowCursor
   /** All its rows are of one observer. */
   readonly one: boolean
+  /** Which ports its rows have, as bits of what a record has: from the lesser end, and from the greater one. */
+  readonly ports: readonly [number, number]
   /** Of results of one row, by what they have. */
   readonly programs: (ResultProgram | undefined)[]
 }
@@ -119,10 +121,21 @@ function lanesOf(tables: TableSet): Lane[][] {
         const cursor = orderedRows(table, rows, begin)
         begin += octets[i]
         const {rowOctets, columnsAt} = table
-        const [one, programs]: [boolean, Lane['programs']] = [seesOne(shape), []]
-        return {number: number++, domain, shape, rowOctets, columnsAt, cursor, one, programs}
+        return {
+          ...{number: number++, domain, shape, rowOctets, columnsAt, cursor},
+          one: seesOne(shape),
+          ports: [portsOf(shape, LESSER, GREATER), portsOf(shape, GREATER, LESSER)],
+          programs: [],
+        }
       })
     })
+}
+
+function portsOf({fields}: KeyShape, from: number, to: number): number {
+  return (
+    (fields[from + 1].length > 0 ? SOURCE_PORT : 0) |
+    (fields[to + 1].length > 0 ? DESTINATION_PORT : 0)
+  )
 }
 
 function longestRow(lanes: readonly {readonly table: {readonly rowOctets: number}}[]): number {
@@ -153,13 +166,36 @@ function createConversations(
   leave: () => void,
 ): Conversations {
   const [first] = lanes
-  const {octets} = first.cursor
+  const {octets, words} = first.cursor
   const room = Math.max(...lanes.map(({rowOctets}) => rowOctets))
   const spare = octets.length - SPARE_ROWS * room
   const there: Way = {lane: first, at: spare, count: 0}
   const back: Way = {lane: first, at: spare, count: 0}
   let key = spare
   const ends = first.shape.fields[PROTOCOL].offset + 1
+  const lastWord = (ends - 1) >>> 2
+  const lastMask = 0xffffffff >>> (8 * (3 - ((ends - 1) & 3)))
+
+  /** Whether two rows are of one conversation. Where they differ, mostly what comes last does: they lie in order. */
+  function areSame(a: number, b: number): boolean {
+    const [x, y] = [a >>> 2, b >>> 2]
+    if (((words[x + lastWord] ^ words[y + lastWord]) & lastMask) !== 0) return false
+    for (let i = lastWord - 1; i >= 0; i--) if (words[x + i] !== words[y + i]) return false
+    return true
+  }
+
+  /** Takes the only row of a conversation, if that is what the only lane has next and there are more in its buffer. */
+  function takeAlone({cursor, shape, rowOctets}: Lane): boolean {
+    const {at} = cursor
+    const behind = at + rowOctets
+    if (behind >= cursor.end || areSame(at, behind)) return false
+    const way = octets[at + shape.wayAt] === 0 ? there : back
+    way.lane = first
+    way.at = at
+    way.count = 1
+    cursor.at = behind
+    return true
+  }
 
   /** Keeps a row beside the others; returns where it is. */
   function keep(at: number, place: number, length: number): number {
@@ -171,7 +207,7 @@ function createConversations(
   /** Takes the rows of the conversation that a lane has next. */
   function take(lane: Lane): void {
     const {cursor, shape, rowOctets} = lane
-    while (cursor.at >= 0 && compare(octets, cursor.at, key, ends) === 0) {
+    while (cursor.at >= 0 && areSame(cursor.at, key)) {
       const {at} = cursor
       const way = octets[at + shape.wayAt] === 0 ? there : back
       if (way.count === 0 || isBetter(lane, at, way, observers)) {
@@ -209,6 +245,7 @@ function createConversations(
       key = next.cursor.at
       there.count = 0
       back.count = 0
+      if (lanes.length === 1 && takeAlone(first)) return true
       for (let i = 0; i < lanes.length; i++) take(lanes[i])
       return true
     },
@@ -307,12 +344,10 @@ function createOutput(composer: Composer, why: boolean, observers: Observers): O
       lane.columnsAt + 8 * place,
       8 * columns,
     ]
-    return [
-      column(OCTETS),
-      column(PACKETS),
-      ...((has & starts) === 0 ? [] : [column(START)]),
-      ...((has & ends) === 0 ? [] : [column(END)]),
-    ]
+    // Columns that lie behind each other go together.
+    const sums = column(OCTETS, 2)
+    if ((has & starts) === 0) return (has & ends) === 0 ? [sums] : [sums, column(END)]
+    return [sums, column(START, (has & ends) === 0 ? 1 : 2)]
   }
 
   function makeProgram(way: Way, back: Way | undefined, has: number): ResultProgram {
@@ -391,12 +426,8 @@ function createOutput(composer: Composer, why: boolean, observers: Observers): O
 
   return {
     write(way, back) {
-      const {fields} = way.lane.shape
-      const from = sourceOf(way)
-      const to = LESSER + GREATER - from
       const has =
-        (fields[from + 1].length > 0 ? SOURCE_PORT : 0) |
-        (fields[to + 1].length > 0 ? DESTINATION_PORT : 0) |
+        way.lane.ports[sourceOf(way) === LESSER ? 0 : 1] |
         timesOf(way, STARTS, ENDS) |
         (back === undefined ? 0 : BIFLOW | timesOf(back, BACK_STARTS, BACK_ENDS))
       const program = programOf(way, back, has)
