@@ -1,15 +1,23 @@
-import type {ExecutionContext} from 'ava'
+import test, {type ExecutionContext} from 'ava'
 import {createSocket} from 'node:dgram'
 import {once} from 'node:events'
 import {existsSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
-import {createNotificationReader} from '../../src/commands/collect/snmp/notification-reader.js'
+import {
+  createNotificationReader,
+  type NotificationReader,
+} from '../../src/commands/collect/snmp/notification-reader.js'
 import {loadSnmpPackage} from '../../src/commands/collect/snmp/package.js'
 import {identifierOctets} from '../../src/record/object-identifier.js'
 import {decoded, udpCollector} from '../support/collector.js'
 import {bin, darta, folder, start, type Ended, type Running} from '../support/darta.js'
 import {needing, optionalPackage, tools} from '../support/needing.js'
 import {PASSPHRASES, secretFile, snmpEnvironment} from '../support/snmpd.js'
+import {
+  createEngineTimes,
+  createOwnEngineTime,
+} from '../../src/commands/collect/snmp/engine-time.js'
+import {readCredentials} from '../../src/commands/collect/snmp/credentials.js'
 
 const withSender = needing(tools('snmptrap'), optionalPackage('net-snmp'))
 
@@ -157,6 +165,176 @@ for (const [version, flags] of [
     },
   )
 }
+
+withSender(
+  'a trap of SNMPv3 from before a start of its sender, or 150 s behind it, is refused',
+  async (t) => {
+    const server = await serve(t, '-o', 'ndjson')
+    const nobody = await udpCollector(t)
+    const engine = '0x8000000001020304'
+    const starts = ['5,1000', '6,10', '6,400', '6,200']
+    for (const [i, boots] of starts.entries()) {
+      const flags = ['-e', engine, '-E', engine, '-Z', boots]
+      t.is((await tell(t, nobody.port, [...v3, ...flags, 'HOST', ...linkDown])).code, 0)
+      await nobody.until(() => nobody.datagrams.length === i + 1)
+    }
+    const [before, started, later, behind] = nobody.datagrams
+    const socket = createSocket('udp4')
+    t.teardown(() => socket.close())
+    for (const datagram of [before, started, before, later, behind, started, later]) {
+      socket.send(datagram, server.port, '127.0.0.1')
+    }
+    t.is((await tell(t, server.port, [...v2c, '-Ci', 'HOST', ...linkDown])).code, 0)
+    const {stdout, stderr} = await stopped(server)
+    t.regex(
+      stderr,
+      /snmptrap: 8 records in, 4 out, skipped 1 \(duplicate 1\), lost 3 \(not-in-time-window 3 /,
+    )
+    t.is(linesOf(stdout).length, 4)
+  },
+)
+
+/** A reader with its own clock in milliseconds, answering who sends to its port; and what was sent there. */
+async function answering(
+  t: ExecutionContext,
+  reader: NotificationReader,
+): Promise<{port: number; datagrams: Buffer[]; said: string[]}> {
+  const socket = createSocket('udp4')
+  t.teardown(() => socket.close())
+  const datagrams: Buffer[] = []
+  const said: string[] = []
+  socket.on('message', (datagram, sender) => {
+    datagrams.push(datagram)
+    const read = reader.read(datagram, sender)
+    said.push('fault' in read ? read.fault : read.notification.oid)
+    if (read.response !== undefined) socket.send(read.response, sender.port, sender.address)
+  })
+  socket.bind(0, '127.0.0.1')
+  await once(socket, 'listening')
+  return {port: socket.address().port, datagrams, said}
+}
+
+withSender('an inform of SNMPv3 is taken for 150 seconds and by nobody else', async (t) => {
+  const clock = {steady: 0, started: Date.UTC(2026, 10, 26)}
+  const engineId = '8000000001aabbcc'
+  const credentials = readCredentials(
+    `user alice SHA-256 ${authentication} AES ${privacy}`,
+    'secrets',
+  )
+  const readerOf = (id: string, started: number): NotificationReader =>
+    createNotificationReader(loadSnmpPackage(), credentials, id, {
+      now: () => started,
+      steady: () => clock.steady,
+    })
+  const reader = readerOf(engineId, clock.started)
+  clock.steady = 1_000_000
+  const {port, datagrams, said} = await answering(t, reader)
+  t.is((await tell(t, port, [...v3, '-Ci', 'HOST', ...linkDown])).code, 0)
+  t.is(said.at(-1), LINK_DOWN)
+  t.true(said.slice(0, -1).every((what) => what === 'discovery'))
+  const inform = datagrams.at(-1)!
+  const sender = {address: '127.0.0.1', port: 1, family: 'IPv4' as const, size: 0}
+  const ask = (of: NotificationReader): {what: string; response: Buffer} => {
+    const read = of.read(inform, sender)
+    const what = 'fault' in read ? read.fault : read.notification.oid
+    return {what, response: Buffer.from(read.response ?? [])}
+  }
+  clock.steady += 150_000
+  t.is(ask(reader).what, LINK_DOWN)
+  clock.steady += 1000
+  const late = ask(reader)
+  t.is(late.what, 'not-in-time-window')
+  // usmStatsNotInTimeWindows.0 in a Report, which is authentic and not encrypted.
+  t.true(late.response.includes(Buffer.from('2b060106030f01010200', 'hex')))
+  t.true(late.response.includes(0xa8))
+  t.true(late.response.includes('alice'))
+  // One that was started after it has the same name and other boots.
+  clock.steady = 1_000_000
+  t.is(ask(readerOf(engineId, clock.started + 1000)).what, 'not-in-time-window')
+  const other = ask(readerOf('8000000001aabbcd', clock.started))
+  t.is(other.what, 'discovery')
+  t.true(other.response.includes(Buffer.from('2b060106030f01010400', 'hex')))
+  t.true(other.response.includes(Buffer.from('8000000001aabbcd', 'hex')))
+})
+
+withSender('who has our time wrong learns it from a Report that convinces him', async (t) => {
+  const server = await serve(t, '-o', 'ndjson')
+  // Boots and time that the sender takes for ours.
+  const words = [...v3, '-t', '5', '-r', '3', '-Z', '7,100', '-Ci', 'HOST', ...linkDown]
+  t.is((await tell(t, server.port, words)).code, 0)
+  const {stdout, stderr} = await stopped(server)
+  t.is(linesOf(stdout).length, 1, stderr)
+})
+
+test('clocks of engines are judged as RFC 3414 section 3.2 step 7b says', (t) => {
+  const last = 2 ** 31 - 1
+  const steps: [seconds: number, boots: number, time: number, admitted: boolean][] = [
+    [0, 5, 1000, true],
+    [0, 5, 850, true],
+    [0, 5, 849, false],
+    [0, 4, 5000, false],
+    // Ahead of what is known: believed, and known from then on.
+    [1, 5, 2000, true],
+    [1, 5, 1850, true],
+    [1, 5, 1849, false],
+    // It goes on while nothing comes.
+    [101, 5, 1950, true],
+    [101, 5, 1949, false],
+    // What is in the window does not set the clock back.
+    [102, 5, 1951, true],
+    [102, 5, 1950, false],
+    [103, 6, 0, true],
+    [103, 5, 2103, false],
+    [104, 6, last, true],
+    // Boots that come after the last second.
+    [105, 7, 0, true],
+    [106, last, 1, false],
+    [107, last, 2, false],
+  ]
+  const times = createEngineTimes()
+  for (const [seconds, boots, time, admitted] of steps) {
+    t.is(
+      times.admits('one', {boots, time}, 1000 * seconds),
+      admitted,
+      `${seconds} ${boots} ${time}`,
+    )
+  }
+  t.true(times.admits('another', {boots: 1, time: 1}, 0))
+})
+
+test('the own clock goes on, and boots are more with each start', (t) => {
+  const startMs = Date.UTC(2026, 10, 26)
+  let elapsedMs = 0
+  const own = createOwnEngineTime(startMs, () => elapsedMs)
+  const {boots} = own.now()
+  t.is(createOwnEngineTime(startMs + 1000, () => 0).now().boots, boots + 1)
+  t.true(boots > 0 && createOwnEngineTime(0, () => 0).now().boots > 0)
+  elapsedMs = 1_000_000
+  t.deepEqual(own.now(), {boots, time: 1000})
+  for (const [time, admitted] of [
+    [850, true],
+    [1150, true],
+    [849, false],
+    [1151, false],
+  ] as const) {
+    t.is(own.admits({boots, time}), admitted)
+    t.false(own.admits({boots: boots + 1, time}))
+    t.false(own.admits({boots: boots - 1, time}))
+  }
+})
+
+withSender('an engine-id that is none is refused', async (t) => {
+  for (const [id, code] of [
+    ['80000000', 2],
+    ['xyz', 2],
+    ['0000000000', 2],
+  ] as const) {
+    const url = `snmptrap://127.0.0.1:0?secret-file=${secretFile(t)}&engine-id=${id}`
+    const ended = await darta(t, ['collect', url])
+    t.is(ended.code, code)
+    t.regex(ended.stderr, /engine-id: expected 5 to 32 octets/)
+  }
+})
 
 withSender('an inform that comes again is answered again and makes no second record', async (t) => {
   const server = await serve(t, '-o', 'ndjson')

@@ -195,6 +195,24 @@ for (const [what, user, other] of [
 }
 
 withAgent(
+  'an answer of an engine that was started less often than is known is refused, counted, and the engine met again',
+  async (t) => {
+    // The same engine with a memory of its starts that is lost: what it says is authentic, but may be old.
+    const engine = '0x80007ed90400112233'
+    const config = [`exactEngineID ${engine}`, 'engineBoots 7', `oldEngineID ${engine}`]
+    const agent = await startSnmpd(t, config)
+    const where = `snmp://127.0.0.1:${agent.port}?secret-file=${secretFile(t)}&user=alice`
+    const {running, next} = lines(t, `${where}&interval=300ms&timeout=300ms&retries=0`)
+    await next((record) => record.dartaCounterContinuity === 'continued')
+    await agent.stop()
+    config[1] = 'engineBoots 2'
+    await agent.start()
+    await next((record) => record.dartaCounterContinuity === 'restarted')
+    t.regex(await stopped(running), /not-in-time-window [1-9]/)
+  },
+)
+
+withAgent(
   'an agent that does not answer holds up no other, and what was asked of it is accounted for',
   async (t) => {
     const agent = await startSnmpd(t)

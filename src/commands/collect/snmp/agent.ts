@@ -16,6 +16,8 @@ export type FailureReason =
   | 'unreachable'
   | 'no-such-host'
   | 'authentication'
+  /** Its clock is not where it has to be. RFC 3414 section 3.2, step 7b. */
+  | 'not-in-time-window'
   /** It answered with an error of its own. */
   | 'refused'
   /** What was asked for does not fit an answer. */
@@ -198,8 +200,10 @@ function reasonOf(error: unknown): FailureReason {
     case 'RequestFailedError':
       return status === TOO_BIG ? 'too-big' : 'refused'
     case 'ResponseInvalidError':
-      // ECouldNotDecrypt, EAuthFailure, EUnexpectedReport, ENotInTimeWindow
-      return [4, 5, 11, 14].includes(code as number) ? 'authentication' : 'malformed'
+      // ENotInTimeWindow
+      if (code === 14) return 'not-in-time-window'
+      // ECouldNotDecrypt, EAuthFailure, EUnexpectedReport
+      return [4, 5, 11].includes(code as number) ? 'authentication' : 'malformed'
     default:
       // Codes of the system; those of Node begin with ERR_.
       return typeof code === 'string' && /^E(?!RR_)/.test(code) ? 'unreachable' : 'malformed'

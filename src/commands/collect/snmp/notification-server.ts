@@ -18,16 +18,18 @@ import type {SnmpPackage} from './package.js'
  * Takes traps and informs of SNMPv1, v2c and v3. An inform is answered when its record is safe; one that comes again is known
  * by its sender, number and content, a trap by its octets, which have a number (RFC 3416 section 4.1) and in SNMPv3 a time.
  *
+ * @param engineId hexadecimal digits of our engine, which informs of SNMPv3 are for; undefined: one at random
  * @throws DartaError DARTA_LISTEN, DARTA_PERMISSION
  */
 export async function serveNotifications(
   {endpoint}: AnsweringEndpoint,
   credentials: SnmpCredentials,
   snmp: SnmpPackage,
+  engineId: string | undefined,
   {account, intake, bufferOctets, ...context}: ServerContext,
 ): Promise<AnsweringServer> {
   if (endpoint.transport === 'unix') throw new TypeError('SNMP is spoken over UDP')
-  const reader = createNotificationReader(snmp, credentials)
+  const reader = createNotificationReader(snmp, credentials, engineId)
   const socket = await bindSocket(endpoint.host, endpoint.port, endpoint.name, bufferOctets)
   let seen = 0
   let traps = 0

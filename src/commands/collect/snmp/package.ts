@@ -54,11 +54,34 @@ interface ReceiverOptions {
   readonly port: number
   readonly disableAuthorization: boolean
   readonly dgramModule: DgramModule
+  /** Hexadecimal digits; without it one at random. */
+  readonly engineID?: string
 }
 
 export interface PackageReceiver {
   getAuthorizer(): {addCommunity(community: string): void; addUser(user: PackageUser): void}
   close(): void
+  /** What Reports say of us. */
+  readonly engine: {readonly engineID: Buffer; engineBoots: number; engineTime: number}
+  readonly listener: {send(message: PackageMessage): void}
+}
+
+/** What is about to be sent, of SNMPv3 with all that it needs to be made authentic. */
+export interface PackageMessage {
+  readonly version: number
+  readonly pdu: {type: number; varbinds: readonly PackageVarbind[]}
+  user: {readonly name: string; readonly level: number}
+  /** Of SNMPv3. */
+  readonly msgSecurityParameters?: {
+    msgAuthoritativeEngineID: Buffer
+    msgAuthoritativeEngineBoots: number
+    msgAuthoritativeEngineTime: number
+    msgUserName: string
+  }
+  hasAuthentication(): unknown
+  setAuthentication(flag: boolean): void
+  setPrivacy(flag: boolean): void
+  toBuffer(): Buffer
 }
 
 type Answer<T> = (error: Error | null, varbinds: T) => void

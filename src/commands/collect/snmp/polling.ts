@@ -28,6 +28,8 @@ const reasons: Readonly<Record<FailureReason, string>> = {
   unreachable: 'cannot be reached',
   'no-such-host': 'is no host that is known',
   authentication: 'does not accept the user, or answers as another one',
+  'not-in-time-window':
+    'answers with a clock that is more than 150 s behind or ahead, or was set back',
   refused: 'refuses',
   'too-big': 'has too much for an answer',
   malformed: 'answers what cannot be read',
@@ -188,7 +190,8 @@ export function openPolling(
       const {reason} = error
       await give(batches())
       // An engine that began anew, with another name or less time than was known, has to be met again.
-      if (reason === 'authentication' && typeof device.as !== 'string' && again && !stopped) {
+      const unmet = reason === 'authentication' || reason === 'not-in-time-window'
+      if (unmet && typeof device.as !== 'string' && again && !stopped) {
         await pollOnce(device, false)
       } else if (reason !== 'stopped') trouble(device, reasons[reason])
       return
