@@ -414,6 +414,8 @@ function allRows() {
       {
         unit: 'records',
         feed: {transport, rate},
+        // As nfcapd's files: what the system's cache gives back is what it writes to next.
+        before: () => rmSync(target, {force: true}),
         answer: () => {
           const {packets, bytes, sequence_gaps: gaps} = sums(target)
           const right = packets === want().packets && bytes === want().bytes
