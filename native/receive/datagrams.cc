@@ -31,7 +31,13 @@ constexpr double between_blocks_ms = 20;
 /// While datagrams come, they are looked for after a pause, since being woken for each costs more than the datagram. The kernel's
 /// buffer has to have room for what comes meanwhile.
 constexpr int64_t longest_pause_us = 4000;
+/// Where whoever takes blocks fetches them from the kernel, and its buffers take so many datagrams in a pause: what comes all at
+/// once has to have room, too.
+constexpr int64_t longest_fetched_us = 60000;
+constexpr size_t least_in_pause = 1024;
 constexpr int64_t shortest_pause_us = 50;
+/// In shorter pauses the thread takes datagrams: waking another one so often costs more than it gains.
+constexpr int64_t least_shared_us = 10000;
 /// Octets that the kernel books for a datagram of usual size.
 constexpr size_t kernel_octets = 2304;
 /// Part of a kernel buffer that may fill up in a pause.
@@ -144,6 +150,8 @@ struct DatagramReceiver::Filling {
   sockaddr_storage senders[batch];
 };
 
+DatagramReceiver::DatagramReceiver() : filling_(std::make_unique<Filling>()) {}
+
 std::unique_ptr<DatagramReceiver> DatagramReceiver::open(const std::vector<SocketOptions>& sockets,
                                                          SocketFault& fault) {
   std::unique_ptr<DatagramReceiver> receiver(new DatagramReceiver);
@@ -187,6 +195,7 @@ DatagramReceiver::~DatagramReceiver() {
   if (thread_.joinable()) thread_.join();
   for (const DatagramBlock& block : queue_) std::free(block.octets);
   for (const DatagramBlock& block : fetched_) std::free(block.octets);
+  std::free(filling_->block.octets);
   for (const auto& socket : sockets_) close(socket->descriptor);
   if (wake_descriptor_ >= 0) close(wake_descriptor_);
 }
@@ -242,6 +251,22 @@ void DatagramReceiver::advance() {
   }
   if (!fetched_.empty()) return;
   for (DatagramBlock& block : take()) fetched_.push_back(std::move(block));
+  if (fetched_.empty()) fetch();
+}
+
+void DatagramReceiver::fetch() {
+  fetches_.store(true);
+  if (!due_.load()) return;
+  // The thread may wait for room in the queue, which only who calls this can make.
+  const std::unique_lock draining(draining_, std::try_to_lock);
+  if (!draining.owns_lock() || stopping_.load()) return;
+  // What it has put there in the meantime comes first.
+  for (DatagramBlock& block : take()) fetched_.push_back(std::move(block));
+  if (!fetched_.empty()) return;
+  // What the thread says meanwhile is of what comes behind.
+  due_.store(false);
+  if (fill(*filling_)) due_.store(true);
+  if (!filling_->block.datagrams.empty()) fetched_.push_back(taken_from(*filling_));
 }
 
 SocketStatistics DatagramReceiver::statistics(size_t index) const noexcept {
@@ -258,6 +283,7 @@ size_t DatagramReceiver::drain(size_t index, Filling& filling) {
     if (block.octets == nullptr) return 0;
     block.size = block_slots * slot_octets;
     block.datagrams.clear();
+    block.datagrams.reserve(block_slots);
     filling.slots = 0;
   }
   const size_t room = std::min(batch, block_slots - filling.slots);
@@ -324,11 +350,22 @@ size_t DatagramReceiver::drain(size_t index, Filling& filling) {
   }
   filling.slots += static_cast<size_t>(taken);
   socket.received.fetch_add(static_cast<uint64_t>(taken));
+  socket.since_pause.fetch_add(static_cast<size_t>(taken));
   return static_cast<size_t>(taken);
 }
 
-void DatagramReceiver::hand_over(Filling& filling) {
-  if (filling.block.datagrams.empty()) return;
+bool DatagramReceiver::fill(Filling& filling) {
+  for (bool more = true; more;) {
+    more = false;
+    for (size_t i = 0; i < sockets_.size(); ++i) {
+      if (drain(i, filling) == batch) more = true;
+      if (filling.slots == block_slots) return true;
+    }
+  }
+  return false;
+}
+
+DatagramBlock DatagramReceiver::taken_from(Filling& filling) {
   DatagramBlock block;
   if (filling.block.datagrams.size() < copied_below) block = copy_of(filling.block);
   if (block.octets != nullptr) {
@@ -339,6 +376,12 @@ void DatagramReceiver::hand_over(Filling& filling) {
     block = std::exchange(filling.block, {});
   }
   filling.slots = 0;
+  return block;
+}
+
+void DatagramReceiver::hand_over(Filling& filling) {
+  if (filling.block.datagrams.empty()) return;
+  DatagramBlock block = taken_from(filling);
   {
     std::unique_lock lock(mutex_);
     room_.wait(lock, [this] { return queued_octets_ < queue_octets || stopping_.load(); });
@@ -349,49 +392,67 @@ void DatagramReceiver::hand_over(Filling& filling) {
 }
 
 void DatagramReceiver::run() {
-  auto filling = std::make_unique<Filling>();
   std::vector<pollfd> polled;
-  for (const auto& socket : sockets_) polled.push_back({socket->descriptor, POLLIN, 0});
+  bool roomy = true;
+  for (const auto& socket : sockets_) {
+    polled.push_back({socket->descriptor, POLLIN, 0});
+    if (socket->most_in_pause < least_in_pause) roomy = false;
+  }
   polled.push_back({wake_descriptor_, POLLIN, 0});
   bool waited = false;
+  /// Some may be held that were not handed over.
+  bool held = false;
   double handed_ms = 0;
   int64_t pause_us = longest_pause_us;
   const auto hand_over_all = [&] {
-    hand_over(*filling);
+    hand_over(*filling_);
     handed_ms = now_ms();
   };
   for (;;) {
+    const bool there = poll(polled.data(), polled.size(), waited ? 0 : idle_ms) > 0;
     const bool last = stopping_.load();
-    if (!waited && !last) poll(polled.data(), polled.size(), idle_ms);
-    bool long_pause = false;
-    for (bool more = true; more;) {
-      more = false;
-      for (size_t i = 0; i < sockets_.size(); ++i) {
-        const size_t taken = drain(i, *filling);
-        if (taken == batch) more = true;
-        sockets_[i]->since_pause += taken;
-        if (filling->slots == block_slots) hand_over_all();
+    // Who was told and did not come is busy.
+    if (due_.exchange(false)) fetches_.store(false);
+    const bool fetched = fetches_.load();
+    if (fetched && pause_us >= least_shared_us && !last) {
+      waited = there || held;
+      held = false;
+      if (waited) {
+        due_.store(true);
+        ready_();
       }
+    } else {
+      const std::lock_guard draining(draining_);
+      while (fill(*filling_)) hand_over_all();
+      if (last) {
+        hand_over(*filling_);
+        break;
+      }
+      const double now = now_ms();
+      // A clock that was put back does not hold anything back.
+      const bool early = now >= handed_ms && now - handed_ms < between_blocks_ms;
+      if (!early) hand_over_all();
+      held = early;
+      // After a time without any the next one wakes us.
+      waited = early;
     }
+    bool long_pause = false;
     for (const auto& socket : sockets_) {
-      if (std::exchange(socket->since_pause, 0) > socket->most_in_pause) long_pause = true;
+      if (socket->since_pause.exchange(0) > socket->most_in_pause) long_pause = true;
     }
-    if (last) break;
     pause_us = long_pause ? std::max(pause_us / 2, shortest_pause_us)
-                          : std::min(pause_us + pause_us / 8 + 1, longest_pause_us);
-    const bool empty = filling->block.datagrams.empty();
-    const double now = now_ms();
-    // A clock that was put back does not hold anything back.
-    const bool early = now >= handed_ms && now - handed_ms < between_blocks_ms;
-    if (!empty && !early) hand_over_all();
-    // After a time without any the next one wakes us.
-    waited = early;
-    if (waited) std::this_thread::sleep_for(std::chrono::microseconds(pause_us));
+                          : std::min(pause_us + pause_us / 8 + 1,
+                                     fetched && roomy ? longest_fetched_us : longest_pause_us);
+    if (waited) pause(pause_us);
   }
-  hand_over(*filling);
-  std::free(filling->block.octets);
   ended_.store(true);
   ready_();
+}
+
+void DatagramReceiver::pause(int64_t us) const noexcept {
+  pollfd woken{wake_descriptor_, POLLIN, 0};
+  const timespec time{us / 1000000, us % 1000000 * 1000};
+  ppoll(&woken, 1, &time, nullptr);
 }
 
 }  // namespace darta

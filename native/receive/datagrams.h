@@ -68,6 +68,9 @@ struct SocketStatistics {
 
 /// The queue of blocks is bounded; while it is full the thread waits, and the kernel counts what its
 /// buffers cannot hold.
+///
+/// Who calls `advance` in time takes datagrams from the kernel itself, so that they are still in its processor's cache when it
+/// looks at them; the thread then only tells it when. Where it does not come, the thread takes them, as it does for `take`.
 class DatagramReceiver {
  public:
   static constexpr size_t queue_octets = size_t{64} << 20;
@@ -87,8 +90,8 @@ class DatagramReceiver {
   /// Asks the thread to take what the kernel holds and end.
   void stop() noexcept;
   [[nodiscard]] std::vector<DatagramBlock> take();
-  /// Drops the block at the front if all of it is done, and fetches others if none is left. Only the thread that takes may call
-  /// this and the next two.
+  /// Drops the block at the front if all of it is done, and fetches others if none is left, from the kernel if need be. Only the
+  /// thread that takes may call this and the next two.
   void advance();
   /// The oldest block, which stays until it is done; nullptr if there is none.
   [[nodiscard]] const DatagramBlock* front() const {
@@ -107,14 +110,22 @@ class DatagramReceiver {
     uint32_t dropped_before = 0;
     /// Datagrams that may come while the thread sleeps, and those that did since.
     size_t most_in_pause = 0;
-    size_t since_pause = 0;
+    std::atomic<size_t> since_pause{0};
   };
   struct Filling;
 
-  DatagramReceiver() = default;
+  DatagramReceiver();
   void run();
+  /// Waits so long, or until `stop`.
+  void pause(int64_t us) const noexcept;
+  /// Takes what all sockets hold until the block is full; false if there is no more. `draining_` has to be held.
+  bool fill(Filling& filling);
+  /// Takes a block from the kernel if it is time to; nothing if not, or if the thread is at it.
+  void fetch();
   /// Takes what a socket holds, as far as the block has room; returns how many datagrams.
   size_t drain(size_t index, Filling& filling);
+  /// The block that was filled, or a copy of it if there is little in it; the next one begins.
+  [[nodiscard]] static DatagramBlock taken_from(Filling& filling);
   void hand_over(Filling& filling);
 
   std::vector<std::unique_ptr<Socket>> sockets_;
@@ -123,6 +134,13 @@ class DatagramReceiver {
   std::function<void()> ready_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> ended_{false};
+  /// Held by who takes datagrams from the kernel and puts them into the queue, so that they stay in order.
+  std::mutex draining_;
+  std::unique_ptr<Filling> filling_;
+  /// Set by the thread when there is something in the kernel, cleared when `fetch` has taken all of it.
+  std::atomic<bool> due_{false};
+  /// Whoever takes blocks calls `fetch`, and came when it was due.
+  std::atomic<bool> fetches_{false};
   std::mutex mutex_;
   std::condition_variable room_;
   std::vector<DatagramBlock> queue_;
