@@ -18,7 +18,7 @@ complete -c darta -n '__fish_seen_subcommand_from aggregate' -s t -l time-range 
 complete -c darta -n '__fish_seen_subcommand_from aggregate' -s a -l aggregate -d 'Group by protocol, addresses and ports'
 complete -c darta -n '__fish_seen_subcommand_from aggregate' -s A -l keys -x -d 'Group by these, with commas between: srcip,dstip,src4/24,userName'
 complete -c darta -n '__fish_seen_subcommand_from aggregate' -s s -l statistic -x -d 'Rank groups: srcip/bytes, srcip,dstport/flows/packets, proto/bps'
-complete -c darta -n '__fish_seen_subcommand_from aggregate' -s O -l order -x -d 'Sort by octets, packets, flows, bps, pps, bpp, greatest first, or tstart, tend, earliest first'
+complete -c darta -n '__fish_seen_subcommand_from aggregate' -s O -l order -x -d 'Sort by octets, packets, flows, bps, pps, bpp, duration, greatest first, or tstart, tend, earliest first'
 complete -c darta -n '__fish_seen_subcommand_from aggregate' -s k -l top -x -d 'How many groups'
 complete -c darta -n '__fish_seen_subcommand_from aggregate' -l bin -x -d 'Group by time intervals this long, aligned to the clock'
 complete -c darta -n '__fish_seen_subcommand_from aggregate' -l distribution -x -a 'start end mid uniform proportional' -d 'Which intervals get the counters of a Flow: that of its start (default), end or middle, or each its part'

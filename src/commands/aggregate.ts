@@ -15,8 +15,13 @@ import {
 import {FIVE_TUPLE, parseStatistic} from '../processing/analysis/statistic.js'
 import type {RecordStream} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
-import {columnOrder, type GroupOrder} from '../record/group-selection.js'
-import {flowKey, type FlowKey} from '../registry/flow-keys.js'
+import {
+  columnNumber,
+  columnOrder,
+  computedOrder,
+  type GroupOrder,
+} from '../record/group-selection.js'
+import {flowKey, networkKeys, type FlowKey} from '../registry/flow-keys.js'
 import {openSpillFile} from './aggregate/spill-file.js'
 import {openSelected} from './filter/open-selected.js'
 
@@ -67,7 +72,7 @@ export default class Aggregate extends DartaCommand {
     order: {
       ...common.order,
       summary:
-        'Sort by octets, packets, flows, bps, pps, bpp, greatest first, or tstart, tend, earliest first; :a and :d turn it.',
+        'Sort by octets, packets, flows, bps, pps, bpp, duration, greatest first, or tstart, tend, earliest first; :a and :d turn it.',
     },
     top: {...common.top, summary: `How many groups; of -s ${TOP} unless said otherwise.`},
     bin: Flags.custom<number>({parse: async (input) => parseDuration(input)})({
@@ -192,11 +197,13 @@ function questionsOf(flags: {
   const unique = [...new Set(names)]
   if (unique.includes('')) throw new DartaError('DARTA_USAGE', `-A: '${keys}' has an empty key`)
   const by = order === undefined ? undefined : orderOf(order)
-  return [{name: 'aggregate', key: unique.map((name) => keyOf(name)), order: by, count: top ?? 0}]
+  // What another part of the key brings along stands once.
+  const key = new Map(unique.flatMap(keysOf).map((part) => [part.name, part]))
+  return [{name: 'aggregate', key: [...key.values()], order: by, count: top ?? 0}]
 }
 
-function keyOf(name: string): FlowKey {
-  return flowKey(name === 'user' ? 'userName' : name)
+function keysOf(name: string): readonly FlowKey[] {
+  return networkKeys(name) ?? [flowKey(name === 'user' ? 'userName' : name)]
 }
 
 function orderOf(text: string): GroupOrder {
@@ -205,6 +212,11 @@ function orderOf(text: string): GroupOrder {
   if (Object.hasOwn(times, word) && (direction === undefined || /^[ad]$/.test(direction))) {
     // From the earliest on unless said otherwise, as in nfdump.
     return columnOrder(times[word], direction !== 'd')
+  }
+  if (word === 'duration') {
+    const lasting = (words: Uint32Array, at: number): number =>
+      columnNumber(words, at, times.tend) - columnNumber(words, at, times.tstart)
+    return computedOrder(lasting, direction === 'a')
   }
   return parseStatistic(`proto/${text}`)[0].order.by
 }

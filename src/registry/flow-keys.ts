@@ -13,6 +13,17 @@ export interface FlowKey extends KeyPart {
   readonly title: string
   /** Per element, what carries the value in results and, for prefixes, the length. */
   readonly results: readonly KeyResult[]
+  /** Fields that records get before they are grouped, those that have what these are made of. */
+  readonly derived?: readonly DerivedField[]
+}
+
+/** A field that has the leading bits of another one, and zeros behind. */
+export interface DerivedField {
+  /** What it is; a record that has it already, and not only what it is made of, keeps its own. */
+  readonly element: InformationElement
+  readonly of: InformationElement
+  /** How many bits, or what in the record says so. */
+  readonly bits: InformationElement | number
 }
 
 export interface KeyResult {
@@ -110,6 +121,11 @@ const virtualRouters: Sided = {
   pairs: [[ie.ingressVRFID, ie.egressVRFID]],
   endpoint: [ie.ingressVRFID],
 }
+const outMacs: Sided = {
+  title: 'out MAC address',
+  pairs: [[ie.postSourceMacAddress, ie.postDestinationMacAddress]],
+  endpoint: [ie.dartaEndpointMacAddress],
+}
 const interfaceNames: Sided = {
   title: 'interface name',
   pairs: [[ie.dartaIngressInterfaceName, ie.dartaEgressInterfaceName]],
@@ -196,6 +212,23 @@ const makers: Readonly<Record<string, () => FlowKey>> = {
   outdstmac: () => single('outdstmac', 'out destination MAC', [ie.postDestinationMacAddress]),
   dsttos: () => single('dsttos', 'TOS on the way out', [ie.postIpClassOfService]),
   opid: () => single('opid', 'observation point', [ie.observationPointId]),
+  inmac: () => sided('inmac', macs, 'either', 'in '),
+  outmac: () => sided('outmac', outMacs, 'either'),
+  mask: () => sided('mask', masks, 'either'),
+  ivrfnam: () => single('ivrfnam', 'VRF name', [ie.VRFname]),
+  nbar: () => single('nbar', 'application', [ie.applicationId]),
+  xevent: () => single('xevent', 'extended event', [elementByName('9/234')!]),
+  ...Object.fromEntries(
+    Array.from({length: 10}, (_, i): [string, () => FlowKey] => {
+      const name = `mpls${i + 1}`
+      const element = elementByName(
+        i === 0 ? 'mplsTopLabelStackSection' : `mplsLabelStackSection${i + 1}`,
+      )!
+      // Of the 24 bits of an entry the first 20 are the label; class and bottom bit make no other group. RFC 3032 section 2.1.
+      const derived = [{element, of: element, bits: 20}]
+      return [name, () => ({...single(name, `MPLS label ${i + 1}`, [element]), derived})]
+    }),
+  ),
   event: () => single('event', 'firewall event', [ie.firewallEvent]),
   nevent: () => single('nevent', 'NAT event', [ie.natEvent]),
 }
@@ -209,6 +242,21 @@ const otherNames: Readonly<Record<string, string>> = {
 
 /** Names that users may give besides any element's own. */
 export const flowKeyNames: readonly string[] = Object.keys(makers)
+
+/** Keys of nfdump that no record has a value of, and why. */
+const refusals: Readonly<Record<string, string>> = {
+  sysid: 'it is a number that nfcapd gives; exporter, odid or router tell sources apart',
+  ja3: 'no hash is made of payload',
+  evrfnam: 'an exporter tells one name of a VRF: ivrfnam',
+  srcnet: 'records are cut by their own masks only in aggregate -A; src4/24 cuts all alike',
+  dstnet: 'records are cut by their own masks only in aggregate -A; dst4/24 cuts all alike',
+  ...Object.fromEntries(
+    [...'iacl iace ixace'.split(' '), ...'eacl eace exace'.split(' ')].map((name) => [
+      name,
+      `it is four of twelve octets; group by all of them: ${name.startsWith('i') ? '9/232' : '9/233'}`,
+    ]),
+  ),
+}
 
 const prefixName = /^(src|dst|)(?:ip|net|)([46])\/(\d{1,3})$/
 
@@ -233,6 +281,9 @@ export function flowKey(name: string): FlowKey {
   }
   const element = elementByName(name)
   if (element === undefined) {
+    if (Object.hasOwn(refusals, name)) {
+      throw new DartaError('DARTA_USAGE', `no key '${name}': ${refusals[name]}`)
+    }
     const near = flowKeyNames.filter((n) => n.startsWith(name.slice(0, 3).toLowerCase()))
     const hint = near.length > 0 ? near.join(', ') : flowKeyNames.join(', ')
     throw new DartaError('DARTA_USAGE', `no key '${name}': an element's name, src4/24, or ${hint}`)
@@ -242,6 +293,28 @@ export function flowKey(name: string): FlowKey {
     ...single(name, name, [element]),
     ...(twin !== undefined && {opposite: [twin]}),
   }
+}
+
+/**
+ * `srcnet` and `dstnet`: the networks that addresses are in by the prefix lengths that their records have, and these lengths.
+ * Undefined: another name.
+ */
+export function networkKeys(name: string): readonly FlowKey[] | undefined {
+  const side = ({srcnet: 'source', dstnet: 'destination'} as const)[name]
+  if (side === undefined) return undefined
+  const lengths = flowKey(side === 'source' ? 'srcmask' : 'dstmask')
+  const elements = prefixResults[side].map(({value}) => value)
+  const twin = side === 'source' ? 'destination' : 'source'
+  const opposite = prefixResults[twin].map(({value}) => value)
+  const derived = [0, 1].flatMap((version) =>
+    (['source', 'destination'] as const).map((end, at) => ({
+      element: prefixResults[end][version].value,
+      of: addresses.pairs[version][at],
+      bits: masks.pairs[version][at],
+    })),
+  )
+  const results = elements.map((value) => ({value}))
+  return [{name, title: `${side} network`, elements, opposite, results, derived}, lengths]
 }
 
 /** Addresses cut to prefixes: of one IP version, or of both, each with its own length. */

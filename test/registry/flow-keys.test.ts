@@ -44,6 +44,9 @@ test('names that are no key are refused with those that begin alike', (t) => {
   t.regex(error?.message ?? '', /srcip, srcport/)
   t.throws(() => flowKey(''), {code: 'DARTA_USAGE'})
   t.throws(() => flowKey('src5/8'), {code: 'DARTA_USAGE'})
+  for (const name of ['sysid', 'ja3', 'evrfnam', 'srcnet', 'iacl', 'exace']) {
+    t.regex(t.throws(() => flowKey(name)).message, new RegExp(`no key '${name}': .{10}`))
+  }
 })
 
 test('ports rank: listed services, well-known, registered, what clients pick', (t) => {

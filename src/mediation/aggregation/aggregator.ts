@@ -6,7 +6,7 @@ import {createSelection, type GroupOrder} from '../../record/group-selection.js'
 import type {GroupColumn, GroupSpec, KeyPart, KeyShape} from '../../record/group-spec.js'
 import {createGroupTable, type GroupTable} from '../../record/group-table.js'
 import type {StageLedger} from '../../record/ledger.js'
-import {createTemplate, type Template} from '../../record/template.js'
+import {createTemplate} from '../../record/template.js'
 import {ie} from '../../registry/elements.js'
 import type {FlowKey} from '../../registry/flow-keys.js'
 import {
@@ -83,6 +83,7 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
     distribution: options.distribution,
     counters: columns.filter(({kind}) => kind === 'sum'),
     measures,
+    derived: key.flatMap(({derived = []}) => derived),
   }
   const derivation = needsDerivation(deriveOptions) ? createDerivation(deriveOptions) : undefined
   let tables = openTables()
@@ -118,7 +119,7 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
       if (derivation === undefined) flows.push(batch)
       else {
         // Intervals make several of one, so each is asked for whether it belongs to a group at all.
-        if (!tables[0].takes(withInterval(batch.template))) {
+        if (!tables[0].takes(derivation.templateOf(batch.template))) {
           ledger.skip('not-applicable', batch.count)
           sent -= batch.count
           continue
@@ -141,17 +142,6 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
     if (maxOctets === 0) return
     const octets = tables.reduce((sum, table) => sum + table.memoryOctets(), 0)
     if (octets > SPILL_AT * maxOctets) spillTables()
-  }
-
-  const intervalTemplates = new WeakMap<Template, Template>()
-  function withInterval(template: Template): Template {
-    if (intervalMs === undefined) return template
-    let known = intervalTemplates.get(template)
-    if (known === undefined) {
-      known = createTemplate(template.id, [{element: intervalStart, length: 8}, ...template.fields])
-      intervalTemplates.set(template, known)
-    }
-    return known
   }
 
   function spillTables(): void {

@@ -8,9 +8,10 @@ import {
   type FieldSpecifier,
   type Template,
 } from '../../record/template.js'
-import type {InformationElement} from '../../record/element.js'
+import {VARIABLE, type InformationElement} from '../../record/element.js'
 import {isZero} from '../../record/zero-octets.js'
 import {endColumn, startColumn} from '../../registry/flow-columns.js'
+import type {DerivedField} from '../../registry/flow-keys.js'
 import {
   bucketElement,
   flowCompleted,
@@ -45,6 +46,8 @@ export interface DeriveOptions {
   /** Columns whose fields are spread. */
   readonly counters: readonly GroupColumn[]
   readonly measures: readonly Measure[]
+  /** What the key needs, see `FlowKey.derived`. */
+  readonly derived: readonly DerivedField[]
 }
 
 /** A Flow that reaches into more intervals than this counts as one that has no usable times. */
@@ -53,13 +56,16 @@ const MAX_INTERVALS = 100_000
 export interface Derivation {
   /** Records with derived fields in front; `lost` counts records whose times cannot be sorted into intervals. */
   derive(batch: RecordBatch): RecordBatch | undefined
+  /** What records of the Template become. */
+  templateOf(template: Template): Template
   readonly lost: number
 }
 
 /** Whether records need fields that they do not have. */
-export function needsDerivation({intervalMs, measures}: DeriveOptions): boolean {
+export function needsDerivation({intervalMs, measures, derived}: DeriveOptions): boolean {
   return (
     intervalMs !== undefined ||
+    derived.length > 0 ||
     measures.some(({kind}) => kind === 'quantile' || kind === 'approximate')
   )
 }
@@ -83,7 +89,7 @@ interface Plan {
 }
 
 export function createDerivation(options: DeriveOptions): Derivation {
-  const {intervalMs, distribution, counters, measures} = options
+  const {intervalMs, distribution, counters, measures, derived} = options
   const plans = new Map<Template, Plan>()
   let lost = 0
 
@@ -124,6 +130,15 @@ export function createDerivation(options: DeriveOptions): Derivation {
         add(rankElement(n), 1)
         write.push(writer)
       }
+    }
+    for (const field of derived) {
+      const {element, of} = field
+      const isThere = element !== of && fieldIndex(template, element) >= 0
+      if (isThere || specifiers.some((one) => one.element === element)) continue
+      const made = bitsWriter(template, field)
+      if (made === undefined) continue
+      add(element, made.length)
+      write.push(made.write)
     }
     const prefix = specifiers.reduce((sum, {length}) => sum + length, 0)
     const fields = counters.flatMap((column) =>
@@ -236,10 +251,35 @@ export function createDerivation(options: DeriveOptions): Derivation {
 
   return {
     derive,
+    templateOf: (template) => planOf(template).template,
     get lost() {
       return lost
     },
   }
+}
+
+/** Leading bits of a field, with zeros behind; a number of bits that is none leaves all of it. */
+function bitsWriter(
+  template: Template,
+  {of, bits}: DerivedField,
+): {length: number; write: Plan['write'][number]} | undefined {
+  const from = fieldIndex(template, of)
+  const said = typeof bits === 'number' ? -1 : fieldIndex(template, bits)
+  if (from < 0 || (typeof bits !== 'number' && said < 0)) return undefined
+  const {length} = template.fields[from]
+  if (length === VARIABLE) return undefined
+  const bitsOf = (batch: RecordBatch, index: number): number =>
+    typeof bits === 'number' ? bits : batch.octets[fieldSpan(batch, index, said).start]
+  const write: Plan['write'][number] = (batch, index, view, at) => {
+    const most = bitsOf(batch, index)
+    const {start} = fieldSpan(batch, index, from)
+    for (let i = 0; i < length; i++) {
+      const kept = Math.min(8, Math.max(0, most - 8 * i))
+      view.setUint8(at + i, batch.octets[start + i] & (0xff00 >> kept))
+    }
+    return at + length
+  }
+  return {length, write}
 }
 
 /** Register and rank of the first of the elements that is not all zeros. */

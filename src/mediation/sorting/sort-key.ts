@@ -166,6 +166,8 @@ const known: Readonly<Record<string, Known>> = {
 }
 const otherNames: Readonly<Record<string, string>> = {
   octets: 'bytes',
+  // Of the way in, as nfdump has them.
+  ...{ibyte: 'bytes', ipkg: 'packets', ibps: 'bps', ipps: 'pps', ibpp: 'bpp'},
   first: 'tstart',
   last: 'tend',
   start: 'tstart',

@@ -61,7 +61,11 @@ const computed: Readonly<Record<string, NonNullable<Order['computed']>>> = {
 /** What nfdump calls a record: what `-a` groups by. */
 export const FIVE_TUPLE = 'proto,srcip,srcport,dstip,dstport'
 /** What else people call them. */
-const otherNames: Readonly<Record<string, string>> = {bytes: 'octets', records: 'flows'}
+const otherNames: Readonly<Record<string, string>> = {
+  ...{bytes: 'octets', records: 'flows'},
+  // Of the way in, as nfdump has them; that of the way out is a record of its own here.
+  ...{ibyte: 'octets', ipkg: 'packets', ibps: 'bps', ipps: 'pps', ibpp: 'bpp'},
+}
 
 /** Names of orders, for the help. */
 export const orderNames = [...Object.keys(columns), ...Object.keys(computed)]

@@ -121,6 +121,18 @@ export function nfdumpFlows(count: number, perBatch = 7): RecordBatch[] {
   return batches
 }
 
+/** The same flows without counters of the way back. */
+export function withoutReverse(batch: RecordBatch): RecordBatch {
+  const template = createTemplate(
+    batch.template.id,
+    batch.template.fields.map(({element, length}) => ({
+      element: element.enterpriseNumber === 29305 ? ie.paddingOctets : element,
+      length,
+    })),
+  )
+  return {...batch, template}
+}
+
 const label = (number: number, exp: number, bottom: boolean): Uint8Array =>
   Uint8Array.of(number >> 12, number >> 4, ((number & 15) << 4) | (exp << 1) | (bottom ? 1 : 0))
 

@@ -1,17 +1,12 @@
 import test from 'ava'
-import {spawn, spawnSync} from 'node:child_process'
-import {mkdirSync, writeFileSync} from 'node:fs'
-import {join} from 'node:path'
-import {fileURLToPath} from 'node:url'
-import {createEncoder} from '../../../src/ipfix/encoder.js'
+import {spawn} from 'node:child_process'
 import {readerOf, numberReader} from '../../../src/record/readers.js'
 import type {RecordBatch} from '../../../src/record/batch.js'
-import {Ledger} from '../../../src/record/ledger.js'
 import {ie} from '../../../src/registry/elements.js'
-import {folder} from '../../support/darta.js'
-import {needing, superuser, tools} from '../../support/needing.js'
+import {needing} from '../../support/needing.js'
 import {filtered, parse, ways} from './filtering.js'
 import {nfdumpFlows, nfdumpRareFlows} from './flows.js'
+import {nfcapd, nfcapdFiles} from './nfcapd-files.js'
 import {nfdumpExpressions, nfdumpRareExpressions} from './nfdump-expressions.js'
 
 const COUNT = 2400
@@ -53,34 +48,11 @@ const kinds = [
 ]
 
 for (const {kind, expressions, flows} of kinds) {
-  needing(superuser(), tools('unshare', 'ip', 'nfcapd', 'nfdump', 'stdbuf'))(
+  needing(...nfcapd)(
     `of ${expressions.length} expressions each passes the ${kind} that nfdump passes`,
     async (t) => {
       const batches = flows(COUNT)
-      const place = folder(t)
-      const file = join(place, 'flows.ipfix')
-      const flowFolder = join(place, 'flows')
-      mkdirSync(flowFolder)
-      const encoder = createEncoder({
-        ledger: new Ledger(),
-        maxMessageOctets: 1400,
-        messagePerArray: true,
-      })
-      const counts: number[] = []
-      const messages: Uint8Array[] = []
-      for (const batch of batches) {
-        const out = [...encoder.push([batch]), ...encoder.flush()]
-        messages.push(...out)
-        // A batch of seven fits one Message.
-        counts.push(...out.map(() => batch.count))
-      }
-      writeFileSync(file, Buffer.concat(messages))
-      const program = fileURLToPath(new URL('../../ipfix/nfcapd-run.js', import.meta.url))
-      const inside = ['-n', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', process.execPath]
-      const made = spawnSync('unshare', [...inside, program, file, flowFolder, counts.join()], {
-        encoding: 'utf8',
-      })
-      t.is(made.stderr, '')
+      const {flows: flowFolder} = nfcapdFiles(t, batches)
       t.deepEqual(await nfdump(flowFolder, 'any'), names(batches))
       let someButNotAll = 0
       for (const expression of expressions) {
