@@ -194,7 +194,7 @@ DatagramReceiver::~DatagramReceiver() {
   room_.notify_all();
   if (thread_.joinable()) thread_.join();
   for (const DatagramBlock& block : queue_) std::free(block.octets);
-  for (const DatagramBlock& block : fetched_) std::free(block.octets);
+  if (fetched_) std::free(fetched_->octets);
   std::free(filling_->block.octets);
   for (const auto& socket : sockets_) close(socket->descriptor);
   if (wake_descriptor_ >= 0) close(wake_descriptor_);
@@ -230,28 +230,41 @@ void DatagramReceiver::stop() noexcept {
 
 std::vector<DatagramBlock> DatagramReceiver::take() {
   std::vector<DatagramBlock> blocks;
+  if (fetched_ && first_ == 0) {
+    blocks.push_back(std::move(*fetched_));
+    fetched_.reset();
+  }
   {
     const std::lock_guard lock(mutex_);
-    blocks.swap(queue_);
+    for (DatagramBlock& block : queue_) blocks.push_back(std::move(block));
+    queue_.clear();
     queued_octets_ = 0;
   }
   room_.notify_all();
-  if (!fetched_.empty() && first_ == 0) {
-    blocks.insert(blocks.begin(), fetched_.begin(), fetched_.end());
-    fetched_.clear();
-  }
   return blocks;
 }
 
 void DatagramReceiver::advance() {
-  if (!fetched_.empty() && first_ >= fetched_.front().datagrams.size()) {
-    give_back_block(fetched_.front().octets, fetched_.front().size);
-    fetched_.pop_front();
+  if (fetched_ && first_ >= fetched_->datagrams.size()) {
+    give_back_block(fetched_->octets, fetched_->size);
+    fetched_.reset();
     first_ = 0;
   }
-  if (!fetched_.empty()) return;
-  for (DatagramBlock& block : take()) fetched_.push_back(std::move(block));
-  if (fetched_.empty()) fetch();
+  if (fetched_) return;
+  fetch_queued();
+  if (!fetched_) fetch();
+}
+
+void DatagramReceiver::fetch_queued() {
+  {
+    // One at a time: what is fetched is no longer in what the queue is bounded by.
+    const std::lock_guard lock(mutex_);
+    if (queue_.empty()) return;
+    fetched_ = std::move(queue_.front());
+    queue_.pop_front();
+    queued_octets_ -= fetched_->memory();
+  }
+  room_.notify_all();
 }
 
 void DatagramReceiver::fetch() {
@@ -261,12 +274,12 @@ void DatagramReceiver::fetch() {
   const std::unique_lock draining(draining_, std::try_to_lock);
   if (!draining.owns_lock() || stopping_.load()) return;
   // What it has put there in the meantime comes first.
-  for (DatagramBlock& block : take()) fetched_.push_back(std::move(block));
-  if (!fetched_.empty()) return;
+  fetch_queued();
+  if (fetched_) return;
   // What the thread says meanwhile is of what comes behind.
   due_.store(false);
   if (fill(*filling_)) due_.store(true);
-  if (!filling_->block.datagrams.empty()) fetched_.push_back(taken_from(*filling_));
+  if (!filling_->block.datagrams.empty()) fetched_ = taken_from(*filling_, false);
 }
 
 SocketStatistics DatagramReceiver::statistics(size_t index) const noexcept {
@@ -365,9 +378,9 @@ bool DatagramReceiver::fill(Filling& filling) {
   return false;
 }
 
-DatagramBlock DatagramReceiver::taken_from(Filling& filling) {
+DatagramBlock DatagramReceiver::taken_from(Filling& filling, bool copied) {
   DatagramBlock block;
-  if (filling.block.datagrams.size() < copied_below) block = copy_of(filling.block);
+  if (copied || filling.block.datagrams.size() < copied_below) block = copy_of(filling.block);
   if (block.octets != nullptr) {
     // The large one serves again; what was beside its slots is gone with the datagrams.
     filling.block.size = block_slots * slot_octets;
@@ -381,11 +394,16 @@ DatagramBlock DatagramReceiver::taken_from(Filling& filling) {
 
 void DatagramReceiver::hand_over(Filling& filling) {
   if (filling.block.datagrams.empty()) return;
-  DatagramBlock block = taken_from(filling);
+  size_t queued;
+  {
+    const std::lock_guard lock(mutex_);
+    queued = queue_.size();
+  }
+  DatagramBlock block = taken_from(filling, queued >= queued_as_filled);
   {
     std::unique_lock lock(mutex_);
     room_.wait(lock, [this] { return queued_octets_ < queue_octets || stopping_.load(); });
-    queued_octets_ += block.size;
+    queued_octets_ += block.memory();
     queue_.push_back(std::move(block));
   }
   ready_();

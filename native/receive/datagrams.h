@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -58,6 +59,11 @@ struct DatagramBlock {
   std::vector<DatagramInfo> datagrams;
   /// Milliseconds since 1970.
   double base_ms = 0;
+
+  /// Octets that it takes.
+  [[nodiscard]] size_t memory() const noexcept {
+    return size + datagrams.size() * sizeof(DatagramInfo);
+  }
 };
 
 struct SocketStatistics {
@@ -73,7 +79,10 @@ struct SocketStatistics {
 /// looks at them; the thread then only tells it when. Where it does not come, the thread takes them, as it does for `take`.
 class DatagramReceiver {
  public:
-  static constexpr size_t queue_octets = size_t{64} << 20;
+  static constexpr size_t queue_octets = size_t{32} << 20;
+  /// Blocks that wait as they were filled. While more do, further ones are copied without what is unused of their slots: who is
+  /// that far behind has time for it, and the queue holds more.
+  static constexpr size_t queued_as_filled = 8;
 
   [[nodiscard]] static std::unique_ptr<DatagramReceiver> open(
       const std::vector<SocketOptions>& sockets, SocketFault& fault);
@@ -90,13 +99,11 @@ class DatagramReceiver {
   /// Asks the thread to take what the kernel holds and end.
   void stop() noexcept;
   [[nodiscard]] std::vector<DatagramBlock> take();
-  /// Drops the block at the front if all of it is done, and fetches others if none is left, from the kernel if need be. Only the
+  /// Drops the block at the front if all of it is done, and fetches the next one, from the kernel if need be. Only the
   /// thread that takes may call this and the next two.
   void advance();
   /// The oldest block, which stays until it is done; nullptr if there is none.
-  [[nodiscard]] const DatagramBlock* front() const {
-    return fetched_.empty() ? nullptr : &fetched_.front();
-  }
+  [[nodiscard]] const DatagramBlock* front() const { return fetched_ ? &*fetched_ : nullptr; }
   /// The first datagram of `front` that is not done.
   [[nodiscard]] size_t& first() { return first_; }
   [[nodiscard]] bool ended() const noexcept { return ended_.load(); }
@@ -120,12 +127,14 @@ class DatagramReceiver {
   void pause(int64_t us) const noexcept;
   /// Takes what all sockets hold until the block is full; false if there is no more. `draining_` has to be held.
   bool fill(Filling& filling);
+  /// Takes the oldest block of the queue, if there is one.
+  void fetch_queued();
   /// Takes a block from the kernel if it is time to; nothing if not, or if the thread is at it.
   void fetch();
   /// Takes what a socket holds, as far as the block has room; returns how many datagrams.
   size_t drain(size_t index, Filling& filling);
-  /// The block that was filled, or a copy of it if there is little in it; the next one begins.
-  [[nodiscard]] static DatagramBlock taken_from(Filling& filling);
+  /// The block that was filled, or a copy of it if there is little in it or `copied`; the next one begins.
+  [[nodiscard]] static DatagramBlock taken_from(Filling& filling, bool copied);
   void hand_over(Filling& filling);
 
   std::vector<std::unique_ptr<Socket>> sockets_;
@@ -143,9 +152,9 @@ class DatagramReceiver {
   std::atomic<bool> fetches_{false};
   std::mutex mutex_;
   std::condition_variable room_;
-  std::vector<DatagramBlock> queue_;
-  /// Blocks that were fetched from the queue, and the first datagram of the first one that is not done.
-  std::deque<DatagramBlock> fetched_;
+  std::deque<DatagramBlock> queue_;
+  /// The block that was fetched, and the first datagram of it that is not done.
+  std::optional<DatagramBlock> fetched_;
   size_t first_ = 0;
   size_t queued_octets_ = 0;
 };
