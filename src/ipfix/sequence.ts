@@ -2,8 +2,6 @@ import type {StageLedger} from '../record/ledger.js'
 
 /** Messages whose sequence numbers are remembered, to tell a repeated Message from a restart. */
 export const RECENT = 64
-/** Room for them at first: most domains of a flood never send a second one. */
-const FIRST_RECENT = 4
 /**
  * Records that may be missing where the sequence passes 2^32. More than that is an Exporter that began again at 0 from the
  * upper half of the numbers, which looks like a step ahead.
@@ -76,8 +74,11 @@ export interface DomainSequence {
   /** Octets of damage since the last Message, and where they began. */
   damagedOctets: number
   damagedOffset: number
-  /** Ring of (sequence number, export time, Data Records) of the last Messages. */
-  recent: Uint32Array
+  /**
+   * Ring of (sequence number, export time, Data Records) of the last Messages. Plain numbers until there is a second one, which
+   * most domains of a flood never send: a typed array takes four times the room.
+   */
+  recent: number[] | Uint32Array
   recentAt: number
   recentCount: number
   /** [sequence number, records] of gaps, oldest first. */
@@ -96,7 +97,7 @@ export function createDomainSequence(): DomainSequence {
     unread: undefined,
     damagedOctets: 0,
     damagedOffset: 0,
-    recent: new Uint32Array(3 * FIRST_RECENT),
+    recent: [],
     recentAt: 0,
     recentCount: 0,
     gaps: [],
@@ -129,15 +130,19 @@ export function restoreSequence(s: DomainSequence, words: Uint32Array): void {
   s.lastExportTime = words[1]
   s.recentAt = words[2]
   s.recentCount = words[3]
-  if (s.recent.length < 3 * RECENT) s.recent = new Uint32Array(3 * RECENT)
-  s.recent.set(words.subarray(4, SEQUENCE_WORDS))
+  const ring = words.subarray(4, SEQUENCE_WORDS)
+  if (s.recent.length < 3 * RECENT || Array.isArray(s.recent)) s.recent = ring.slice()
+  else s.recent.set(ring)
 }
 
 function remember(s: DomainSequence, sequence: number, exportTime: number, count: number): void {
   if (s.recentAt * 3 === s.recent.length) {
-    const larger = new Uint32Array(2 * s.recent.length)
-    larger.set(s.recent)
-    s.recent = larger
+    if (s.recentAt === 0) s.recent = [sequence, exportTime, count]
+    else {
+      const larger = new Uint32Array(Math.max(12, 2 * s.recent.length))
+      larger.set(s.recent)
+      s.recent = larger
+    }
   }
   const at = s.recentAt
   s.recent[3 * at] = sequence

@@ -198,7 +198,9 @@ export function createCollector(options: CollectorOptions): Collector {
         processes.set(named.name, process)
       }
       const session = process.session(this.exporter)
-      this.sessions = [...this.sessions, {protocol: named.name, session}]
+      const one = {protocol: named.name, session}
+      // An array that is spread has room for sixteen more.
+      this.sessions = this.sessions.length === 0 ? [one] : [...this.sessions, one]
       options.opened?.(this.key, this.exporter, named.name, session)
       return session
     }

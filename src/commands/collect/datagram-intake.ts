@@ -72,7 +72,9 @@ export function createDatagramIntake(options: IntakeOptions): DatagramIntake {
     const source = collector.source(key, () => ({name, address, port}))
     const forced = decodeAs.get(ports[socket]) ?? decodeAs.get(port)
     const made = {hash, socket, port, address, source, forced}
-    sources.set(hash, [...(list ?? []).filter((one) => !one.source.gone).slice(-7), made])
+    const others = list?.filter((one) => !one.source.gone).slice(-7) ?? []
+    // An array that is spread has room for sixteen more.
+    sources.set(hash, others.length === 0 ? [made] : [...others, made])
     if (sources.size > most) sweep()
     last = made
     return made
