@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -38,6 +39,8 @@ constexpr size_t least_in_pause = 1024;
 constexpr int64_t shortest_pause_us = 50;
 /// In shorter pauses the thread takes datagrams: waking another one so often costs more than it gains.
 constexpr int64_t least_shared_us = 10000;
+/// A datagram's time is 32 bits from that of its block.
+constexpr double most_after_ms = 4294967295;
 /// Octets that the kernel books for a datagram of usual size.
 constexpr size_t kernel_octets = 2304;
 /// Part of a kernel buffer that may fill up in a pause.
@@ -319,7 +322,7 @@ size_t DatagramReceiver::drain(size_t index, Filling& filling) {
   if (taken <= 0) return 0;
   const double time = now_ms();
   if (block.datagrams.empty()) block.base_ms = time;
-  const double after = time > block.base_ms ? time - block.base_ms : 0;
+  const double after = std::clamp(time - block.base_ms, 0.0, most_after_ms);
   for (int i = 0; i < taken; ++i) {
     DatagramInfo info{};
     info.offset = static_cast<uint32_t>((filling.slots + static_cast<size_t>(i)) * slot_octets);
@@ -368,6 +371,9 @@ size_t DatagramReceiver::drain(size_t index, Filling& filling) {
 }
 
 bool DatagramReceiver::fill(Filling& filling) {
+  // What comes after the clock was set ahead by years begins another block.
+  const DatagramBlock& block = filling.block;
+  if (!block.datagrams.empty() && now_ms() - block.base_ms > most_after_ms / 2) return true;
   for (bool more = true; more;) {
     more = false;
     for (size_t i = 0; i < sockets_.size(); ++i) {
