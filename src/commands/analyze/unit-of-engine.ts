@@ -1,5 +1,6 @@
 import {hostname} from 'node:os'
 import {randomBytes} from 'node:crypto'
+import {setFlagsFromString} from 'node:v8'
 import type {DartaCommand} from '../../cli/base-command.js'
 import {openRecordSink} from '../../cli/record-output.js'
 import {runPipeline} from '../../cli/run-pipeline.js'
@@ -20,6 +21,12 @@ function encode(batches: Iterable<RecordBatch>): Uint8Array {
   return Buffer.concat([...encoder.push([...batches]), ...encoder.end()])
 }
 
+/**
+ * What comes from an engine lies in blocks outside a heap that is small: V8 would mark all of it again after each 8 MB of them, a
+ * quarter of a unit's time. So that it does after three times of what is in use, for which a unit has a tenth more memory.
+ */
+const HEAP_GROWS = '--heap-growing-percent=300'
+
 /** Works as one of an application's Processing Units until it is stopped, or until all records have come. */
 export async function runUnit(
   command: DartaCommand,
@@ -31,6 +38,7 @@ export async function runUnit(
   const id = `${hostname()
     .replace(/[^A-Za-z0-9-]/g, '-')
     .slice(0, 40)}-${process.pid}-${randomBytes(2).toString('hex')}`
+  setFlagsFromString(HEAP_GROWS)
   command.note(`${id} works for ${app.app} at ${engine.name}`)
   await runWorker(engine, {
     id,

@@ -1,21 +1,24 @@
-import type {GroupRow} from '../../../record/group-row.js'
-import {createGroupTable} from '../../../record/group-table.js'
-import type {KeyPart} from '../../../record/group-spec.js'
+import {createGroupTable, type GroupTable} from '../../../record/group-table.js'
+import type {KeyPart, KeyShape} from '../../../record/group-spec.js'
+import {createRowTable, type RowTable} from '../../../record/row-table.js'
 import {ie} from '../../../registry/elements.js'
 import {flowKey} from '../../../registry/flow-keys.js'
 import {protocolName} from '../../../registry/protocols.js'
 import {serviceName, servicePortRanks} from '../../../registry/services.js'
 import {defineApp, type AnalysisState, type StateLimits, type TableStyle} from '../app.js'
 import {
-  addSums,
+  columnsFrom,
   flowColumns,
+  flowKinds,
   limitedSums,
   noFlows,
-  rowSums,
+  OCTETS,
   share,
   sumFields,
+  sumsAt,
   type FlowSums,
 } from '../flow-sums.js'
+import {createSpans, eachBlock} from '../group-rows.js'
 import {whyOption} from '../findings.js'
 import {allOf} from '../record-filters.js'
 import {resultBatches, type ResultField, type ResultRecord} from '../result-records.js'
@@ -95,27 +98,12 @@ function createState(top: number, why: boolean, {maxOctets}: StateLimits): Analy
   const table = createGroupTable({key, columns: flowColumns}, {maxOctets})
 
   function breakdown(): Breakdown {
-    let whole = noFlows
-    const versions = new Map<string, Line>()
-    const protocols = new Map<string, Line>()
-    const services = new Map<string, Line>()
-    table.eachRow((row) => {
-      const sums = rowSums(row)
-      const protocol = row.part(1)!.at(-1)!
-      whole = addSums(whole, sums)
-      fold(versions, {version: versionOf(row), sums})
-      fold(protocols, {protocol, sums})
-      const port = row.part(2)
-      if (port !== undefined && WITH_PORTS.has(protocol)) {
-        fold(services, {protocol, port: (port[0] << 8) | port[1], sums})
-      }
-    })
-    const some = greatestFirst(services)
+    const lines = linesOf(table)
     return {
-      whole,
-      versions: greatestFirst(versions),
-      protocols: greatestFirst(protocols),
-      services: top === 0 ? some : some.slice(0, top),
+      whole: lines.of(WHOLE)[0]?.sums ?? noFlows,
+      versions: lines.of(VERSION),
+      protocols: lines.of(PROTOCOL),
+      services: lines.of(SERVICE, top === 0 ? Infinity : top),
     }
   }
 
@@ -163,24 +151,84 @@ function createState(top: number, why: boolean, {maxOctets}: StateLimits): Analy
   }
 }
 
-/** 4 or 6; 0 where records have no address. */
-function versionOf(row: GroupRow): number {
-  return VERSIONS[row.shape.fields[0].alternative] ?? 0
+/** The first octet of a line's key; then come its version, protocol and port, 0 where it has none. */
+const [WHOLE, VERSION, PROTOCOL, SERVICE] = [0, 1, 2, 3]
+const [VERSION_AT, PROTOCOL_AT, PORT_AT, LINE_OCTETS] = [1, 2, 3, 5]
+
+/** The groups summed by line, without an object for each: ports may be of any number. */
+function sumLines(table: GroupTable): RowTable {
+  const sums = createRowTable(LINE_OCTETS, flowKinds)
+  const programs = new Map<KeyShape, readonly number[]>()
+  const spans = createSpans()
+
+  /** By kind of line. */
+  function programsOf({fields}: KeyShape, rowOctets: number, columnsAt: number): number[] {
+    // 4 or 6; 0 where records have no address.
+    const version = VERSIONS[fields[0].alternative] ?? 0
+    const move = (part: number, to: number) =>
+      [fields[part].offset, fields[part].length, to] as const
+    const program = (kind: number, moves: ReturnType<typeof move>[], known = 0): number =>
+      sums.program({
+        ...{rowOctets, moves, columns: columnsFrom(columnsAt)},
+        constants: [
+          [0, kind],
+          [VERSION_AT, known],
+        ],
+      })
+    return [
+      program(WHOLE, []),
+      program(VERSION, [], version),
+      program(PROTOCOL, [move(1, PROTOCOL_AT)]),
+      program(SERVICE, [move(1, PROTOCOL_AT), move(2, PORT_AT)]),
+    ]
+  }
+
+  eachBlock(table, ({shape, rows, rowOctets, columnsAt}) => {
+    const of = programs.get(shape) ?? programsOf(shape, rowOctets, columnsAt)
+    programs.set(shape, of)
+    const all = [WHOLE, VERSION, PROTOCOL].flatMap((kind) => [0, rows.length / rowOctets, of[kind]])
+    sums.addFrom(rows, Int32Array.from(all), 3)
+    if (shape.fields[2].length === 0) return
+    for (let at = 0; at < rows.length; at += rowOctets) {
+      if (WITH_PORTS.has(rows[at + shape.fields[1].offset])) spans.add(at, rowOctets, of[SERVICE])
+    }
+    spans.take((list, count) => sums.addFrom(rows, list, count))
+  })
+  return sums
 }
 
-function fold(lines: Map<string, Line>, line: Line): void {
-  const key = [line.version, line.protocol, line.port].join()
-  const known = lines.get(key)
-  lines.set(key, known === undefined ? line : {...known, sums: addSums(known.sums, line.sums)})
+interface Lines {
+  /** Those of a kind, by octets, then by number; at most so many. */
+  of(kind: number, most?: number): Line[]
 }
 
-/** By octets, then by number. */
-function greatestFirst(lines: ReadonlyMap<string, Line>): Line[] {
-  const place = ({version = 0, protocol = 0, port = 0}: Line): number =>
-    version + protocol * 65536 + port
-  return [...lines.values()].sort((a, b) =>
-    a.sums.octets === b.sums.octets ? place(a) - place(b) : a.sums.octets > b.sums.octets ? -1 : 1,
-  )
+function linesOf(table: GroupTable): Lines {
+  const sums = sumLines(table)
+  const {rowOctets, columnsAt} = sums
+  const order = sums.order()
+  const octets = new Uint8Array(order.length * rowOctets)
+  sums.gather(order, octets)
+  sums.close()
+  const words = new Uint32Array(octets.buffer)
+  const columnsOf = (row: number): number => (row * rowOctets + columnsAt) / 4
+  return {
+    of(kind, most = Infinity) {
+      const rows = [...order.keys()].filter((row) => octets[row * rowOctets] === kind)
+      rows.sort((a, b) => {
+        const [x, y] = [columnsOf(a) + 2 * OCTETS, columnsOf(b) + 2 * OCTETS]
+        return words[y + 1] - words[x + 1] || words[y] - words[x] || a - b
+      })
+      return rows.slice(0, most).map((row) => {
+        const at = row * rowOctets
+        return {
+          ...(kind === VERSION && {version: octets[at + VERSION_AT]}),
+          ...(kind >= PROTOCOL && {protocol: octets[at + PROTOCOL_AT]}),
+          ...(kind === SERVICE && {port: (octets[at + PORT_AT] << 8) | octets[at + PORT_AT + 1]}),
+          sums: sumsAt(words, columnsOf(row)),
+        }
+      })
+    },
+  }
 }
 
 function nameOf(protocol: number, style: TableStyle): string {
