@@ -126,6 +126,9 @@ export default class Route extends DartaCommand {
       dependsOn: ['window'],
       summary: 'How long a window waits for late records after its end; 5m unless said otherwise.',
     }),
+    // What a publisher holds for a part goes out four times a second: at 20,000 records a second, 16 parts make messages of 300
+    // records, 64 of 80, which cost half as much again in publisher, server and unit. Of four units none has more than 1.11 of the
+    // mean with 16 parts; darta-route(1) says when more are worth it.
     parts: Flags.integer({
       min: 1,
       max: 1024,
