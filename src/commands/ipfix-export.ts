@@ -157,11 +157,14 @@ export default class IpfixExport extends DartaCommand {
               account,
               around,
               (maxOctets) => {
-                if (flags.as === 'ipfix') return this.#wire(log, maxOctets, true)
-                const records = new StageLedger(flags.as, 'records')
-                const fields = new StageLedger(`${flags.as}-fields`, 'fields')
+                const {as} = flags
+                if (as === 'ipfix') return this.#wire(log, maxOctets, true)
+                const records = new StageLedger(as, 'records')
+                const fields = new StageLedger(`${as}-fields`, 'fields')
                 accounts.push(records, fields)
-                return legacyWire(log.table, legacyEncoder(flags.as, {records, fields}, maxOctets))
+                const encoder = (most: () => number): DatagramEncoder =>
+                  legacyEncoder(as, {records, fields}, most)
+                return legacyWire(log.table, encoder, maxOctets)
               },
               pace,
               position,

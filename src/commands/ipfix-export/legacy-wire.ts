@@ -37,8 +37,37 @@ export function unfitFields(
   }
 }
 
-/** Another protocol over the same log: its Messages are decoded, and encoded anew. */
-export function legacyWire(table: TemplateTable, encoder: DatagramEncoder): Wire {
+/** Datagrams are copied to pieces of memory of this size, which they share: each in its own would be much to collect. */
+const KEPT_OCTETS = 1 << 16
+
+/** Makes copies of the first octets of what is written anew each time; nobody may change them. */
+export function createKeeper(): (octets: Uint8Array, length: number) => Uint8Array {
+  let kept = new Uint8Array(0)
+  let at = 0
+  return (octets, length) => {
+    if (at + length > kept.length) {
+      kept = new Uint8Array(Math.max(KEPT_OCTETS, length))
+      at = 0
+    }
+    const copy = kept.subarray(at, at + length)
+    copy.set(octets.subarray(0, length))
+    at += length
+    return copy
+  }
+}
+
+/**
+ * Another protocol over the same log: its Messages are decoded, and encoded anew.
+ *
+ * @param maxOctets that a datagram may have: asked once for each slice, since the system has to be asked
+ */
+export function legacyWire(
+  table: TemplateTable,
+  makeEncoder: (maxOctets: () => number) => DatagramEncoder,
+  maxOctets: () => number,
+): Wire {
+  let most: number | undefined
+  const encoder = makeEncoder(() => (most ??= maxOctets()))
   let decoder: Decoder | undefined
 
   function open(position: number): Decoder {
@@ -53,12 +82,14 @@ export function legacyWire(table: TemplateTable, encoder: DatagramEncoder): Wire
       return joinMessages([], new Uint32Array(0))
     },
     encode(slice) {
+      most = undefined
       decoder ??= open(slice.start)
       for (const batch of decoder.push(slice.octets)) encoder.push(batch)
       const {messages, counts} = encoder.flush()
       return joinMessages(messages, Uint32Array.from(counts))
     },
     refresh() {
+      most = undefined
       const messages = encoder.announce()
       return joinMessages(messages, new Uint32Array(messages.length))
     },

@@ -1,7 +1,12 @@
 import type {RecordBatch} from '../../record/batch.js'
 import {fieldIndex, type Template} from '../../record/template.js'
 import {ie} from '../../registry/lookup.js'
-import {unfitFields, type DatagramEncoder, type LegacyAccounts} from './legacy-wire.js'
+import {
+  createKeeper,
+  unfitFields,
+  type DatagramEncoder,
+  type LegacyAccounts,
+} from './legacy-wire.js'
 import {
   boundedNumber,
   createBoot,
@@ -84,6 +89,7 @@ type Plan = string | {readonly forward: Direction; readonly reverse: Direction |
 export function netflow5Encoder({records, fields}: LegacyAccounts): DatagramEncoder {
   const plans = new WeakMap<Template, Plan>()
   const boot = createBoot()
+  const keep = createKeeper()
   let sequence = 0
   let messages: Uint8Array[] = []
   let counts: number[] = []
@@ -161,7 +167,7 @@ export function netflow5Encoder({records, fields}: LegacyAccounts): DatagramEnco
     view.setUint32(16, sequence)
     view.setUint16(20, domain & 0xffff)
     view.setUint16(22, 0)
-    messages.push(datagram.slice(0, HEADER_OCTETS + rows * RECORD_OCTETS))
+    messages.push(keep(datagram, HEADER_OCTETS + rows * RECORD_OCTETS))
     // What a record has nothing for stays 0.
     datagram.fill(0)
     counts.push(sources)

@@ -2,7 +2,12 @@ import {fieldSpan, type RecordBatch} from '../../record/batch.js'
 import {REVERSE_PEN, VARIABLE} from '../../record/element.js'
 import type {Template} from '../../record/template.js'
 import {elementByNumber} from '../../registry/lookup.js'
-import {unfitFields, type DatagramEncoder, type LegacyAccounts} from './legacy-wire.js'
+import {
+  createKeeper,
+  unfitFields,
+  type DatagramEncoder,
+  type LegacyAccounts,
+} from './legacy-wire.js'
 import {
   createBoot,
   flowTimes,
@@ -75,6 +80,7 @@ export function netflow9Encoder(
   const announced = new Map<string, [source: number, layout: Layout]>()
   let sources = new Map<number, SourceState>()
   const boot = createBoot()
+  const keep = createKeeper()
   let messages: Uint8Array[] = []
   let counts: number[] = []
   let datagram = new Uint8Array(0)
@@ -173,7 +179,7 @@ export function netflow9Encoder(
     view.setUint32(8, Math.floor(ms / 1000))
     view.setUint32(12, state.sequence)
     view.setUint32(16, source)
-    messages.push(datagram.slice(0, at))
+    messages.push(keep(datagram, at))
     counts.push(records_)
     state.sequence = (state.sequence + 1) >>> 0
     at = 0
