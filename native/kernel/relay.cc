@@ -58,6 +58,9 @@ constexpr size_t most_announced = 4096;
 constexpr uint32_t least_data_id = 256;
 /// Copies may write and read so many octets too many.
 constexpr size_t slack = 32;
+/// Octets between what is written and what will be, which is asked for already; octets of a cache line.
+constexpr size_t ahead = 2048;
+constexpr size_t line = 64;
 /// Columns, time, address and domain.
 constexpr size_t longest_tail = 16 + 8 + 16 + 4;
 constexpr size_t tail_room = longest_tail + slack;
@@ -199,6 +202,10 @@ class Relay::Writer {
     if (static_cast<size_t>(end - (from + octets * n)) >= slack &&
         static_cast<size_t>(block_.data() + block_.size() - stop) >= slack) {
       for (; to < stop; to += size, from += octets) {
+        // Whoever wrote the block's octets to a file had them in another processor's cache.
+        for (size_t i = 0; i < size; i += line)
+          __builtin_prefetch(reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(to) + ahead + i),
+                             1);
         copy_over(to, from, octets);
         copy_over(to + octets, tail, behind);
       }
