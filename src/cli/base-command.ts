@@ -211,6 +211,7 @@ export abstract class DartaCommand extends Command {
     try {
       const output = await super.parse<F, B, A>(options, argv)
       this.#common = output.flags
+      await readNames(this, output.flags)
       this.verbosity = this.occurrences(output.raw, 'verbose')
       if (this.#common.metrics !== undefined) await this.#serveMetrics(this.#common.metrics)
       return output
@@ -320,6 +321,19 @@ export class InputMissing extends DartaError {
   constructor(message: string) {
     super('DARTA_USAGE', message)
   }
+}
+
+/** With --xargs: puts the names on standard input behind those of -r. @throws DartaError */
+async function readNames(command: DartaCommand, flags: Record<string, unknown>): Promise<void> {
+  if (flags.xargs !== true) return
+  const {namesOnStandardInput} = await import('./xargs.js')
+  const names = await namesOnStandardInput(command)
+  const read = [...((flags.read as string[] | undefined) ?? []), ...names]
+  if (read.length === 0) throw new DartaError('DARTA_USAGE', 'standard input names no file')
+  if (read.includes('-')) {
+    throw new DartaError('DARTA_USAGE', '--xargs: standard input has names, and is no input itself')
+  }
+  flags.read = read
 }
 
 /** oclif's errors of the command line, and what parsers of values throw, in one line. */

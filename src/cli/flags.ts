@@ -167,8 +167,14 @@ export const filterFile = Flags.string({
  * Flags that stand together in every command that has them. To say more of one, name it again behind.
  */
 
+/** `BaseCommand.parse` puts the names behind those of -r. */
+export const xargs = Flags.boolean({
+  summary:
+    'Read the files that standard input names, one a line or as of find -print0, after those of -r.',
+})
+
 /** Which records are read. */
-export const recordInput = {read, 'input-format': inputFormat}
+export const recordInput = {read, xargs, 'input-format': inputFormat}
 
 /** Where and how records are written. */
 export const recordOutput = {write, output, force, compress}
@@ -178,7 +184,19 @@ export const expression = (description: string) =>
   Args.string({ignoreStdin: true, multiple: true, description})
 
 /** Which of the records that are read count. */
-export const recordFilter = {filter, 'filter-file': filterFile}
+export const recordFilter = {filter, 'filter-file': filterFile, 'time-range': timeRange}
+
+/** How values look in formats for people; `presentationOf` gives them to the encoder. */
+export const presentation = {
+  numeric,
+  plain,
+  units,
+  time,
+  bigint: Flags.option({options: ['number', 'string'] as const})({
+    helpValue: 'number|string',
+    summary: 'How NDJSON writes integers beyond 2^53: as numbers with all digits, or as strings.',
+  }),
+}
 
 export const rate = Flags.custom<number>({parse: async (input) => parsePositive(input)})({
   helpValue: 'N',

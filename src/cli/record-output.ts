@@ -31,6 +31,19 @@ export interface RecordOutputOptions {
   readonly options?: Readonly<Record<string, unknown>>
 }
 
+/**
+ * What `common.presentation` says, for `RecordOutputOptions.options`.
+ *
+ * @param numeric how often -n was given
+ */
+export function presentationOf(
+  flags: Readonly<Record<'time' | 'units' | 'plain' | 'bigint', unknown>>,
+  numeric: number,
+): Readonly<Record<string, unknown>> {
+  const {time, units, plain, bigint} = flags
+  return {time, units, plain, numeric, bigint}
+}
+
 /** Where records go. */
 export interface RecordSink {
   /** Name of the format that is written. */

@@ -14,6 +14,10 @@ export type CommandTable = Readonly<Record<string, () => Promise<{default: Comma
  */
 export async function runDarta(commands: CommandTable, argv: string[]): Promise<void> {
   const [name, ...rest] = argv
+  if (rest.length === 1 && /^(?:-V|--version)$/.test(rest[0]) && Object.hasOwn(commands, name)) {
+    // `darta filter -V` is asked as `darta -V`.
+    return runDarta(commands, rest)
+  }
   if (name !== undefined && Object.hasOwn(commands, name) && !asksForHelp(rest)) {
     const {default: CommandOfName} = await commands[name]()
     CommandOfName.id = name

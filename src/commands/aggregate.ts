@@ -1,7 +1,7 @@
 import * as Flags from '@oclif/core/flags'
 import {DartaCommand} from '../cli/base-command.js'
 import * as common from '../cli/flags.js'
-import {openRecordSink, type RecordSink} from '../cli/record-output.js'
+import {openRecordSink, presentationOf, type RecordSink} from '../cli/record-output.js'
 import {parseDuration} from '../cli/values.js'
 import {createAggregator, type Aggregator} from '../mediation/aggregation/aggregator.js'
 import {distributions} from '../mediation/aggregation/derive.js'
@@ -50,7 +50,7 @@ export default class Aggregate extends DartaCommand {
     ...common.recordInput,
     ...common.recordOutput,
     ...common.recordFilter,
-    'time-range': common.timeRange,
+    ...common.presentation,
     aggregate: Flags.boolean({
       char: 'a',
       exclusive: ['keys', 'statistic'],
@@ -109,6 +109,7 @@ export default class Aggregate extends DartaCommand {
       output: flags.output,
       force: flags.force,
       compress: flags.compress,
+      options: presentationOf(flags, this.occurrences(raw, 'numeric')),
     })
     const open = (): Aggregator[] =>
       questions.map(({name, key, order, count}) =>

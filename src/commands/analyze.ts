@@ -68,7 +68,6 @@ const flags = {
     summary: 'Most memory for what the application has to remember; beyond, the command fails.',
   },
   ...common.recordFilter,
-  'time-range': common.timeRange,
   ...engineFlags,
   follow: Flags.boolean({
     dependsOn: ['engine'],

@@ -1,7 +1,8 @@
 import * as Flags from '@oclif/core/flags'
 import {DartaCommand} from '../cli/base-command.js'
 import * as common from '../cli/flags.js'
-import {openRecordSink} from '../cli/record-output.js'
+import {limitRecords} from '../cli/limit-records.js'
+import {openRecordSink, presentationOf} from '../cli/record-output.js'
 import {runPipeline} from '../cli/run-pipeline.js'
 import {parseDuration} from '../cli/values.js'
 import {createAnonymizer, type Anonymizer} from '../mediation/anonymization/anonymizer.js'
@@ -34,6 +35,8 @@ export default class Anonymize extends DartaCommand {
     ...common.recordOutput,
     'line-buffered': common.lineBuffered,
     ...common.recordFilter,
+    ...common.presentation,
+    count: common.count,
     method: Flags.option({options: ['crypto-pan', 'truncate', 'black'] as const})({
       helpValue: 'crypto-pan|truncate|black',
       default: 'crypto-pan',
@@ -119,8 +122,10 @@ export default class Anonymize extends DartaCommand {
       force: flags.force,
       compress: flags.compress,
       lineBuffered: flags['line-buffered'],
+      options: presentationOf(flags, this.occurrences(raw, 'numeric')),
     })
-    await runPipeline(this, source, [stageOf(open)], sink)
+    const limit = flags.count === undefined ? [] : [limitRecords(flags.count)]
+    await runPipeline(this, source, [...limit, stageOf(open)], sink)
   }
 }
 

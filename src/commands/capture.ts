@@ -39,6 +39,9 @@ export default class Capture extends DartaCommand {
     '<%= config.bin %> capture -r monday.pcap.gz -r tuesday.pcap.gz --biflow -o ndjson',
     '<%= config.bin %> capture -r lan.pcapng --key src,dst --decap -T 60,10',
   ]
+  static override args = {
+    expression: common.expression('Packets to take, as -f; see pcap-filter(7).'),
+  }
   static override flags = {
     read: Flags.string({
       char: 'r',
@@ -73,7 +76,8 @@ export default class Capture extends DartaCommand {
   }
 
   protected async execute(): Promise<void> {
-    const {flags} = await this.parse(Capture)
+    const {flags: given, raw} = await this.parse(Capture)
+    const flags = withPacketFilter(given, this.operands(raw))
     if (flags['list-interfaces']) {
       const {interfaceList} = await import('./capture/list-interfaces.js')
       this.print(await interfaceList(flags.output))
@@ -260,4 +264,26 @@ function parseDomain(input: string): number {
   const value = /^\d{1,10}$/.test(input) ? Number(input) : NaN
   if (value < 2 ** 32) return value
   throw new DartaError('DARTA_USAGE', `expected a number from 0 to 4294967295, not '${input}'`)
+}
+
+/** Words behind the flags are a packet filter, as of tcpdump. @throws DartaError DARTA_USAGE */
+function withPacketFilter<T extends {readonly filter?: string; readonly interface?: unknown}>(
+  flags: T,
+  words: readonly string[],
+): T {
+  if (words.length === 0) return flags
+  const expression = words.join(' ')
+  if (flags.interface === undefined) {
+    throw new DartaError(
+      'DARTA_USAGE',
+      `'${expression}': packets of interfaces are filtered, -i; of a capture choose records, --record-filter`,
+    )
+  }
+  if (flags.filter !== undefined) {
+    throw new DartaError(
+      'DARTA_USAGE',
+      `'${expression}' and -f are two packet filters; join them with and`,
+    )
+  }
+  return {...flags, filter: expression}
 }

@@ -1,7 +1,8 @@
 import * as Flags from '@oclif/core/flags'
 import {DartaCommand} from '../cli/base-command.js'
 import * as common from '../cli/flags.js'
-import {openRecordSink} from '../cli/record-output.js'
+import {limitRecords} from '../cli/limit-records.js'
+import {openRecordSink, presentationOf} from '../cli/record-output.js'
 import {runPipeline} from '../cli/run-pipeline.js'
 import {parseDuration, parsePositive} from '../cli/values.js'
 import type {Attribute} from '../mediation/enrichment/attribute.js'
@@ -63,6 +64,8 @@ export default class Enrich extends DartaCommand {
     ...common.recordOutput,
     'line-buffered': common.lineBuffered,
     ...common.recordFilter,
+    ...common.presentation,
+    count: common.count,
     country: Flags.string({
       helpValue: 'FILE',
       summary: 'Countries of both addresses, by the database in FILE.',
@@ -145,9 +148,11 @@ export default class Enrich extends DartaCommand {
       force: flags.force,
       compress: flags.compress,
       lineBuffered: flags['line-buffered'],
+      options: presentationOf(flags, this.occurrences(raw, 'numeric')),
     })
+    const limit = flags.count === undefined ? [] : [limitRecords(flags.count)]
     try {
-      await runPipeline(this, source, [stageOf(open)], sink)
+      await runPipeline(this, source, [...limit, stageOf(open)], sink)
     } finally {
       // Nobody waits for what was not answered.
       resolver?.cancel()

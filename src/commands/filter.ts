@@ -3,7 +3,12 @@ import {DartaCommand} from '../cli/base-command.js'
 import * as common from '../cli/flags.js'
 import {firstRecords} from '../cli/limit-records.js'
 import {openRecords} from '../cli/record-input.js'
-import {chooseFormat, openRecordSink, type RecordSink} from '../cli/record-output.js'
+import {
+  chooseFormat,
+  openRecordSink,
+  presentationOf,
+  type RecordSink,
+} from '../cli/record-output.js'
 import {elementsOf, explainFilter, filterTree} from '../mediation/filter/explain.js'
 import type {Expression} from '../mediation/filter/expression.js'
 import {createRecordFilter, type RecordFilter} from '../mediation/filter/record-filter.js'
@@ -32,7 +37,7 @@ export default class Filter extends DartaCommand {
     ...common.recordOutput,
     'line-buffered': common.lineBuffered,
     ...common.recordFilter,
-    'time-range': common.timeRange,
+    ...common.presentation,
     fail: Flags.string({
       helpValue: 'FILE',
       summary: 'Write the records that do not match to FILE.',
@@ -79,7 +84,8 @@ export default class Filter extends DartaCommand {
     this.#likeGrep = flags['exit-match']
     const words = this.operands(raw)
     const {filter, 'filter-file': file, 'time-range': timeRange} = flags
-    const expression = readFilter({words, filter, file, timeRange})
+    const read = (): Expression | undefined => readFilter({words, filter, file, timeRange})
+    const expression = read()
     if (expression === undefined) {
       throw new DartaError(
         'DARTA_USAGE',
@@ -90,17 +96,31 @@ export default class Filter extends DartaCommand {
     if (flags.ast) return this.print(`${JSON.stringify(filterTree(expression), null, 2)}\n`)
     if (flags.explain) return this.#explain(expression)
     const source = await openRecords(this, {read: flags.read, inputFormat: flags['input-format']})
-    const recordFilter = createRecordFilter(expression, {
-      invert: flags.invert,
-      options: flags.options,
-      strict: flags.strict,
-      passed: !flags.count,
-      failed: flags.fail !== undefined,
+    const open = (of: Expression): RecordFilter =>
+      createRecordFilter(of, {
+        invert: flags.invert,
+        options: flags.options,
+        strict: flags.strict,
+        passed: !flags.count,
+        failed: flags.fail !== undefined,
+      })
+    let recordFilter = open(expression)
+    this.onHangUp(() => {
+      try {
+        const next = open(read() ?? expression)
+        recordFilter.close()
+        recordFilter = next
+        this.note('the filter and the files that it names were read again')
+      } catch (error) {
+        // The one so far serves on.
+        this.report(error)
+      }
     })
+    const current: Pick<RecordFilter, 'run'> = {run: (batches) => recordFilter.run(batches)}
     try {
       const matched = flags.count
-        ? await this.#count(source, recordFilter, flags['max-count'])
-        : await this.#write(source, recordFilter, flags)
+        ? await this.#count(source, current, flags['max-count'])
+        : await this.#write(source, current, flags, this.occurrences(raw, 'numeric'))
       if (flags['exit-match'] && matched === 0) this.answer(1)
     } finally {
       recordFilter.close()
@@ -113,7 +133,11 @@ export default class Filter extends DartaCommand {
     this.print(`${explainFilter(expression)}${reads}`)
   }
 
-  async #count(source: RecordStream, filter: RecordFilter, most = Infinity): Promise<number> {
+  async #count(
+    source: RecordStream,
+    filter: Pick<RecordFilter, 'run'>,
+    most = Infinity,
+  ): Promise<number> {
     const account = this.ledger.stage('filter', 'records')
     let sum = 0
     for await (const batches of source) {
@@ -128,7 +152,7 @@ export default class Filter extends DartaCommand {
 
   async #write(
     source: RecordStream,
-    filter: RecordFilter,
+    filter: Pick<RecordFilter, 'run'>,
     flags: {
       readonly write?: string
       readonly fail?: string
@@ -137,7 +161,8 @@ export default class Filter extends DartaCommand {
       readonly compress?: Parameters<typeof openRecordSink>[1]['compress']
       readonly 'line-buffered': boolean
       readonly 'max-count'?: number
-    },
+    } & Parameters<typeof presentationOf>[0],
+    numeric: number,
   ): Promise<number> {
     const {output, force, compress} = flags
     if (flags.fail !== undefined && flags.fail === (flags.write ?? '-')) {
@@ -145,7 +170,10 @@ export default class Filter extends DartaCommand {
     }
     await chooseFormat({output, write: flags.write})
     const account = this.ledger.stage('filter', 'records')
-    const options = {output, force, compress, lineBuffered: flags['line-buffered']}
+    const options = {
+      ...{output, force, compress, lineBuffered: flags['line-buffered']},
+      options: presentationOf(flags, numeric),
+    }
     const sink = await openRecordSink(this, {...options, write: flags.write})
     let rest: RecordSink | undefined
     try {
@@ -166,7 +194,7 @@ export default class Filter extends DartaCommand {
 
   async #move(
     source: RecordStream,
-    filter: RecordFilter,
+    filter: Pick<RecordFilter, 'run'>,
     account: StageLedger,
     sink: RecordSink,
     rest: RecordSink | undefined,
@@ -195,7 +223,7 @@ function enter(account: StageLedger, tested: number, matched: number, options: n
 
 /** The records up to the one with which `most` have matched; all if fewer do. */
 function cut(
-  filter: RecordFilter,
+  filter: Pick<RecordFilter, 'run'>,
   batches: readonly RecordBatch[],
   most: number,
 ): readonly RecordBatch[] {

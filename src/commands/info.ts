@@ -46,6 +46,7 @@ export default class Info extends DartaCommand {
     }),
     filter: {...common.filter, dependsOn: ['totals']},
     'filter-file': {...common.filterFile, dependsOn: ['totals']},
+    'time-range': {...common.timeRange, dependsOn: ['totals']},
     templates: Flags.boolean({
       summary: 'Write each Template as Information Element Specifiers (RFC 7013).',
       exclusive: ['check', 'compare'],
@@ -79,8 +80,9 @@ export default class Info extends DartaCommand {
     this.#comparing = flags.compare
     const names = await inputNames(flags.read)
     if (flags.compare) return this.#compare(names, flags)
-    const select = await openSelection({filter: flags.filter, file: flags['filter-file']}, () =>
-      this.#account('filter', 'records'),
+    const select = await openSelection(
+      {filter: flags.filter, file: flags['filter-file'], timeRange: flags['time-range']},
+      () => this.#account('filter', 'records'),
     )
     for (const name of names) {
       if (this.stopping.aborted) break

@@ -1,8 +1,7 @@
-import * as Flags from '@oclif/core/flags'
 import {DartaCommand} from '../cli/base-command.js'
 import * as common from '../cli/flags.js'
 import {limitRecords} from '../cli/limit-records.js'
-import {openRecordSink} from '../cli/record-output.js'
+import {openRecordSink, presentationOf} from '../cli/record-output.js'
 import {runPipeline} from '../cli/run-pipeline.js'
 import type {RecordStage} from '../record/batch.js'
 import {openSelected} from './filter/open-selected.js'
@@ -34,15 +33,7 @@ export default class Print extends DartaCommand {
         'In this order, as of darta sort: tstart, bytes, srcip,dstport …; -c N is its first N.',
     },
     ...common.recordFilter,
-    'time-range': common.timeRange,
-    numeric: common.numeric,
-    plain: common.plain,
-    units: common.units,
-    time: common.time,
-    bigint: Flags.option({options: ['number', 'string'] as const})({
-      helpValue: 'number|string',
-      summary: 'How NDJSON writes integers beyond 2^53: as numbers with all digits, or as strings.',
-    }),
+    ...common.presentation,
   }
 
   protected async execute(): Promise<void> {
@@ -56,13 +47,7 @@ export default class Print extends DartaCommand {
       force: flags.force,
       compress: flags.compress,
       lineBuffered: flags['line-buffered'],
-      options: {
-        time: flags.time,
-        units: flags.units,
-        plain: flags.plain,
-        numeric: this.occurrences(raw, 'numeric'),
-        bigint: flags.bigint,
-      },
+      options: presentationOf(flags, this.occurrences(raw, 'numeric')),
     })
     const limit = flags.count === undefined ? [] : [limitRecords(flags.count)]
     await runPipeline(this, source, order === undefined ? limit : [order], sink)

@@ -56,7 +56,6 @@ export default class Set extends DartaCommand {
     force: common.force,
     compress: common.compress,
     ...common.recordFilter,
-    'time-range': common.timeRange,
     of: Flags.string({
       helpValue: 'KEY',
       summary:

@@ -2,7 +2,7 @@ import * as Flags from '@oclif/core/flags'
 import {DartaCommand} from '../cli/base-command.js'
 import * as common from '../cli/flags.js'
 import {inputNames} from '../cli/record-input.js'
-import {openRecordSink} from '../cli/record-output.js'
+import {openRecordSink, presentationOf} from '../cli/record-output.js'
 import {runPipeline} from '../cli/run-pipeline.js'
 import {parseSize} from '../cli/values.js'
 import type {Lane} from '../mediation/sorting/merge-sorted.js'
@@ -33,7 +33,7 @@ export default class Sort extends DartaCommand {
     ...common.recordInput,
     ...common.recordOutput,
     ...common.recordFilter,
-    'time-range': common.timeRange,
+    ...common.presentation,
     order: Flags.string({
       char: 'O',
       helpValue: 'KEY,…',
@@ -79,7 +79,10 @@ export default class Sort extends DartaCommand {
       maxOctets: flags['max-memory'],
     }
     const {write, output, force, compress} = flags
-    const outputOptions = {write, output, force, compress}
+    const outputOptions = {
+      ...{write, output, force, compress},
+      options: presentationOf(flags, this.occurrences(raw, 'numeric')),
+    }
     if (flags.merge) {
       const sorter = sorterOf(this, options)
       const names = await inputNames(flags.read)

@@ -191,8 +191,9 @@ export default class Split extends DartaCommand {
     const first = await openInput(names[0], this)
     const kind = first.head.length === 0 ? undefined : await detectFormat(first.head)
     const unit = kind?.startsWith('pcap') === true ? 'packets' : 'records'
-    const select = await openSelection({filter: flags.filter, file: flags['filter-file']}, () =>
-      this.ledger.stage('filter', 'records'),
+    const select = await openSelection(
+      {filter: flags.filter, file: flags['filter-file'], timeRange: flags['time-range']},
+      () => this.ledger.stage('filter', 'records'),
     )
     if (select !== undefined && unit === 'packets') {
       throw new DartaError('DARTA_USAGE', '-f and -F choose records, and this is a capture')

@@ -1,8 +1,8 @@
 import test, {type ExecutionContext} from 'ava'
 import {spawnSync} from 'node:child_process'
-import {readFileSync, writeFileSync} from 'node:fs'
+import {readFileSync, renameSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
-import {bash, bin, darta, folder} from '../support/darta.js'
+import {bash, bin, darta, folder, start} from '../support/darta.js'
 import {root} from '../support/needing.js'
 
 const lab = join(root, 'test/fixtures/lab.pcap')
@@ -239,4 +239,37 @@ test('records of NDJSON are filtered as those of IPFIX', async (t) => {
   const theirs = await darta(t, ['filter', '-q', '-o', 'ndjson:bare', expression], json.stdout)
   t.true(ours.stdout.length > 500)
   t.deepEqual(theirs.stdout, ours.stdout)
+})
+
+test('after SIGHUP the files that the filter names are read again, and one that is wrong changes nothing', async (t) => {
+  const place = folder(t)
+  const list = join(place, 'list')
+  const replaceList = (text: string): void => {
+    writeFileSync(join(place, 'next'), text)
+    renameSync(join(place, 'next'), list)
+  }
+  const flow = (octet: number): string =>
+    `{"sourceIPv4Address":"192.0.2.${octet}","octetDeltaCount":${octet}}\n`
+  replaceList('192.0.2.1\n')
+  const running = start(t, bin, ['filter', '-l', '-o', 'ndjson:bare', `src ip in @${list}`])
+  const {child} = running
+  child.stdin.write(flow(2) + flow(1))
+  await running.gives(1)
+  replaceList('192.0.2.0/30\n')
+  child.kill('SIGHUP')
+  await running.says(/read again/)
+  child.stdin.write(flow(3))
+  await running.gives(flow(1).length + 1)
+  replaceList('no address\n')
+  child.kill('SIGHUP')
+  await running.says(/DARTA_FILTER_SYNTAX/)
+  child.stdin.end(flow(2) + flow(9))
+  const {code, stdout, stderr} = await running.ended
+  t.is(code, 2)
+  const passed = stdout.toString().trim().split('\n')
+  t.deepEqual(
+    passed.map((line) => (JSON.parse(line) as {octetDeltaCount: number}).octetDeltaCount),
+    [1, 3, 2],
+  )
+  t.regex(stderr, /filter: 5 records in, 3 out, skipped 2 \(no-match 2\)/)
 })
