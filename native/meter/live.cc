@@ -25,6 +25,10 @@ constexpr int64_t slack_ns = 120 * ms;
 /// the time that the kernel may keep a frame.
 constexpr int64_t clock_lag_ns = 400 * ms;
 constexpr int64_t end_lag_ns = 20 * ms;
+/// A clock of the host that goes back by more was set. A meter follows it when what came before is metered: left to itself it would
+/// end each Flow with its first packet until the time comes that it had.
+constexpr int64_t set_back_ns = 10'000 * ms;
+constexpr int64_t settled_ns = 500 * ms;
 
 }  // namespace
 
@@ -265,6 +269,9 @@ void LiveCapture::run(Worker& worker) {
   const int64_t period = grouped ? ShareSorter::span : tick_ns;
   int64_t next_tick = clock_ns(CLOCK_MONOTONIC) + period;
   int64_t last_flush = 0;
+  /// What the host's clock is ahead of the one that is never set, and when a meter follows it back; 0: no need.
+  int64_t ahead = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
+  int64_t set_back_at = 0;
   unsigned flushes = 0;
   bool last_round = false;
   int64_t asked_to_end = 0;
@@ -300,8 +307,16 @@ void LiveCapture::run(Worker& worker) {
     const unsigned asked = flushes_.load();
     const bool due = soon >= next_tick || asked != flushes;
     if (soon >= next_tick) look_after();
+    const int64_t day = clock_ns(CLOCK_REALTIME);
     // The frames decide the time; only where there are none does the clock of the host.
-    const int64_t quiet = clock_ns(CLOCK_REALTIME) - clock_lag_ns - 2 * held_ns_;
+    const int64_t quiet = day - clock_lag_ns - 2 * held_ns_;
+    if (ahead - (day - time) > set_back_ns && !grouped)
+      set_back_at = time + 2 * held_ns_ + settled_ns;
+    ahead = day - time;
+    if (set_back_at != 0 && time >= set_back_at) {
+      set_back_at = 0;
+      if (meter.clock() - day > set_back_ns) meter.set_back(quiet);
+    }
     if (due && !any) worker.each_meter([&](Meter& one) { one.tick(quiet); });
     bool pending = false;
     if (prompt_) {

@@ -288,6 +288,29 @@ void Meter::tick(int64_t time) {
   if (options_.emit == Emit::flows && static_cast<uint64_t>(time) >= next_tick_) advance(time);
 }
 
+void Meter::set_back(int64_t time) {
+  if (finished_ || time >= clock_) return;
+  if (options_.emit == Emit::flows && started_) {
+    sets_back_ = true;
+    for (Next next; !next_.empty();) {
+      if (!pop_next(next)) continue;
+      export_flow(next.slot, ending_reason(table_.flow(next.slot)));
+      remove(next.slot);
+    }
+    const uint64_t last = wheel_.tick_of(INT64_MAX);
+    wheel_.advance(last, [&](uint64_t tick, const uint32_t* slots, uint32_t count) {
+      visit(tick, slots, count, INT64_MAX);
+    });
+    sets_back_ = false;
+    next_end_ = 0;
+    next_tick_ = 0;
+    started_ = false;
+  }
+  // Under the time that it had when they were filled.
+  flush();
+  clock_ = time;
+}
+
 void Meter::lose(Loss loss, uint64_t offset, uint64_t octets, int64_t time) noexcept {
   const auto i = static_cast<size_t>(loss);
   if (lost_[i]++ == 0) first_offset_[i] = offset;
@@ -434,10 +457,7 @@ MeterStatus Meter::finish() {
   if (options_.emit == Emit::flows) {
     table_.drain([&](uint32_t slot) {
       const Flow& f = table_.flow(slot);
-      const uint8_t reason = expired(f, clock_)          ? expiry_reason(f)
-                             : f.key.ports & Flow::ended ? reason_end
-                                                         : reason_forced;
-      export_flow(slot, reason);
+      export_flow(slot, expired(f, clock_) ? expiry_reason(f) : ending_reason(f));
     });
   }
   flush();
@@ -694,6 +714,11 @@ uint8_t Meter::expiry_reason(const Flow& f) const noexcept {
   return idle <= active ? reason_idle : reason_active;
 }
 
+/// Of a Flow that is not expired.
+uint8_t Meter::ending_reason(const Flow& f) const noexcept {
+  return f.key.ports & Flow::ended ? reason_end : reason_forced;
+}
+
 void Meter::export_flow(uint32_t slot, uint8_t reason) {
   const Flow& f = table_.flow(slot);
   const bool v6 = f.version() == 6;
@@ -736,7 +761,7 @@ void Meter::visit(uint64_t tick, const uint32_t* slots, uint32_t count, uint64_t
     Flow& f = table_.flow(slots[i]);
     if (f.packets == 0 || f.tick != static_cast<uint32_t>(tick)) continue;
     const uint64_t ends = deadline(f);
-    if (ends >= clock) {
+    if (ends >= clock && !sets_back_) {
       file(slots[i], ends);
       continue;
     }
@@ -747,7 +772,8 @@ void Meter::visit(uint64_t tick, const uint32_t* slots, uint32_t count, uint64_t
     __builtin_prefetch(table_.home(tags[n++]), 1);
   }
   for (uint32_t i = 0; i < n; ++i) {
-    export_flow(due[i], expiry_reason(table_.flow(due[i])));
+    const Flow& f = table_.flow(due[i]);
+    export_flow(due[i], sets_back_ ? ending_reason(f) : expiry_reason(f));
     table_.remove(tags[i], due[i]);
     table_.give_back(due[i]);
   }

@@ -113,6 +113,10 @@ class Meter {
   /// Moves the clock (nanoseconds since 1970) when no frame does, so that Flows of a quiet link
   /// end.
   void tick(int64_t time);
+  /// The greatest time so far.
+  [[nodiscard]] int64_t clock() const noexcept { return clock_; }
+  /// The host's clock was set back to this time: ends all Flows, and goes on from there.
+  void set_back(int64_t time);
   /// Frames so far.
   [[nodiscard]] uint64_t frames() const noexcept { return frames_; }
   /// Whether the limit of frames is reached.
@@ -204,6 +208,7 @@ class Meter {
   [[nodiscard]] bool expired(const Flow& flow, int64_t clock) const noexcept;
   [[nodiscard]] uint64_t deadline(const Flow& flow) const noexcept;
   [[nodiscard]] uint8_t expiry_reason(const Flow& flow) const noexcept;
+  [[nodiscard]] uint8_t ending_reason(const Flow& flow) const noexcept;
 
   void advance(int64_t clock);
   void file(uint32_t slot, uint64_t deadline);
@@ -259,6 +264,8 @@ class Meter {
   std::vector<Next> next_;
 
   bool started_ = false;
+  /// All Flows are being ended, because the clock was set back.
+  bool sets_back_ = false;
   /// Link type of the first capture that said.
   std::optional<uint32_t> link_type_;
   CaptureReader::Beginning bad_beginning_;

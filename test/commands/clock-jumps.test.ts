@@ -1,9 +1,12 @@
-/* A collector whose system's clock is set, by an hour or by ten years, forward and back, while it works. */
+/* Commands whose system's clock is set, by an hour or by ten years, forward and back, while they work. */
 import {createSocket} from 'node:dgram'
 import {globSync, readdirSync, readFileSync, renameSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
+import type {ExecutionContext} from 'ava'
 import {decoded} from '../support/collector.js'
 import {bin, folder, start} from '../support/darta.js'
+import {cable, host, noNamespaces, startAt} from '../support/namespaces.js'
+import {native} from '../support/native-addon.js'
 import {needing} from '../support/needing.js'
 import {numberedRecords} from '../support/numbered.js'
 
@@ -17,23 +20,34 @@ function ticksOf(pid: number): number {
   return Number(words[11]) + Number(words[12])
 }
 
-needing(library === undefined ? 'not installed: libfaketime' : undefined)(
+const noClock = library === undefined ? 'not installed: libfaketime' : undefined
+
+/** A clock for processes with this environment, which `set` sets ahead of the true one, or back. */
+function settableClock(t: ExecutionContext): {
+  readonly set: (seconds: number) => void
+  readonly env: NodeJS.ProcessEnv
+} {
+  const clock = join(folder(t), 'clock')
+  const set = (seconds: number): void => {
+    writeFileSync(`${clock}.new`, `${seconds < 0 ? '' : '+'}${seconds}\n`)
+    renameSync(`${clock}.new`, clock)
+  }
+  set(0)
+  const env = {
+    ...process.env,
+    LD_PRELOAD: library,
+    FAKETIME_TIMESTAMP_FILE: clock,
+    FAKETIME_NO_CACHE: '1',
+    DONT_FAKE_MONOTONIC: '1',
+  }
+  return {set, env}
+}
+
+needing(noClock)(
   'a clock that is set by an hour or ten years, and back, loses no record, ends no file twice and keeps nothing busy',
   async (t) => {
     const place = folder(t)
-    const clock = join(place, 'clock')
-    const set = (seconds: number): void => {
-      writeFileSync(`${clock}.new`, `${seconds < 0 ? '' : '+'}${seconds}\n`)
-      renameSync(`${clock}.new`, clock)
-    }
-    set(0)
-    const env = {
-      ...process.env,
-      LD_PRELOAD: library,
-      FAKETIME_TIMESTAMP_FILE: clock,
-      FAKETIME_NO_CACHE: '1',
-      DONT_FAKE_MONOTONIC: '1',
-    }
+    const {set, env} = settableClock(t)
     const files = join(place, 'files')
     const words = ['udp://127.0.0.1:0', '-w', join(files, '%Y-%m-%d_%H%M%S.ipfix')]
     const began = Date.now()
@@ -95,5 +109,75 @@ needing(library === undefined ? 'not installed: libfaketime' : undefined)(
         [YEARS / HOUR, 100],
       ],
     )
+  },
+)
+
+/** Sends a datagram for each octet that it reads. */
+const sender = `
+  const socket = require('node:dgram').createSocket('udp4')
+  process.stdin.on('data', (octets) => {
+    for (const _ of octets) socket.send('x', 9, '192.0.2.1')
+  })`
+
+/** Datagrams that come together, of one Flow. */
+const BURST = 5
+
+needing(
+  noClock,
+  noNamespaces,
+  native,
+)(
+  'when a clock that was ahead is set back, a capture makes no Flow of each packet until that time comes',
+  async (t) => {
+    const {set, env} = settableClock(t)
+    t.timeout(120_000, 'records of a burst do not come')
+    const [near, far] = [host(t), host(t)]
+    cable(near, 'near', far, 'far')
+    far.run('ip', 'address', 'add', '192.0.2.2/24', 'dev', 'far')
+    const words = ['capture', '-i', 'near', '-o', 'ndjson', '--idle-timeout', '200ms', '-f', 'udp']
+    const running = startAt(t, near, [bin, ...words], {env})
+    const flows: Record<string, number | string>[] = []
+    let rest = ''
+    let look = (): void => {}
+    running.child.stdout.on('data', (octets: Buffer) => {
+      const lines = (rest + octets.toString()).split('\n')
+      rest = lines.pop()!
+      const records = lines.map((line) => JSON.parse(line) as (typeof flows)[number])
+      flows.push(...records.filter((record) => 'packetDeltaCount' in record))
+      look()
+    })
+    await running.says(/capturing on/)
+    const sending = startAt(t, far, [process.execPath, '-e', sender])
+    let sent = 0
+    const packets = (): number => {
+      return flows.reduce((sum, flow) => sum + Number(flow.packetDeltaCount), 0)
+    }
+    /** Sends a burst and waits for its records; gives how many there are. */
+    async function burst(): Promise<number> {
+      const before = flows.length
+      sending.child.stdin.write('.'.repeat(BURST))
+      sent += BURST
+      while (packets() < sent) await new Promise<void>((resolve) => (look = resolve))
+      return flows.length - before
+    }
+    t.is(await burst(), 1)
+    for (const ahead of [YEARS, -HOUR]) {
+      set(ahead)
+      // The kernel's times stay: when the meter's clock goes by the host's, packets are long behind it.
+      if (ahead > 0) while ((await burst()) === 1);
+      else await burst()
+      set(0)
+      let tries = 0
+      while ((await burst()) > 1) {
+        if (++tries === 10) throw new Error('there is a Flow for each packet')
+      }
+    }
+    running.child.kill('SIGTERM')
+    const {code, stderr} = await running.ended
+    t.is(code, 0, stderr)
+    t.is(packets(), sent)
+    for (const {flowStartMilliseconds: start, flowEndMilliseconds: end} of flows) {
+      t.true(Date.parse(String(end)) >= Date.parse(String(start)), `from ${start} to ${end}`)
+    }
   },
 )
