@@ -202,7 +202,8 @@ withAgent(
     const config = [`exactEngineID ${engine}`, 'engineBoots 7', `oldEngineID ${engine}`]
     const agent = await startSnmpd(t, config)
     const where = `snmp://127.0.0.1:${agent.port}?secret-file=${secretFile(t)}&user=alice`
-    const {running, next} = lines(t, `${where}&interval=300ms&timeout=300ms&retries=0`)
+    // A request that nobody answers is sent again: giving up would forget the engine.
+    const {running, next} = lines(t, `${where}&interval=300ms&timeout=300ms&retries=400`)
     await next((record) => record.dartaCounterContinuity === 'continued')
     await agent.stop()
     config[1] = 'engineBoots 2'
