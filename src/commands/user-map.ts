@@ -253,10 +253,12 @@ export default class UserMap extends DartaCommand {
       for (let n = 0; n < looks; n++) {
         if (n > 0) await this.#wait(flags.interval)
         const reading = reader.read(flags.reset)
+        // By the clock that is never set: rates are right also when the other one is.
+        const now = performance.now()
         names.learn([...reading.totals, ...reading.flows].flatMap(({uid}) => uid ?? []))
         log?.append(reading.timeMs, reading.totals, (uid) => names.of(uid))
         if (sink === undefined) {
-          const seconds = last === undefined ? 0 : (reading.timeMs - last) / 1000
+          const seconds = last === undefined ? 0 : (now - last) / 1000
           const tables = [usersTable(reading, before, seconds, names, units)]
           if (flags.processes) tables.push(processesTable(reading.flows, names, units))
           this.print(`${isTerminal(1) && looks > 1 ? CLEAR : ''}${tables.join('\n')}`)
@@ -268,7 +270,7 @@ export default class UserMap extends DartaCommand {
           account.out += written
         }
         before = new Map(flags.reset ? [] : reading.totals.map((total) => [totalKey(total), total]))
-        last = reading.timeMs
+        last = now
         // What was to be seen is shown once more before a stop takes effect.
         if (this.stopping.aborted) break
       }
