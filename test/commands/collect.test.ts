@@ -29,8 +29,8 @@ async function listening(
   const running = start(t, bin, ['collect', ...endpoints, ...args], {
     env: {...process.env, ...env},
   })
-  await running.says(new RegExp(`(listening on [^]*){${endpoints.length}}`))
-  await running.says(/listening on [^\n]*\n$/)
+  // Whole lines, since the ports stand at their ends; others may follow at once.
+  await running.says(new RegExp(`(listening on [^\\n]*\\n[^]*){${endpoints.length}}`))
   const ports = [...running.words().matchAll(/listening on \w+:.*?:(\d+)$/gm)].map(([, port]) =>
     Number(port),
   )

@@ -27,6 +27,9 @@ export interface Running {
   readonly ended: Promise<Ended>
 }
 
+/** What has not come by then never will, on the slowest machine; a test that waits for it would hold up all others for ever. */
+const LONGEST_MS = 8 * 60_000
+
 /** Starts a program with pipes on all three descriptors; it is killed when the test ends. */
 export function start(
   t: ExecutionContext,
@@ -64,11 +67,20 @@ export function start(
     })
   })
   const until = async (holds: () => boolean, what: string): Promise<void> => {
-    let over = false
-    void ended.then(() => (over = true))
-    while (!holds()) {
-      if (over) throw new Error(`ended before ${what}; it said: ${stderr}`)
-      await new Promise<void>((resolve) => look.push(resolve))
+    let why: string | undefined
+    const stop = (words: string): void => {
+      why = words
+      changed()
+    }
+    void ended.then(() => stop('ended before'))
+    const limit = setTimeout(() => stop('waited long enough for'), LONGEST_MS)
+    try {
+      while (!holds()) {
+        if (why !== undefined) throw new Error(`${why} ${what}; it said: ${stderr}`)
+        await new Promise<void>((resolve) => look.push(resolve))
+      }
+    } finally {
+      clearTimeout(limit)
     }
   }
   return {
