@@ -135,6 +135,11 @@ async function startMock() {
 async function round(count) {
   const folder = mkdtempSync(join(tmpdir(), 'darta-bench-'))
   const {url, running} = await engine.start(count, folder)
+  const end = () => {
+    for (const child of running) child.removeAllListeners('close').kill('SIGKILL')
+    rmSync(folder, {recursive: true, force: true})
+  }
+  process.once('exit', end)
   try {
     // Until the servers are there, and have agreed.
     const probe = ['route', '-q', '--engine', url, '--status']
@@ -145,7 +150,13 @@ async function round(count) {
     ]
     // An empty input declares the application, so that the unit is there first.
     const declared = spawn(darta, route, {stdio: ['pipe', 'ignore', 'inherit']})
-    while (spawnSync(darta, probe, {encoding: 'utf8'}).stdout === '');
+    declared.once('exit', (code) => {
+      if (code !== 0) fail(`darta ${route.join(' ')}: status ${code}`)
+    })
+    while (spawnSync(darta, probe, {encoding: 'utf8'}).stdout === '') {
+      // Its end is heard of in between.
+      await new Promise((resolve) => setImmediate(resolve))
+    }
     const before = running.map(({pid}) => cpuOf(pid))
     const unit = timed(['analyze', options.app.split(' ')[0], '--engine', url])
     const began = Date.now()
@@ -159,8 +170,8 @@ async function round(count) {
     if (counters.analysed !== Number(records)) fail(`${counters.analysed} of ${records} analysed`)
     return {records: Number(records), wall, servers, publisher: publisher.cpu, unit: cpu, said}
   } finally {
-    for (const child of running) child.removeAllListeners('close').kill('SIGKILL')
-    rmSync(folder, {recursive: true, force: true})
+    end()
+    process.off('exit', end)
   }
 }
 

@@ -132,7 +132,10 @@ const PULL_BEAT_MS = 1000
 const WRONG_REVISION = 10071
 const NO_MESSAGE = 10037
 const NO_STREAM = 10059
-const NO_PEERS = [10005, 10074]
+const NO_PEERS = 10005
+const NO_CLUSTER = 10074
+/** How long servers may take to learn what room the others have. */
+const PEERS_MS = 3000
 /** Octets of the stream, and of all of the server. */
 const FULL = [10077, 10047]
 
@@ -312,8 +315,15 @@ export async function connectNats(options: EngineOptions): Promise<Engine> {
         `--replicas ${options.replicas}: ${name} is at ${url} with ${copies ?? 0}`,
       )
     }
-    const copies = {num_replicas: replicas}
-    const made = await api(`STREAM.CREATE.${name}`, {...config, ...copies}, ...NO_PEERS)
+    const create = (): Promise<Answer> =>
+      api(`STREAM.CREATE.${name}`, {...config, num_replicas: replicas}, NO_PEERS, NO_CLUSTER)
+    let made = await create()
+    // Servers that have just met each other may say so too.
+    for (const since = performance.now(); made.error?.err_code === NO_PEERS;) {
+      if (performance.now() - since > PEERS_MS) break
+      await sleep(RETRY_MS)
+      made = await create()
+    }
     if (made.error === undefined) return
     throw new DartaError(
       'DARTA_ENGINE',
