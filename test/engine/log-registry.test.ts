@@ -141,7 +141,7 @@ test('processes that come at any time agree, whatever the log forgets and does n
         for (const times of won.values()) assert.equal(times, 1)
       },
     ),
-    {numRuns: 30},
+    {numRuns: 100},
   )
   t.pass()
 })
@@ -203,6 +203,29 @@ test('a snapshot that comes late, for less than what is gone, stands for nothing
   while (log.first <= Math.max(before, 1)) await new Promise(setImmediate)
   const reader = createLogRegistry(log.open(), 1e9)
   t.deepEqual([...(await reader.keys())].sort(), ['a', 'b'])
+})
+
+test('what is forgotten while it is being read is read from the snapshot', async (t) => {
+  const log = new MemoryLog(1, {most: 1})
+  const writer = createLogRegistry(log.open(), 400)
+  const revision = (await writer.put('a', octets('1'), 0))!
+  await writer.put('b', octets('2'), 0)
+  const reading = log.open()
+  let reads = 0
+  const reader = createLogRegistry({
+    ...reading,
+    read: async (from) => {
+      const before = log.first
+      // The end is known from the first answer. The snapshot comes behind it, and then the head is gone.
+      for (let last = revision; reads === 2 && log.first === before;) {
+        last = (await writer.put('a', octets('x'.repeat(100)), last)) ?? last
+      }
+      reads++
+      return reading.read(from)
+    },
+  })
+  t.deepEqual([...(await reader.keys())].sort(), ['a', 'b'])
+  t.true(log.first > 2)
 })
 
 test('a clearing that comes late leaves what is newer', async (t) => {
