@@ -1,54 +1,39 @@
-import test, {type ExecutionContext} from 'ava'
+import test from 'ava'
 import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {gzipSync} from 'node:zlib'
-import {bash, darta, folder} from '../support/darta.js'
-import {root} from '../support/needing.js'
-
-async function made(t: ExecutionContext): Promise<{place: string; file: string}> {
-  const place = folder(t)
-  const file = join(place, 'lab.ipfix')
-  const lab = join(root, 'test/fixtures/lab.pcap')
-  const {code} = await darta(t, ['capture', '-q', '-r', lab, '-w', file])
-  t.is(code, 0)
-  return {place, file}
-}
-
-const column = async (t: ExecutionContext, line: string): Promise<string[]> => {
-  const {stdout, stderr, code} = await bash(t, line)
-  t.is(code, 0, stderr)
-  return stdout
-    .toString()
-    .split('\n')
-    .filter((text) => text !== '')
-}
+import {darta, folder} from '../support/darta.js'
+import {labRecords, printedLines} from '../support/lab-records.js'
 
 test('a set of records has the values that they print, and a filter by it passes these records', async (t) => {
-  const {place, file} = await made(t)
+  const {place, file} = await labRecords(t)
   for (const [key, column4, expression] of [
     ['srcip', '%sa', 'src ip in'],
     ['dstport', '%dp', 'dst port in'],
   ] as const) {
     const set = join(place, `${key}.set`)
     const chosen = "'tcp and dst port < 1024'"
-    const values = await column(t, `darta set -q -r ${file} --of ${key} -o values ${chosen}`)
+    const values = await printedLines(t, `darta set -q -r ${file} --of ${key} -o values ${chosen}`)
     const print = `darta print -q -N -r ${file} -o 'fmt:${column4}' 'tcp and dst port < 1024 and not options'`
     t.true(values.length > 3)
-    t.deepEqual([...values].sort(), await column(t, `${print} | tr -d ' ' | LC_ALL=C sort -u`))
-    await column(t, `darta set -q -r ${file} --of ${key} -w ${set} ${chosen}`)
-    const by = await column(t, `darta filter -q -r ${file} --count '${expression} @${set}'`)
-    const without = await column(
+    t.deepEqual(
+      [...values].sort(),
+      await printedLines(t, `${print} | tr -d ' ' | LC_ALL=C sort -u`),
+    )
+    await printedLines(t, `darta set -q -r ${file} --of ${key} -w ${set} ${chosen}`)
+    const by = await printedLines(t, `darta filter -q -r ${file} --count '${expression} @${set}'`)
+    const without = await printedLines(
       t,
       `darta set -q ${set} --subtract ${set} -w ${set}.none; darta filter -q -r ${file} --count '${expression} @${set}.none or options'`,
     )
     const plain = values.map((value) => `${expression.replace(/ in$/, '')} ${value}`).join(' or ')
-    t.deepEqual(by, await column(t, `darta filter -q -r ${file} --count '${plain}'`))
+    t.deepEqual(by, await printedLines(t, `darta filter -q -r ${file} --count '${plain}'`))
     t.deepEqual(without, ['0'])
   }
 })
 
 test('values that do not fit memory make the same set', async (t) => {
-  const {file} = await made(t)
+  const {file} = await labRecords(t)
   const args = ['set', '-r', file, '--of', 'dst6/64']
   const memory = await darta(t, args)
   const disk = await darta(t, [...args, '-v', '--max-memory', '1Ki'])

@@ -1,49 +1,29 @@
-import test, {type ExecutionContext} from 'ava'
+import test from 'ava'
 import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {bash, bin, darta, folder} from '../support/darta.js'
-import {root} from '../support/needing.js'
-
-const lab = join(root, 'test/fixtures/lab.pcap')
-
-/** Records of the fixture, in pieces that each are in order of time. */
-async function made(t: ExecutionContext): Promise<{place: string; file: string}> {
-  const place = folder(t)
-  const file = join(place, 'lab.ipfix')
-  const {code} = await darta(t, ['capture', '-q', '-r', lab, '-w', file])
-  t.is(code, 0)
-  return {place, file}
-}
-
-const column = async (t: ExecutionContext, line: string): Promise<string[]> => {
-  const {stdout, stderr, code} = await bash(t, line)
-  t.is(code, 0, stderr)
-  return stdout
-    .toString()
-    .split('\n')
-    .filter((text) => text !== '')
-}
+import {labRecords, printedLines} from '../support/lab-records.js'
 
 test('the order is that of sort(1) over the printed column, and no record is lost', async (t) => {
-  const {place, file} = await made(t)
+  const {place, file} = await labRecords(t)
   const sorted = join(place, 'sorted.ipfix')
   const print = `darta print -q -N -o 'fmt:%{octetDeltaCount}' 'any and not options'`
   await darta(t, ['sort', '-r', file, '-O', 'bytes', '-w', sorted])
-  const ours = await column(t, `${print} -r ${sorted}`)
+  const ours = await printedLines(t, `${print} -r ${sorted}`)
   t.true(ours.length > 700)
-  t.deepEqual(ours, await column(t, `${print} -r ${file} | sort -rn`))
+  t.deepEqual(ours, await printedLines(t, `${print} -r ${file} | sort -rn`))
   const same = await darta(t, ['info', '-q', '--compare', '-r', file, '-r', sorted])
   t.is(same.code, 0)
-  t.deepEqual(await column(t, `${print} -r ${file} -O bytes`), ours)
-  t.deepEqual(await column(t, `${print} -r ${file} -O bytes -c 5`), ours.slice(0, 5))
+  t.deepEqual(await printedLines(t, `${print} -r ${file} -O bytes`), ours)
+  t.deepEqual(await printedLines(t, `${print} -r ${file} -O bytes -c 5`), ours.slice(0, 5))
   t.deepEqual(
-    await column(t, `darta sort -q -r ${file} -c 5 -O bytes | ${print}`),
+    await printedLines(t, `darta sort -q -r ${file} -c 5 -O bytes | ${print}`),
     ours.slice(0, 5),
   )
 })
 
 test('what goes to disk goes out as what stays in memory, octet for octet', async (t) => {
-  const {file} = await made(t)
+  const {file} = await labRecords(t)
   for (const order of ['tstart', 'srcip,dstip,bytes:a', 'flowEndReason:d,tend']) {
     const args = ['sort', '-v', '-r', file, '-O', order]
     const [memory, disk] = [await darta(t, args), await darta(t, [...args, '--max-memory', '16Ki'])]
@@ -54,19 +34,19 @@ test('what goes to disk goes out as what stays in memory, octet for octet', asyn
 })
 
 test('files in order are merged as they come, and doubles dropped', async (t) => {
-  const {place, file} = await made(t)
+  const {place, file} = await labRecords(t)
   const [even, odd, whole] = ['even', 'odd', 'whole'].map((name) => join(place, name))
   await darta(t, ['sort', '-q', '-r', file, '-w', even, 'src port < 1024'])
   await darta(t, ['sort', '-q', '-r', file, '-w', odd, 'not src port < 1024'])
   await darta(t, ['sort', '-q', '-r', file, '-w', whole])
   const flows = `darta filter -q --options drop any | darta print -q -o ndjson | sed 's/,"_ipfix.*//'`
-  const merged = await column(t, `darta sort --merge -r ${even} -r ${odd} | ${flows} | sort`)
-  t.deepEqual(merged, await column(t, `darta filter -q -r ${whole} any | ${flows} | sort`))
+  const merged = await printedLines(t, `darta sort --merge -r ${even} -r ${odd} | ${flows} | sort`)
+  t.deepEqual(merged, await printedLines(t, `darta filter -q -r ${whole} any | ${flows} | sort`))
   const starts = (line: string): string =>
     `${line} | darta filter -q --options drop any | darta print -q -o 'fmt:%{flowStartMilliseconds}'`
   t.deepEqual(
-    await column(t, starts(`darta sort --merge -r ${even} -r ${odd}`)),
-    await column(t, starts(`darta sort -r ${file}`)),
+    await printedLines(t, starts(`darta sort --merge -r ${even} -r ${odd}`)),
+    await printedLines(t, starts(`darta sort -r ${file}`)),
   )
   const {stderr} = await darta(t, [
     ...['sort', '--merge', '--unique', '-r', even, '-r', odd, '-r', whole, '-o', 'null'],
@@ -91,7 +71,7 @@ test('files in order are merged as they come, and doubles dropped', async (t) =>
 })
 
 test('an input that is not in order is named, and its records go out all the same', async (t) => {
-  const {place, file} = await made(t)
+  const {place, file} = await labRecords(t)
   const [up, down] = ['up', 'down'].map((name) => join(place, name))
   await darta(t, ['sort', '-q', '-r', file, '-w', up])
   await darta(t, ['sort', '-q', '-r', file, '-O', 'tstart:d', '-w', down])
@@ -120,13 +100,13 @@ test('Options Records go first and keep their order', async (t) => {
 })
 
 test('the same input gives the same octets', async (t) => {
-  const {file} = await made(t)
+  const {file} = await labRecords(t)
   const args = ['sort', '-q', '-r', file, '-O', 'proto']
   t.deepEqual((await darta(t, args)).stdout, (await darta(t, args)).stdout)
 })
 
 test('a reader that goes away ends it without a word', async (t) => {
-  const {file} = await made(t)
+  const {file} = await labRecords(t)
   const {stderr} = await bash(t, `"${bin}" sort -r ${file} -O bytes -o ndjson | head -1 >/dev/null`)
   t.notRegex(stderr, /Error|EPIPE/)
 })
