@@ -221,3 +221,24 @@ export function parseCompression(input: string): Compression {
     throw wrong(`a level of ${codec}, ${least} to ${greatest}`, input)
   return {codec, level}
 }
+
+/**
+ * Leading bits of addresses, `24` or `24,64`.
+ *
+ * @param flag for people
+ * @param v6 bits of IPv6 where only those of IPv4 are given
+ * @throws DartaError DARTA_USAGE
+ */
+export function parsePrefixLengths(
+  flag: string,
+  text: string,
+  v6: number,
+): [v4: number, v6: number] {
+  const match = /^(\d{1,2})(?:,(\d{1,3}))?$/.exec(text)
+  const bits: [number, number] = [Number(match?.[1] ?? 99), Number(match?.[2] ?? v6)]
+  if (bits[0] <= 32 && bits[1] <= 128) return bits
+  throw new DartaError(
+    'DARTA_USAGE',
+    `${flag}: expected bits of IPv4 and IPv6 like 24,${v6}, not '${text}'`,
+  )
+}

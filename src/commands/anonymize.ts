@@ -4,7 +4,7 @@ import * as common from '../cli/flags.js'
 import {limitRecords} from '../cli/limit-records.js'
 import {openRecordSink, presentationOf} from '../cli/record-output.js'
 import {runPipeline} from '../cli/run-pipeline.js'
-import {parseDuration} from '../cli/values.js'
+import {parseDuration, parsePrefixLengths} from '../cli/values.js'
 import {createAnonymizer, type Anonymizer} from '../mediation/anonymization/anonymizer.js'
 import {createCryptoPan} from '../mediation/anonymization/crypto-pan.js'
 import {createPolicy, parsePolicy, type Method} from '../mediation/anonymization/policy.js'
@@ -86,7 +86,7 @@ export default class Anonymize extends DartaCommand {
       flags.policy === undefined
         ? new Map()
         : parsePolicy(new TextDecoder().decode(readInputFile(flags.policy)), flags.policy)
-    const [bits4, bits6] = parseBits(flags.bits)
+    const [bits4, bits6] = parsePrefixLengths('--bits', flags.bits, 48)
     const shiftMs = flags['time-shift'] ?? 0
     const policy = createPolicy({
       method: flags.method,
@@ -145,17 +145,4 @@ function parseShift(input: string): number {
   const back = input.startsWith('-')
   const ms = Math.round(parseDuration(input.replace(/^[-+]/, '')))
   return back ? -ms : ms
-}
-
-/** @throws DartaError DARTA_USAGE */
-function parseBits(text: string): [v4: number, v6: number] {
-  const match = /^(\d{1,2})(?:,(\d{1,3}))?$/.exec(text)
-  const [v4, v6] = [Number(match?.[1] ?? 99), Number(match?.[2] ?? 48)]
-  if (v4 > 32 || v6 > 128) {
-    throw new DartaError(
-      'DARTA_USAGE',
-      `--bits: expected bits of IPv4 and IPv6 like 24,48, not '${text}'`,
-    )
-  }
-  return [v4, v6]
 }

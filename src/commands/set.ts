@@ -3,6 +3,7 @@ import {DartaCommand} from '../cli/base-command.js'
 import * as common from '../cli/flags.js'
 import {inputNames} from '../cli/record-input.js'
 import {openOctetSink} from '../cli/record-output.js'
+import {parsePrefixLengths} from '../cli/values.js'
 import {openInput} from '../io/open-input.js'
 import {spokenName} from '../io/errors.js'
 import {
@@ -105,7 +106,10 @@ export default class Set extends DartaCommand {
     const {flags, raw} = await this.parse(Set)
     this.#asks = flags.contains !== undefined
     const words = this.operands(raw)
-    const bits = flags.networks === undefined ? undefined : bitsOf(flags.networks)
+    const bits =
+      flags.networks === undefined
+        ? undefined
+        : parsePrefixLengths('--networks', flags.networks, 64)
     const asked = (flags.contains ?? []).map((text) => ({
       name: `--contains ${text}`,
       set: readValueSet(new TextEncoder().encode(text), '--contains'),
@@ -212,17 +216,4 @@ function alike(sets: readonly Named[]): void {
     'DARTA_USAGE',
     `${numbers.name} is a set of numbers, ${addresses.name} one of addresses`,
   )
-}
-
-/** @throws DartaError DARTA_USAGE */
-function bitsOf(text: string): [v4: number, v6: number] {
-  const match = /^(\d{1,2})(?:,(\d{1,3}))?$/.exec(text)
-  const [v4, v6] = [Number(match?.[1] ?? 99), Number(match?.[2] ?? 64)]
-  if (v4 > 32 || v6 > 128) {
-    throw new DartaError(
-      'DARTA_USAGE',
-      `--networks: expected bits of IPv4 and IPv6 like 24,64, not '${text}'`,
-    )
-  }
-  return [v4, v6]
 }
