@@ -221,12 +221,14 @@ const makers: Readonly<Record<string, () => FlowKey>> = {
   ...Object.fromEntries(
     Array.from({length: 10}, (_, i): [string, () => FlowKey] => {
       const name = `mpls${i + 1}`
-      const element = elementByName(
-        i === 0 ? 'mplsTopLabelStackSection' : `mplsLabelStackSection${i + 1}`,
-      )!
-      // Of the 24 bits of an entry the first 20 are the label; class and bottom bit make no other group. RFC 3032 section 2.1.
-      const derived = [{element, of: element, bits: 20}]
-      return [name, () => ({...single(name, `MPLS label ${i + 1}`, [element]), derived})]
+      const entry = i === 0 ? 'mplsTopLabelStackSection' : `mplsLabelStackSection${i + 1}`
+      const make = (): FlowKey => {
+        const element = elementByName(entry)!
+        // Of the 24 bits of an entry the first 20 are the label; class and bottom bit make no other group. RFC 3032 section 2.1.
+        const derived = [{element, of: element, bits: 20}]
+        return {...single(name, `MPLS label ${i + 1}`, [element]), derived}
+      }
+      return [name, make]
     }),
   ),
   event: () => single('event', 'firewall event', [ie.firewallEvent]),
