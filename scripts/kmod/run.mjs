@@ -87,6 +87,8 @@ const findings =
   `cat /sys/kernel/debug/kmemleak >/out/kmemleak\ncat /proc/lockdep_stats >/out/lockdep\nexit $status`
 const result = await boot(kernel, folder, flavour === 'debug' ? findings : words, {
   icount: what === 'overhead',
+  // These look for races, and somebody looks at what they say.
+  parallel: what === 'soak' || flavour === 'debug',
   timeoutMs: Number(values.minutes) * 60_000,
 })
 const ownMessages = result.dmesg.slice(result.dmesg.indexOf('linubia'))
