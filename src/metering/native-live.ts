@@ -1,5 +1,5 @@
 import {readFileSync} from 'node:fs'
-import {bothPrograms, bpfOctets, type BpfInstruction} from './bpf-assembler.js'
+import {bothPrograms, bpfOctets, createBpfAssembler, type BpfInstruction} from './bpf-assembler.js'
 import {compileFilter} from './compile-filter.js'
 import {
   goneFault,
@@ -83,6 +83,10 @@ const linkTypes: Readonly<Record<number, number>> = {
   776: 101,
 }
 export const RAW_IP = 101
+/** Types of packets and of hardware, and where the kernel has them for a socket filter (SKF_AD_OFF, linux/filter.h). */
+const PACKET_OUTGOING = 4
+const [ARPHRD_ETHER, ARPHRD_LOOPBACK] = [1, 772]
+const [SKB_PACKET_TYPE, SKB_HARDWARE_TYPE] = [-0x1000 + 4, -0x1000 + 28]
 /** Kernel buffer of each interface and thread. */
 export const RING_OCTETS = 64 << 20
 const [ENODEV, ENETDOWN] = [19, 100]
@@ -104,27 +108,48 @@ export function needAddon(addon: LiveAddon | undefined): LiveAddon {
 
 /** What the kernel lets through: the user's filter and the share, cut to the snap length. */
 export async function filterOf(source: LiveSource, name: string): Promise<BpfInstruction[]> {
-  return (await filterMaker(source, name, undefined))(source.share)
+  return (await filterMaker(source, name, 'frames'))(source.share)
 }
 
 /**
  * Makes such filters for any share; the user's part is compiled once.
  *
- * @param packetSocket the interface, if it is a packet socket that filters there
+ * @param at what it filters: frames alone, or what a packet socket sees
  */
 export async function filterMaker(
   source: LiveSource,
   name: string,
-  packetSocket: string | undefined,
+  at: 'frames' | 'packet-socket',
 ): Promise<(share: ShareOf | undefined) => BpfInstruction[]> {
   const seen = seenLinkType(name)
-  const users =
-    source.filter === undefined ? undefined : await compileFilter(source.filter, seen, packetSocket)
+  const socket = at === 'packet-socket'
+  const compiledAt = socket && name !== 'any' ? name : undefined
+  const parts: BpfInstruction[][] = []
+  if (socket && hasLoopback(name)) parts.push(onceOverLoopback())
+  if (source.filter !== undefined) parts.push(await compileFilter(source.filter, seen, compiledAt))
   const whole: BpfInstruction[] = [{code: 0x06, jt: 0, jf: 0, k: source.snapOctets}]
-  return (share) => {
-    const program = share?.program(seen, source.snapOctets) ?? whole
-    return users === undefined ? program : bothPrograms(users, program)
-  }
+  return (share) =>
+    parts.reduceRight(
+      (rest, part) => bothPrograms(part, rest),
+      share?.program(seen, source.snapOctets) ?? whole,
+    )
+}
+
+/**
+ * Refuses what a loopback interface sends: a packet socket there gets each packet as it leaves and once more as it
+ * arrives, in one place. Other interfaces show the two in different hosts, or different packets.
+ */
+function onceOverLoopback(): BpfInstruction[] {
+  const b = createBpfAssembler()
+  b.load(4, SKB_PACKET_TYPE)
+  b.branch('eq', PACKET_OUTGOING, 'next', 'accept')
+  b.load(4, SKB_HARDWARE_TYPE)
+  b.branch('eq', ARPHRD_LOOPBACK, 'reject', 'accept')
+  b.label('reject')
+  b.accept(0)
+  b.label('accept')
+  b.accept(1)
+  return b.assemble()
 }
 
 /** LINKTYPE_ of what a socket filter sees: without any link header where the socket is a cooked one. */
@@ -133,12 +158,21 @@ export function seenLinkType(name: string): number {
 }
 
 function linkTypeOf(name: string): number | undefined {
-  if (name === 'any') return undefined
+  return name === 'any' ? undefined : linkTypes[hardwareType(name)]
+}
+
+/** Whether there may be packets of a loopback interface among those of `name`. */
+function hasLoopback(name: string): boolean {
+  return name === 'any' || hardwareType(name) === ARPHRD_LOOPBACK
+}
+
+/** ARPHRD_ of an interface. */
+function hardwareType(name: string): number {
   try {
-    return linkTypes[Number(readFileSync(`/sys/class/net/${name}/type`, 'utf8'))]
+    return Number(readFileSync(`/sys/class/net/${name}/type`, 'utf8'))
   } catch {
     // The backend itself tells what is wrong with the name.
-    return 1
+    return ARPHRD_ETHER
   }
 }
 

@@ -1,4 +1,5 @@
 import {createHash} from 'node:crypto'
+import {createRequire} from 'node:module'
 import type {ExecutionContext} from 'ava'
 import {framesOf} from '../support/captures.js'
 import {bin, darta, start, type Ended, type Running} from '../support/darta.js'
@@ -7,6 +8,16 @@ import {root} from '../support/needing.js'
 
 /** Traffic of our own with everything in it. */
 export const lab = `${root}test/fixtures/lab.pcap`
+
+/** Why the backend libpcap cannot be tested here. */
+export function noCap(): string | undefined {
+  try {
+    createRequire(import.meta.url)('cap')
+    return undefined
+  } catch {
+    return 'the npm package cap is not built'
+  }
+}
 
 /** A mirror port: what is sent at `sender` arrives at `port` of `node`. */
 export function mirror(t: ExecutionContext): {sender: Host; node: Host; port: string} {
@@ -75,12 +86,13 @@ export async function sums(
   return {packets: info.packetCount, octets: info.octetCount}
 }
 
-/** tcpdump beside the captures: what a program that knows nothing of ours sees. */
+/** tcpdump beside the captures: what a program that knows nothing of ours sees, of so many packets. */
 export async function tcpdump(
   t: ExecutionContext,
   at: Host,
   port: string,
   file: string,
+  packets = framesOf(lab).length,
 ): Promise<Running> {
   const options = [
     '-i',
@@ -91,7 +103,7 @@ export async function tcpdump(
     '-U',
     // A signal would let what the kernel still holds go unread.
     '-c',
-    String(framesOf(lab).length),
+    String(packets),
     '-B',
     '65536',
     '--time-stamp-precision=nano',

@@ -1,4 +1,3 @@
-import {createRequire} from 'node:module'
 import {join} from 'node:path'
 import {framesOf} from '../support/captures.js'
 import {bin, darta, folder} from '../support/darta.js'
@@ -10,6 +9,7 @@ import {
   judge,
   lab,
   mirror,
+  noCap,
   octetsOf,
   satisfied,
   sums,
@@ -17,16 +17,6 @@ import {
 } from './capturing.js'
 
 const by = ['--backend', 'libpcap']
-
-/** Why the backend cannot be tested here. */
-function noCap(): string | undefined {
-  try {
-    createRequire(import.meta.url)('cap')
-    return undefined
-  } catch {
-    return 'the npm package cap is not built'
-  }
-}
 
 for (const native of ['1', '0']) {
   needing(

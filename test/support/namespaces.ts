@@ -81,9 +81,19 @@ export function frameSender(): string {
   return path
 }
 
-/** Puts the frames of a pcap file on an interface; gives how many. */
-export function sendFrames(from: Host, port: string, capture: string, rate = 0): number {
-  const words = from.run(frameSender(), '--if', port, '--rate', String(rate), capture)
+/**
+ * Puts the frames of a pcap file on an interface; gives how many. They go past its queue, and with it past captures that
+ * see what it sends, unless `by` says otherwise.
+ */
+export function sendFrames(
+  from: Host,
+  port: string,
+  capture: string,
+  rate = 0,
+  by: 'queue' | 'bypass' = 'bypass',
+): number {
+  const way = by === 'queue' ? ['--no-bypass'] : []
+  const words = from.run(frameSender(), '--if', port, '--rate', String(rate), ...way, capture)
   return (JSON.parse(words) as {packets: number}).packets
 }
 

@@ -46,7 +46,7 @@ const tpacket: LiveBackend<LiveAddon> = {
     for (const name of source.interfaces) {
       const turn = source.turn && (await loadTurns(addon, source, source.turn, name))
       if (turn !== undefined) turns.push(turn.counter)
-      const make = await filterMaker(source, name, name === 'any' ? undefined : name)
+      const make = await filterMaker(source, name, 'packet-socket')
       const filter = turn === undefined ? bpfOctets(make(source.share)) : NONE
       // The socket's filter decides all the same: it also sees what is sent, and what goes on undecided.
       const early =
