@@ -83,11 +83,11 @@ export async function childDestination(
 
   async function finish(): Promise<void> {
     child.stdin!.end()
-    const {exitCode, signal, failed, shortMessage} = (await child) as {
+    const {exitCode, signal, failed, code} = (await child) as {
       exitCode?: number
       signal?: string
       failed?: boolean
-      shortMessage?: string
+      code?: string
     }
     if (failed !== true || aborted) return
     const how =
@@ -95,7 +95,7 @@ export async function childDestination(
         ? `died of ${signal}`
         : exitCode !== undefined
           ? `ended with status ${exitCode}`
-          : (shortMessage ?? 'failed')
+          : `cannot be started: ${code === 'ENOENT' ? 'there is no such command' : (code ?? 'unknown')}`
     command.report(new DartaError('DARTA_CHILD', `${name} (${pattern[0]}) ${how}`))
   }
 

@@ -165,6 +165,21 @@ test('a command that is started again reads a whole stream: header and Templates
   }
 })
 
+test('a command that does not exist is told as such, in one line a part, and nothing is left unaccounted', async (t) => {
+  const words = ['split', '--parts', '2', '--exec', 'darta-no-such-command', '-r', lab]
+  const {code, stderr} = await darta(t, words)
+  t.is(code, 1)
+  for (const part of [1, 2]) {
+    const line = `child-${part} (darta-no-such-command) cannot be started: there is no such command (DARTA_CHILD)`
+    t.true(stderr.includes(`${line}\n`), stderr)
+  }
+  const lost = [...stderr.matchAll(/child-\d: \d+ packets in, 0 out, lost (\d+) \(gone/g)]
+  t.is(
+    lost.reduce((sum, [, n]) => sum + Number(n), 0),
+    framesOf(lab).length,
+  )
+})
+
 test('what is wrong with sockets is told before anything is opened', async (t) => {
   for (const words of [
     ['--to', 'udp://127.0.0.1:4739'],
