@@ -1,4 +1,4 @@
-import {readdirSync, readFileSync} from 'node:fs'
+import {existsSync, readdirSync, readFileSync} from 'node:fs'
 import {networkInterfaces} from 'node:os'
 
 /** What the system says of an interface that could be captured; undefined where it does not say. */
@@ -73,6 +73,14 @@ export function receiveQueues(name: string): number | undefined {
   } catch {
     return undefined
   }
+}
+
+/** What has become of an interface; where the system does not tell it counts as up. */
+export function stateOf(name: string): 'up' | 'down' | 'gone' {
+  if (name === 'any' || !existsSync('/sys/class/net')) return 'up'
+  const flags = numberIn(name, 'flags')
+  if (flags === undefined) return 'gone'
+  return (flags & IFF_UP) === 0 ? 'down' : 'up'
 }
 
 function linuxNames(): string[] | undefined {

@@ -77,10 +77,11 @@ export interface KernelCounters {
 export interface LiveCapture {
   /**
    * Buffers as they fill. Ends after `stop` or at the packet limit, or throws when the last interface goes away.
-   * `notice` is told what happens to interfaces meanwhile: one is down, one of several is gone.
+   * `notice` is told what happens to interfaces meanwhile: one is down, one of several is gone, or was down and is not
+   * captured any more.
    */
   outputs(
-    notice: (interfaceName: string, what: 'down' | 'gone') => void,
+    notice: (interfaceName: string, what: 'down' | 'gone' | 'ended') => void,
   ): AsyncIterable<readonly MeterOutput[]>
   /** Exports all Flows; `outputs` then ends. */
   stop(): void
@@ -184,9 +185,35 @@ export function refuseMirrorPort({mirrorPort, interfaces, share, turn}: LiveSour
   if (share?.early === undefined) fail('goes with --share: it drops what is of other shares')
 }
 
-/** The interface was captured and is not there any more. */
-export function goneFault(name: string): DartaError {
-  return new DartaError('DARTA_INTERFACE', `cannot capture on ${name}: the interface went away`)
+/**
+ * What is wrong with the names of interfaces, or with what is asked of all together. Backends would take an empty name for
+ * all interfaces, and count twice what comes by one that is named beside `any`.
+ *
+ * @throws DartaError DARTA_USAGE, DARTA_INTERFACE
+ */
+export function checkSource({interfaces, ringOctets = 0, threads}: LiveSource): void {
+  if (interfaces.includes('')) {
+    throw new DartaError('DARTA_USAGE', '-i names an interface, or any for all: it is empty')
+  }
+  const beside = interfaces.find((name) => name !== 'any')
+  if (beside !== undefined && interfaces.includes('any')) {
+    throw new DartaError('DARTA_USAGE', `-i any has the packets of ${beside} already: one of them`)
+  }
+  // The kernel would end this process, or another one, to find so much.
+  const asked = ringOctets * threads * interfaces.length
+  const free = process.availableMemory()
+  if (asked <= free) return
+  const gibibytes = (octets: number): string => (octets / 2 ** 30).toFixed(1)
+  throw new DartaError(
+    'DARTA_INTERFACE',
+    `cannot capture on ${interfaces.join(', ')}: buffers of ${gibibytes(asked)} GiB are more than the ${gibibytes(free)} GiB of memory that are free: a smaller -B may do`,
+  )
+}
+
+/** The interface was captured and is not there any more, or is not captured any more since it went down. */
+export function goneFault(name: string, what: 'gone' | 'ended' = 'gone'): DartaError {
+  const why = what === 'gone' ? 'went away' : 'went down, and is not taken up again by this backend'
+  return new DartaError('DARTA_INTERFACE', `cannot capture on ${name}: the interface ${why}`)
 }
 
 /** What a failed call of the kernel means to a person. */
@@ -200,7 +227,7 @@ export function openFault(call: string, errno: number, name: string): DartaError
   }
   const words =
     errno === ENODEV
-      ? 'there is no such interface'
+      ? 'there is no such interface; darta capture -D lists those there are'
       : errno === ENOMEM
         ? 'the kernel has no memory for the ring: a smaller -B may do'
         : errno === ENETDOWN

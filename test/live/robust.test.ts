@@ -2,10 +2,10 @@ import {writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import type {ExecutionContext} from 'ava'
 import {framesOf} from '../support/captures.js'
-import {darta, folder} from '../support/darta.js'
-import {noNamespaces, noSender, sendFrames} from '../support/namespaces.js'
+import {bin, darta, folder} from '../support/darta.js'
+import {host, noNamespaces, noSender, sendFrames, startAt} from '../support/namespaces.js'
 import {needing} from '../support/needing.js'
-import {capturing, interrupted, lab, mirror} from './capturing.js'
+import {capturing, interrupted, lab, mirror, noCap} from './capturing.js'
 
 /** Octets of an Ethernet header: what a packet socket sends has at least that. */
 const LEAST_OCTETS = 14
@@ -98,3 +98,55 @@ for (const [backend, words] of [
     },
   )
 }
+
+for (const [what, words, status, pattern] of [
+  ['an empty name', ['-i', ''], 2, /-i names an interface, or any for all: it is empty/],
+  ['any and another one', ['-i', 'any', '-i', 'lo'], 2, /-i any has the packets of lo already/],
+  ['a name that is none', ['-i', 'nosuch'], 1, /there is no such interface; darta capture -D/],
+  ['a ring without end', ['-i', 'lo', '-B', '1000Ti'], 1, /more than the [\d.]+ GiB .*smaller -B/],
+] as const) {
+  needing(noNamespaces)(`a capture of ${what} ends at once and says why`, async (t) => {
+    for (const backend of ['tpacket', 'af-xdp']) {
+      const all = ['capture', ...words, '--backend', backend, '-o', 'null']
+      const {code, stderr} = await startAt(t, host(t), [bin, ...all]).ended
+      t.is(code, status, stderr)
+      t.regex(stderr, pattern)
+      t.notRegex(stderr, /capturing on/)
+    }
+  })
+}
+
+needing(
+  noNamespaces,
+  noSender,
+  noCap(),
+)(
+  'libpcap says that it ends when an interface goes down, and what it had is written',
+  async (t) => {
+    const {sender, node, port} = mirror(t)
+    const file = join(folder(t), 'live.pcap')
+    const words = ['-i', port, '--backend', 'libpcap', '--emit', 'pcap', '-w', file]
+    const running = await capturing(t, node, ...words)
+    const sent = sendFrames(sender, 'out', lab, 10_000)
+    node.run('ip', 'link', 'set', port, 'down')
+    const {code, stderr} = await running.ended
+    t.is(code, 1, stderr)
+    t.regex(stderr, /cannot capture on in: the interface went down, and is not taken up again/)
+    t.regex(stderr, new RegExp(`kernel: ${sent} packets in, ${sent} out, noted interface-down 1`))
+    t.is(framesOf(file).length, sent)
+  },
+)
+
+needing(noNamespaces, noSender)('af-xdp says that an interface is down, and waits', async (t) => {
+  const {sender, node, port} = mirror(t)
+  node.run('ip', 'link', 'set', port, 'down')
+  const file = join(folder(t), 'live.pcap')
+  const words = ['-i', port, '--backend', 'af-xdp', '--emit', 'pcap', '-w', file]
+  const running = await capturing(t, node, ...words)
+  node.run('ip', 'link', 'set', port, 'up')
+  const sent = sendFrames(sender, 'out', lab, 10_000)
+  const {code, stderr} = await interrupted(running)
+  t.is(code, 0, stderr)
+  t.regex(stderr, /; in is down: capture goes on when it is up/)
+  t.regex(stderr, new RegExp(`kernel: ${sent} packets in, ${sent} out`))
+})

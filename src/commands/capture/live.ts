@@ -5,6 +5,7 @@ import {loadNative} from '../../io/native.js'
 import {dropPrivileges} from '../../io/privileges.js'
 import {backends} from '../../metering/backends/index.js'
 import {
+  checkSource,
   goneFault,
   type KernelCounters,
   type LiveBackend,
@@ -89,13 +90,14 @@ export async function captureLive(
     ...(group === undefined ? await shareOf(flags) : {share: group.share}),
     ...(group !== undefined && {changing: group.changing}),
   }
+  checkSource(source)
   const live = await backend.open(source, options, addon)
   try {
     dropPrivileges(addon, flags.user, flags['user-group'])
     if (source.turn !== undefined) cautionQueues(command, source.interfaces)
     const caution = backend.caution?.(source)
     if (caution !== undefined) command.note(caution)
-    command.note(`capturing on ${flags.interface.join(', ')} by ${flags.backend}`)
+    command.note(`capturing on ${source.interfaces.join(', ')} by ${flags.backend}`)
     const watch = watchInterfaces(source.interfaces)
     const exporter = await openOutput(await selectorsOf(flags))
     await run(command, live, exporter, watch, flags['stats-interval'], group)
@@ -163,9 +165,9 @@ async function run(
   const reports =
     statisticsMs > 0 ? setInterval(report, Math.min(statisticsMs, LONGEST_TIMER_MS)) : undefined
   let gone: DartaError | undefined
-  const notice = (name: string, what: 'down' | 'gone'): void => {
-    if (what === 'gone') command.report(goneFault(name))
-    else command.note(`${name} is down; capture goes on when it is up again`)
+  const notice = (name: string, what: 'down' | 'gone' | 'ended'): void => {
+    if (what === 'down') command.note(`${name} is down; capture goes on when it is up again`)
+    else command.report(goneFault(name, what))
   }
   group?.start(live, () => exporter.settle())
   try {

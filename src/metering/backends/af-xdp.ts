@@ -1,5 +1,5 @@
 import type {BpfInstruction} from '../bpf-assembler.js'
-import {receiveQueues} from '../interfaces.js'
+import {receiveQueues, stateOf} from '../interfaces.js'
 import {
   openFault,
   refuseTurns,
@@ -34,11 +34,14 @@ const afXdp: LiveBackend<LiveAddon> = {
   summary: 'Linux AF_XDP sockets: frames are taken before the kernel looks at them',
   capabilities: xdpCapabilities,
   absence: noLinux,
-  caution({share, filter, mirrorPort}) {
+  caution({interfaces, share, filter, mirrorPort}) {
     const all = mirrorPort || (share === undefined && filter === undefined)
+    // Its sockets do not tell.
+    const down = interfaces.filter((name) => stateOf(name) === 'down')
     return (
       `af-xdp sees what arrives, not what is sent, and takes ${all ? 'all of it' : 'the packets chosen'} ` +
-      "away from this host's own network stack"
+      "away from this host's own network stack" +
+      (down.length === 0 ? '' : `; ${down.join(', ')} is down: capture goes on when it is up`)
     )
   },
   async open(source, options, given) {

@@ -1,5 +1,5 @@
-import {existsSync, readFileSync} from 'node:fs'
 import {createRequire} from 'node:module'
+import {stateOf} from '../interfaces.js'
 import {
   goneFault,
   openFault,
@@ -151,7 +151,7 @@ function capture(cap: CapPackage, source: LiveSource, meter: Meter): LiveCapture
 
   return {
     async *outputs(notice) {
-      let gone: string[] = []
+      let gone: {readonly name: string; readonly what: 'gone' | 'ended'}[] = []
       const watch = setInterval(() => {
         for (const device of devices) {
           const state = device.open ? stateOf(device.name) : 'up'
@@ -159,7 +159,7 @@ function capture(cap: CapPackage, source: LiveSource, meter: Meter): LiveCapture
           // cap looks no more at a device that was down once.
           if (state === 'down') device.downs++
           close(device)
-          gone.push(device.name)
+          gone.push({name: device.name, what: state === 'down' ? 'ended' : 'gone'})
           wake?.()
         }
       }, WATCH_MS)
@@ -174,10 +174,13 @@ function capture(cap: CapPackage, source: LiveSource, meter: Meter): LiveCapture
           if (stopping || !left) {
             push()
             yield [...queue.splice(0), ...meter.finish()]
-            if (!left) throw goneFault(gone.join(', '))
+            if (!left) {
+              const names = gone.map(({name}) => name).join(', ')
+              throw goneFault(names, gone.every(({what}) => what === 'ended') ? 'ended' : 'gone')
+            }
             return
           }
-          for (const name of gone) notice(name, 'gone')
+          for (const {name, what} of gone) notice(name, what)
           gone = []
           if (queue.length > 0 || stopping) continue
           await new Promise<void>((resolve) => (wake = resolve))
@@ -259,16 +262,3 @@ function opens(cap: CapPackage, name: string, buffer: Buffer): boolean {
 
 /** cap cannot close what it could not open: freeing one of these would end the process. */
 const failed: CapDevice[] = []
-
-const IFF_UP = 1
-
-/** Where the system does not tell, an interface counts as up. */
-function stateOf(name: string): 'up' | 'down' | 'gone' {
-  if (name === 'any' || !existsSync('/sys/class/net')) return 'up'
-  try {
-    const flags = Number(readFileSync(`/sys/class/net/${name}/flags`, 'utf8'))
-    return (flags & IFF_UP) === 0 ? 'down' : 'up'
-  } catch {
-    return 'gone'
-  }
-}
