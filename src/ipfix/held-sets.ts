@@ -1,9 +1,9 @@
 import {readDataSet} from './data-set.js'
 import {SET_HEADER_OCTETS} from './message.js'
 import {settleUnread, type UnreadSets} from './sequence.js'
+import {storedTemplate, type Domain} from './template-store.js'
 import {isWithdrawn} from './withdrawn.js'
 import type {SessionState} from './session-state.js'
-import type {Domain} from './template-store.js'
 import type {MessageContext, RecordBatch} from '../record/batch.js'
 
 /** Octets of Data Sets that a session holds for Templates that have not come yet. */
@@ -81,10 +81,11 @@ export function releaseSets(
   out: RecordBatch[],
   book: (s: SessionState, count: number, offset: number) => void,
 ): void {
-  const {work, records, messages} = s.process
+  const {work, records, messages, pool} = s.process
   s.held = s.held.filter((set) => {
-    const stored = set.domain.templates.get(set.setId)
-    if (stored === undefined || !work.arrived.includes(stored)) return true
+    const slot = pool.slots.find(set.domain, set.setId)
+    if (slot < 0 || !work.arrived.includes(slot)) return true
+    const stored = storedTemplate(set.domain, slot)
     letGo(s, set)
     const {octets, message, unread} = set
     const view = new DataView(octets.buffer, octets.byteOffset, octets.byteLength)

@@ -1,7 +1,7 @@
 import {createTemplate, type Template} from '../record/template.js'
 import {createSessionElements} from '../registry/lookup.js'
 import type {SessionState} from './session-state.js'
-import {templatesChanged, type StoredTemplate} from './template-store.js'
+import {templatesChanged, templatesOf, type StoredTemplate} from './template-store.js'
 import type {TypeRecordReader} from './type-records.js'
 import type {RecordBatch} from '../record/batch.js'
 
@@ -14,8 +14,7 @@ export function learnElements(s: SessionState, batch: RecordBatch, types: TypeRe
   if (s.elements === s.process.elements) s.elements = createSessionElements()
   const {elements} = s
   // Those that were not read yet are read as what they were when they came, so that it can be undone.
-  for (const {templates} of s.domains.values())
-    for (const {reading} of templates.values()) void reading
+  for (const domain of s.domains.values()) for (const stored of templatesOf(domain)) void stored
   let learned = false
   for (let i = 0; i < batch.count; i++) {
     const element = types(batch, i)
@@ -31,7 +30,7 @@ export function learnElements(s: SessionState, batch: RecordBatch, types: TypeRe
   }
   if (!learned) return
   for (const domain of s.domains.values()) {
-    for (const stored of domain.templates.values()) if (stored.reading.unknowns) describe(s, stored)
+    for (const stored of templatesOf(domain)) if (stored.reading.unknowns) describe(s, stored)
   }
 }
 

@@ -3,7 +3,7 @@ import {createTemplate, type MibObject} from '../record/template.js'
 import {replaceTemplate} from './learn-elements.js'
 import {carriesMibObject, type MibFieldReader} from './mib-fields.js'
 import type {SessionState} from './session-state.js'
-import type {Domain} from './template-store.js'
+import {templateOf, type Domain} from './template-store.js'
 
 /**
  * Takes in which SNMP objects the fields of a Template have the values of; it is kept with the Template, for as long as that
@@ -19,7 +19,7 @@ export function learnMibFields(
   const objects = new Map<number, Map<number, MibObject>>()
   for (let i = 0; i < batch.count; i++) {
     const said = read(batch, i)
-    const field = said && domain.templates.get(said.templateId)?.reading.template.fields[said.field]
+    const field = said && templateOf(domain, said.templateId)?.reading.template.fields[said.field]
     if (said === undefined || field === undefined || !carriesMibObject(field)) {
       records.note('mib-field-ignored', 1, batch.message.offset)
       continue
@@ -31,7 +31,7 @@ export function learnMibFields(
     ofTemplate.set(said.field, said.object)
   }
   for (const [id, ofTemplate] of objects) {
-    const stored = domain.templates.get(id)!
+    const stored = templateOf(domain, id)!
     const old = stored.reading.template
     const specifiers = old.fields.map((field, i) => {
       const mib = ofTemplate.get(i)

@@ -2,7 +2,7 @@ import type {SessionElements} from '../registry/lookup.js'
 import type {HeldSet} from './held-sets.js'
 import type {Damage} from './message-stream.js'
 import type {UnreadSets} from './sequence.js'
-import type {SessionTemplates, StoredTemplate, TemplatePool} from './template-store.js'
+import type {SessionTemplates, TemplatePool} from './template-store.js'
 import type {HeaderColumns, MessageContext} from '../record/batch.js'
 import type {StageLedger} from '../record/ledger.js'
 import type {Template} from '../record/template.js'
@@ -49,8 +49,8 @@ export interface Process {
 export interface MessageWork {
   /** Undoes changes of Templates and elements, last one first. */
   undo: (() => void)[]
-  /** Templates it brought. */
-  arrived: StoredTemplate[]
+  /** Slots of the Templates it brought. */
+  arrived: number[]
   /** Its Data Sets without Template. */
   unread: UnreadSets | undefined
   /** Its records that lack a direction. */

@@ -19,19 +19,23 @@ import {
 } from './message.js'
 import {isSettled, observeSequence, settleUnread} from './sequence.js'
 import type {DomainSequence, SequenceCounts} from './sequence.js'
+import {SlotQueue} from './slot-queue.js'
 import {readTemplateSet, restoreTemplate} from './template-set.js'
 import {
   clearSession,
   createTemplatePool,
   domainOf,
+  exportTimeOf,
   removeTemplate,
+  storedTemplate,
+  templateOf,
+  templatesOf,
   type Domain,
   type EvictionListener,
   type StoredTemplate,
   type TemplatePool,
   type TemplateWatcher,
 } from './template-store.js'
-import {createUseQueue} from './use-queue.js'
 import type {Damage} from './message-stream.js'
 import type {Process, SessionObserver, SessionState} from './session-state.js'
 import type {HeaderColumns, MessageContext, RecordBatch} from '../record/batch.js'
@@ -169,9 +173,10 @@ export function createCollectingProcess(options: ProcessOptions): CollectingProc
     counts: options.counts ?? 'records',
   }
   const evictions: EvictionListener = {
-    template(stored) {
+    template(domain, slot) {
       process.messages.note('template-evicted')
-      observer?.template?.('evicted', stored.reading.template, undefined)
+      if (observer?.template === undefined) return
+      observer.template('evicted', storedTemplate(domain, slot).reading.template, undefined)
     },
     domain({sequence}) {
       process.messages.note('domain-evicted')
@@ -191,7 +196,7 @@ class TransportSession implements Session, SessionState {
   columns: HeaderColumns | undefined = undefined
   elements: SessionElements
   readonly domains = new Map<number, Domain>()
-  readonly queue = createUseQueue<StoredTemplate>()
+  readonly queue = new SlotQueue()
   last: Domain | undefined = undefined
   held: HeldSet[] = []
   heldOctets = 0
@@ -227,13 +232,14 @@ class TransportSession implements Session, SessionState {
   }
 
   *templates(): Generator<KnownTemplate> {
-    for (const {id, templates} of this.domains.values()) {
-      for (const stored of templates.values()) {
+    const {slots} = this.pool
+    for (const domain of this.domains.values()) {
+      for (const slot of slots.slotsOf(domain)) {
         yield {
-          observationDomainId: id,
-          options: stored.isOptions,
-          record: stored.recordOctets(),
-          exportTime: stored.exportTime,
+          observationDomainId: domain.id,
+          options: slots.options[slot] === 1,
+          record: slots.record(slot),
+          exportTime: exportTimeOf(domain, slot),
         }
       }
     }
@@ -285,14 +291,14 @@ class Plain implements PlainDomain {
   }
 
   template(id: number): Template | undefined {
-    const reading = this.#domain.templates.get(id)?.reading
+    const reading = templateOf(this.#domain, id)?.reading
     if (reading === undefined || reading.plan !== undefined || reading.lists) return undefined
     if (reading.directionless || reading.types !== undefined) return undefined
     return reading.template
   }
 
   *plainTemplates(): Generator<Template> {
-    for (const id of this.#domain.templates.keys()) {
+    for (const {id} of templatesOf(this.#domain)) {
       const template = this.template(id)
       if (template !== undefined) yield template
     }
@@ -313,7 +319,7 @@ class Plain implements PlainDomain {
   }
 
   use(id: number): void {
-    const stored = this.#domain.templates.get(id)
+    const stored = this.#domain.stored?.get(id)
     if (stored !== undefined) stored.used = true
   }
 
@@ -359,7 +365,7 @@ function readMessage(
     const setId = view.getUint16(at)
     const next = at + view.getUint16(at + 2)
     if (setId >= MIN_DATA_SET_ID) {
-      let stored = domain.templates.get(setId)
+      let stored = templateOf(domain, setId)
       if (templateLifetime > 0 && stored !== undefined && expires(s, stored, message)) {
         stored = undefined
       }

@@ -7,9 +7,12 @@ import {
 } from './template-record.js'
 import {
   domainOf,
+  exportTimeOf,
   putTemplate,
+  refreshSlot,
   removeTemplate,
-  StoredTemplate,
+  storedTemplate,
+  takeTemplate,
   type Domain,
 } from './template-store.js'
 import {forgetWithdrawn, noteWithdrawn} from './withdrawn.js'
@@ -57,9 +60,11 @@ export function restoreTemplate(s: SessionState, known: KnownTemplate): boolean 
   if (record.fault !== undefined || record.fieldCount === 0 || record.end !== octets.length) {
     return false
   }
-  const domain = domainOf(s.process.pool, s, observationDomainId)
-  if (domain.templates.has(record.id)) return false
-  putTemplate(s.process.pool, new StoredTemplate(domain, record, latin1(octets), exportTime))
+  const {pool} = s.process
+  const domain = domainOf(pool, s, observationDomainId)
+  const {id} = record
+  if (pool.slots.find(domain, id) >= 0) return false
+  putTemplate(pool, {domain, id, isOptions: options, record: octets, exportTime})
   return true
 }
 
@@ -79,16 +84,19 @@ function withdraw(
   // The ID that means all Templates is that of the Set it stands in.
   const all = id === (isOptions ? OPTIONS_TEMPLATE_SET_ID : TEMPLATE_SET_ID)
   let found = all
-  for (const one of all ? [...domain.templates.keys()] : [id]) {
-    const stored = domain.templates.get(one)
-    if (stored === undefined || stored.isOptions !== isOptions) continue
-    removeTemplate(pool, domain, one)
+  const {slots} = pool
+  const ids = all ? slots.slotsOf(domain).map((slot) => slots.ids[slot]) : [id]
+  for (const one of ids) {
+    const slot = slots.find(domain, one)
+    if (slot < 0 || (slots.options[slot] === 1) !== isOptions) continue
+    const told = observer?.template && storedTemplate(domain, slot)
+    const taken = takeTemplate(pool, domain, one)
     noteWithdrawn(domain, one)
     work.undo.push(() => {
       forgetWithdrawn(domain, one)
-      putTemplate(pool, stored)
+      if (taken !== undefined) putTemplate(pool, taken)
     })
-    observer?.template?.('withdrawn', stored.reading.template, message)
+    if (told !== undefined) observer?.template?.('withdrawn', told.reading.template, message)
     found = true
   }
   if (!found) messages.note('withdrawal-unknown', 1, message.offset)
@@ -104,7 +112,7 @@ function refuse(
   const {messages, pool, work} = s.process
   messages.note(`template-${fault}`, 1, message.offset)
   // What comes under this ID is no longer what the old Template says.
-  const old = removeTemplate(pool, domain, id)
+  const old = takeTemplate(pool, domain, id)
   if (old !== undefined) work.undo.push(() => putTemplate(pool, old))
 }
 
@@ -118,44 +126,36 @@ function define(
   message: MessageContext,
 ): void {
   const {reliable, messages, pool, observer, work} = s.process
-  const old = domain.templates.get(record.id)
-  if (old !== undefined) {
-    if (old.isOptions === isOptions && sameOctets(old.record, octets)) {
-      old.exportTime = message.exportTime
-      domain.watcher?.refreshed(old)
-      observer?.template?.('refreshed', old.reading.template, message)
+  const {id} = record
+  const {exportTime} = message
+  const {slots} = pool
+  const old = slots.find(domain, id)
+  if (old >= 0) {
+    if ((slots.options[old] === 1) === isOptions && slots.isRecord(old, octets)) {
+      refreshSlot(domain, old, exportTime)
+      if (observer?.template !== undefined) {
+        observer.template('refreshed', storedTemplate(domain, old).reading.template, message)
+      }
       return
     }
-    if (!reliable && ((message.exportTime - old.exportTime) | 0) < 0) {
+    if (!reliable && ((exportTime - exportTimeOf(domain, old)) | 0) < 0) {
       // A datagram overtaken by the one that changed the Template. RFC 7011 section 8.2.
       messages.note('template-stale', 1, message.offset)
       return
     }
     messages.note('template-redefined', 1, message.offset)
-    work.undo.push(() => putTemplate(pool, old))
+    const taken = takeTemplate(pool, domain, id)
+    if (taken !== undefined) work.undo.push(() => putTemplate(pool, taken))
   } else {
-    work.undo.push(() => removeTemplate(pool, domain, record.id))
-    if (forgetWithdrawn(domain, record.id)) {
-      work.undo.push(() => noteWithdrawn(domain, record.id))
-    }
+    work.undo.push(() => removeTemplate(pool, domain, id))
+    if (forgetWithdrawn(domain, id)) work.undo.push(() => noteWithdrawn(domain, id))
   }
   const misfits = countMisfits(view, record, s.elements)
   if (misfits > 0) messages.note('field-length', misfits, message.offset)
-  const stored = new StoredTemplate(domain, record, latin1(octets), message.exportTime)
-  putTemplate(pool, stored)
-  work.arrived.push(stored)
+  const slot = putTemplate(pool, {domain, id, isOptions, record: octets, exportTime})
+  work.arrived.push(slot)
   if (observer?.template !== undefined) {
-    observer.template(old === undefined ? 'new' : 'redefined', stored.reading.template, message)
+    const {template} = storedTemplate(domain, slot).reading
+    observer.template(old < 0 ? 'new' : 'redefined', template, message)
   }
-}
-
-function sameOctets(record: string, octets: Uint8Array): boolean {
-  if (record.length !== octets.length) return false
-  for (let i = 0; i < octets.length; i++) if (record.charCodeAt(i) !== octets[i]) return false
-  return true
-}
-
-/** A character for each octet. A string takes less room than an array of a few octets, which has a buffer of its own. */
-function latin1(octets: Uint8Array): string {
-  return String.fromCharCode(...octets)
 }

@@ -2,12 +2,9 @@ import {isList} from '../record/element.js'
 import {lacksDirection} from './biflow.js'
 import {namesTemplate} from './list-templates.js'
 import {createDomainSequence, type DomainSequence} from './sequence.js'
-import {
-  measureTemplateRecord,
-  readTemplateRecord,
-  walkPlan,
-  type TemplateRecord,
-} from './template-record.js'
+import {dequeueSlot, enqueueSlot, leastUsedSlot, SlotQueue, type SlotLinks} from './slot-queue.js'
+import {measureTemplateRecord, readTemplateRecord, walkPlan} from './template-record.js'
+import {SLOT_OCTETS, TemplateSlots, type SlotOwner} from './template-slots.js'
 import {mibFieldReader, type MibFieldReader} from './mib-fields.js'
 import {typeRecordReader, type TypeRecordReader} from './type-records.js'
 import {
@@ -21,61 +18,47 @@ import {
 import type {ElementLookup, TemplateLookup} from '../record/batch.js'
 import type {Template} from '../record/template.js'
 
-/** A Template as a session holds it. Made into what decoding needs when that is first asked for: most of a flood never is. */
+/** A Template by which records were read. Most of a flood never come to be one: they stay a slot of the pool. */
 export class StoredTemplate {
   readonly domain: Domain
   readonly id: number
   readonly isOptions: boolean
-  /** Octets of its Template Record as characters: an announcement with the same ones changes nothing. */
-  readonly record: string
+  readonly reading: TemplateReading
   /** Export time of the Message that announced it last. */
   exportTime: number
   /** Records were read by it since it was at the head of a queue. */
   used = false
-  /** Memory it takes, about. */
-  octets: number
-  /** In the queues of its session and of the pool, while it is stored. */
-  place: Place<StoredTemplate> | undefined = undefined
-  poolPlace: Place<StoredTemplate> | undefined = undefined
-  #reading: TemplateReading | undefined = undefined
+  /** Memory it takes beside its slot, about. */
+  readonly octets: number
 
   constructor(
     domain: Domain,
-    {id, scopeCount}: TemplateRecord,
-    record: string,
+    id: number,
+    isOptions: boolean,
+    reading: TemplateReading,
     exportTime: number,
   ) {
     this.domain = domain
     this.id = id
-    this.isOptions = scopeCount > 0
-    this.record = record
+    this.isOptions = isOptions
+    this.reading = reading
     this.exportTime = exportTime
-    this.octets = 400 + record.length
-  }
-
-  get reading(): TemplateReading {
-    this.#reading ??= this.#read()
-    return this.#reading
-  }
-
-  #read(): TemplateReading {
-    const {owner} = this.domain
-    const octets = this.recordOctets()
-    const view = new DataView(octets.buffer)
-    const measured = measureTemplateRecord(view, 0, octets.length, this.isOptions)
-    const reading = readingOf(readTemplateRecord(view, measured, owner.elements))
     const {fields} = reading.template
     const unknowns = fields.filter(({element}) => element.status === 'unknown').length
-    const more = 500 + 70 * fields.length + 120 * unknowns
-    this.octets += more
-    if (this.place !== undefined) owner.pool.octets += more
-    return reading
+    this.octets = 500 + 70 * fields.length + 120 * unknowns
   }
+}
 
+/** A Template that is not in the pool: not yet, or no longer. */
+export interface LooseTemplate {
+  readonly domain: Domain
+  readonly id: number
+  readonly isOptions: boolean
   /** Octets of its Template Record. */
-  recordOctets(): Uint8Array<ArrayBuffer> {
-    return Uint8Array.from(this.record, (character) => character.charCodeAt(0))
-  }
+  readonly record: Uint8Array
+  readonly exportTime: number
+  /** If records were read by it. */
+  readonly stored?: StoredTemplate
 }
 
 /** What decoding the Data Sets of a Template needs. */
@@ -115,9 +98,13 @@ export interface TemplateWatcher {
 }
 
 /** One Observation Domain of one Transport Session. Templates of different ones never meet. RFC 7011 section 8. */
-export interface Domain {
+export interface Domain extends SlotOwner {
   readonly id: number
-  readonly templates: Map<number, StoredTemplate>
+  readonly serial: number
+  oldest: number
+  newest: number
+  /** Those of its Templates by which records were read. */
+  stored: Map<number, StoredTemplate> | undefined
   readonly sequence: DomainSequence
   readonly owner: SessionTemplates
   /** Made when first asked for, dropped when a Template changes; who was given one may keep it. */
@@ -135,15 +122,16 @@ export interface SessionTemplates {
   /** What the fields of its Templates are. */
   readonly elements: ElementLookup
   readonly domains: Map<number, Domain>
-  readonly queue: UseQueue<StoredTemplate>
+  readonly queue: SlotQueue
   /** The domain of the last Message. */
   last: Domain | undefined
   readonly evictions: EvictionListener
 }
 
-/** Told what had to go for room. */
+/** Told what has to go for room. */
 export interface EvictionListener {
-  template(stored: StoredTemplate): void
+  /** The Template in this slot is about to go. */
+  template(domain: Domain, slot: number): void
   domain(domain: Domain): void
 }
 
@@ -154,7 +142,8 @@ export interface TemplatePool {
   /** Octets of memory that Templates may take, and do take, about. */
   readonly maxOctets: number
   octets: number
-  readonly templates: UseQueue<StoredTemplate>
+  readonly slots: TemplateSlots<Domain>
+  readonly templates: SlotQueue
   /** Sessions that have any. */
   sessions: number
   readonly maxDomains: number
@@ -183,7 +172,8 @@ export function createTemplatePool(limits: PoolLimits = {}): TemplatePool {
     maxTemplates: limits.maxTemplates ?? 65536,
     maxOctets: limits.maxOctets ?? 67108864,
     octets: 0,
-    templates: createUseQueue(),
+    slots: new TemplateSlots(),
+    templates: new SlotQueue(),
     sessions: 0,
     maxDomains: limits.maxDomains ?? 32768,
     domains: createUseQueue(),
@@ -200,6 +190,8 @@ export function domainOf(pool: TemplatePool, session: SessionTemplates, id: numb
   return domain
 }
 
+let serial = 0
+
 function createDomain(pool: TemplatePool, session: SessionTemplates, id: number): Domain {
   while (pool.domains.size >= pool.maxDomains) {
     const least = leastUsed(pool.domains)
@@ -209,7 +201,10 @@ function createDomain(pool: TemplatePool, session: SessionTemplates, id: number)
   }
   const domain: Domain = {
     id,
-    templates: new Map(),
+    serial: serial++ | 0,
+    oldest: -1,
+    newest: -1,
+    stored: undefined,
     sequence: createDomainSequence(),
     owner: session,
     snapshot: undefined,
@@ -223,7 +218,7 @@ function createDomain(pool: TemplatePool, session: SessionTemplates, id: number)
 }
 
 function removeDomain(pool: TemplatePool, domain: Domain): void {
-  for (const id of [...domain.templates.keys()]) removeTemplate(pool, domain, id)
+  for (const slot of pool.slots.slotsOf(domain)) removeSlot(pool, domain, slot)
   const {owner} = domain
   owner.domains.delete(domain.id)
   if (owner.last === domain) owner.last = undefined
@@ -238,57 +233,147 @@ export function templatesChanged(domain: Domain): void {
   domain.watcher?.changed()
 }
 
-/** Puts a Template in its place; the one that had the ID is gone. */
-export function putTemplate(pool: TemplatePool, stored: StoredTemplate): void {
-  const {domain, id, octets} = stored
+/** The Template of this ID, for reading records by it or telling of it. */
+export function templateOf(domain: Domain, id: number): StoredTemplate | undefined {
+  const stored = domain.stored?.get(id)
+  if (stored !== undefined) return stored
+  const slot = domain.owner.pool.slots.find(domain, id)
+  return slot < 0 ? undefined : storedTemplate(domain, slot)
+}
+
+/** All Templates of a domain, in the order in which they came. */
+export function* templatesOf(domain: Domain): Generator<StoredTemplate> {
+  for (const slot of domain.owner.pool.slots.slotsOf(domain)) yield storedTemplate(domain, slot)
+}
+
+/** The Template in a slot of the domain's. */
+export function storedTemplate(domain: Domain, slot: number): StoredTemplate {
+  const {owner} = domain
+  const {pool} = owner
+  const {slots} = pool
+  const id = slots.ids[slot]
+  domain.stored ??= new Map()
+  let stored = domain.stored.get(id)
+  if (stored === undefined) {
+    const octets = slots.record(slot)
+    const isOptions = slots.options[slot] === 1
+    const view = new DataView(octets.buffer)
+    const measured = measureTemplateRecord(view, 0, octets.length, isOptions)
+    const reading = readingOf(readTemplateRecord(view, measured, owner.elements))
+    stored = new StoredTemplate(domain, id, isOptions, reading, slots.exportTimes[slot])
+    domain.stored.set(id, stored)
+    pool.octets += stored.octets
+  }
+  return stored
+}
+
+/** Export time of the Message that announced the Template in a slot last. */
+export function exportTimeOf(domain: Domain, slot: number): number {
+  const {slots} = domain.owner.pool
+  return domain.stored?.get(slots.ids[slot])?.exportTime ?? slots.exportTimes[slot]
+}
+
+/** The Template in a slot was announced again as it is. */
+export function refreshSlot(domain: Domain, slot: number, exportTime: number): void {
+  const {slots} = domain.owner.pool
+  slots.exportTimes[slot] = exportTime
+  const stored = domain.stored?.get(slots.ids[slot])
+  if (stored !== undefined) stored.exportTime = exportTime
+  if (domain.watcher !== undefined) domain.watcher.refreshed(storedTemplate(domain, slot))
+}
+
+/**
+ * Puts a Template in its place; the one that had the ID is gone.
+ *
+ * @returns its slot
+ */
+export function putTemplate(pool: TemplatePool, template: LooseTemplate): number {
+  const {domain, id, isOptions, record, exportTime, stored} = template
+  const {slots} = pool
   const {queue} = domain.owner
+  const octets = SLOT_OCTETS + record.length + (stored?.octets ?? 0)
   removeTemplate(pool, domain, id)
-  makeRoom(pool, queue, () => queue.size >= pool.maxPerSession)
-  makeRoom(pool, pool.templates, () => {
+  makeRoom(pool, queue, slots.ofSession, () => queue.size >= pool.maxPerSession)
+  makeRoom(pool, pool.templates, slots.ofPool, () => {
     return pool.templates.size >= pool.maxTemplates || pool.octets > pool.maxOctets - octets
   })
   if (queue.size === 0) pool.sessions++
-  domain.templates.set(id, stored)
+  const slot = slots.add(domain, id, isOptions, record, exportTime)
+  if (stored !== undefined) (domain.stored ??= new Map()).set(id, stored)
   templatesChanged(domain)
-  stored.place = enqueue(queue, stored)
-  stored.poolPlace = enqueue(pool.templates, stored)
+  enqueueSlot(queue, slots.ofSession, slot)
+  enqueueSlot(pool.templates, slots.ofPool, slot)
   pool.octets += octets
+  return slot
 }
 
-/** Forgets a Template; returns it, or undefined if there was none. */
-export function removeTemplate(
+/** Forgets a Template, if it is there. */
+export function removeTemplate(pool: TemplatePool, domain: Domain, id: number): void {
+  const slot = pool.slots.find(domain, id)
+  if (slot >= 0) removeSlot(pool, domain, slot)
+}
+
+/** Forgets a Template; returns what it was, so that it can be put back, or undefined if there was none. */
+export function takeTemplate(
   pool: TemplatePool,
   domain: Domain,
   id: number,
-): StoredTemplate | undefined {
-  const stored = domain.templates.get(id)
-  if (stored?.place === undefined || stored.poolPlace === undefined) return undefined
-  domain.templates.delete(id)
+): LooseTemplate | undefined {
+  const {slots} = pool
+  const slot = slots.find(domain, id)
+  if (slot < 0) return undefined
+  const taken = {
+    domain,
+    id,
+    isOptions: slots.options[slot] === 1,
+    record: slots.record(slot),
+    exportTime: exportTimeOf(domain, slot),
+    stored: domain.stored?.get(id),
+  }
+  removeSlot(pool, domain, slot)
+  return taken
+}
+
+function removeSlot(pool: TemplatePool, domain: Domain, slot: number): void {
+  const {slots} = pool
+  const {queue} = domain.owner
+  const id = slots.ids[slot]
+  const stored = domain.stored?.get(id)
+  // Who watches still finds all of them.
   templatesChanged(domain)
-  dequeue(stored.place)
-  dequeue(stored.poolPlace)
-  if (domain.owner.queue.size === 0) pool.sessions--
-  stored.place = undefined
-  stored.poolPlace = undefined
-  pool.octets -= stored.octets
-  return stored
+  domain.stored?.delete(id)
+  dequeueSlot(queue, slots.ofSession, slot)
+  dequeueSlot(pool.templates, slots.ofPool, slot)
+  if (queue.size === 0) pool.sessions--
+  pool.octets -= SLOT_OCTETS + slots.lengths[slot] + (stored?.octets ?? 0)
+  slots.remove(slot)
 }
 
 /** Evicts what is least used of a queue while there is no room. */
 function makeRoom(
   pool: TemplatePool,
-  queue: UseQueue<StoredTemplate>,
+  queue: SlotQueue,
+  links: SlotLinks,
   isFull: () => boolean,
 ): void {
+  if (!isFull()) return
+  const {slots} = pool
   // Who has no more than its share is spared.
   const share = pool.templates.size / pool.sessions
-  const spares = ({domain}: StoredTemplate): boolean =>
-    queue === pool.templates && domain.owner.queue.size <= share
+  const spares = (slot: number): boolean =>
+    queue === pool.templates && slots.owners[slot]!.owner.queue.size <= share
+  const takeUse = (slot: number): boolean => {
+    const stored = slots.owners[slot]!.stored?.get(slots.ids[slot])
+    if (stored?.used !== true) return false
+    stored.used = false
+    return true
+  }
   while (isFull()) {
-    const least = leastUsed(queue, spares)
-    if (least === undefined) return
-    removeTemplate(pool, least.domain, least.id)
-    least.domain.owner.evictions.template(least)
+    const slot = leastUsedSlot(queue, links, takeUse, spares)
+    if (slot < 0) return
+    const domain = slots.owners[slot]!
+    domain.owner.evictions.template(domain, slot)
+    removeSlot(pool, domain, slot)
   }
 }
 
@@ -296,7 +381,7 @@ function makeRoom(
 export function snapshotOf(domain: Domain): TemplateLookup {
   if (domain.snapshot === undefined) {
     const snapshot = new Map<number, Template>()
-    for (const [id, {reading}] of domain.templates) snapshot.set(id, reading.template)
+    for (const {id, reading} of templatesOf(domain)) snapshot.set(id, reading.template)
     domain.snapshot = snapshot
   }
   return domain.snapshot

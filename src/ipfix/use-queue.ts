@@ -38,10 +38,10 @@ class Queue<T extends Usable> implements UseQueue<T> {
 }
 
 /** The part of all that is for what was never used, as its inverse. */
-const FRESH_PART = 4
+export const FRESH_PART = 4
 
 /** How many are spared in search of another. */
-const MOST_SPARED = 16
+export const MOST_SPARED = 16
 
 export function createUseQueue<T extends Usable>(): UseQueue<T> {
   return new Queue()

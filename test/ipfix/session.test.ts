@@ -564,7 +564,7 @@ test('a flood of Templates from many sources costs a well-behaved Exporter nothi
   t.true(pool.templates.size <= 500)
   t.true(pool.domains.size <= 1000)
   // Only the honest one's was ever read by.
-  t.is(pool.octets, pool.templates.size * 408 + 570)
+  t.is(pool.octets, pool.templates.size * 104 + 570)
 })
 
 test('who has no more Templates than its share keeps them while others have more, also before it uses them', (t) => {
