@@ -2,9 +2,11 @@
 import {createSocket} from 'node:dgram'
 import {globSync, readdirSync, readFileSync, renameSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
+import {setTimeout} from 'node:timers/promises'
 import type {ExecutionContext} from 'ava'
 import {decoded} from '../support/collector.js'
-import {bin, folder, start} from '../support/darta.js'
+import {connection} from '../support/connection.js'
+import {bin, folder, start, type Running} from '../support/darta.js'
 import {cable, host, noNamespaces, startAt} from '../support/namespaces.js'
 import {native} from '../support/native-addon.js'
 import {needing} from '../support/needing.js'
@@ -22,16 +24,23 @@ function ticksOf(pid: number): number {
 
 const noClock = library === undefined ? 'not installed: libfaketime' : undefined
 
-/** A clock for processes with this environment, which `set` sets ahead of the true one, or back. */
+/**
+ * A clock for processes with this environment, which `set` sets ahead of the true one, or back, and `stand` stops at a time,
+ * milliseconds since 1970.
+ */
 function settableClock(t: ExecutionContext): {
   readonly set: (seconds: number) => void
+  readonly stand: (atMs: number) => void
   readonly env: NodeJS.ProcessEnv
 } {
   const clock = join(folder(t), 'clock')
-  const set = (seconds: number): void => {
-    writeFileSync(`${clock}.new`, `${seconds < 0 ? '' : '+'}${seconds}\n`)
+  const say = (words: string): void => {
+    writeFileSync(`${clock}.new`, `${words}\n`)
     renameSync(`${clock}.new`, clock)
   }
+  const set = (seconds: number): void => say(`${seconds < 0 ? '' : '+'}${seconds}`)
+  const stand = (atMs: number): void =>
+    say(new Date(atMs).toISOString().slice(0, 19).replace('T', ' '))
   set(0)
   const env = {
     ...process.env,
@@ -39,8 +48,9 @@ function settableClock(t: ExecutionContext): {
     FAKETIME_TIMESTAMP_FILE: clock,
     FAKETIME_NO_CACHE: '1',
     DONT_FAKE_MONOTONIC: '1',
+    TZ: 'UTC',
   }
-  return {set, env}
+  return {set, stand, env}
 }
 
 needing(noClock)(
@@ -111,6 +121,140 @@ needing(noClock)(
     )
   },
 )
+
+/** Stops a process, all its threads, until it gets SIGCONT. */
+async function stop({child}: Running): Promise<void> {
+  const tasks = `/proc/${child.pid!}/task`
+  child.kill('SIGSTOP')
+  const isStopped = (id: string): boolean =>
+    /\) [Tt] /.test(readFileSync(`${tasks}/${id}/stat`, 'utf8'))
+  while (!readdirSync(tasks).every(isStopped)) await setTimeout(1)
+}
+
+/** Octets that wait in the kernel for the socket of this port. */
+function waitingOctets(port: number): number {
+  const mark = `:${port.toString(16).toUpperCase().padStart(4, '0')} `
+  const line = readFileSync('/proc/net/udp', 'utf8')
+    .split('\n')
+    .find((one) => one.includes(mark))
+  return parseInt(/ [0-9A-F]{8}:([0-9A-F]{8}) /.exec(line ?? '')![1], 16)
+}
+
+/** What a block's datagrams can come later than its first one: 32 bits of milliseconds. */
+const MOST_AFTER_MS = 2 ** 32 - 1
+const ROUNDS = 9
+
+needing(noClock, native)(
+  'what comes after a clock was set ahead by years has the time at which it came',
+  async (t) => {
+    const {stand, env} = settableClock(t)
+    const began = Date.UTC(2026, 0, 1)
+    stand(began)
+    const words = ['udp://127.0.0.1:0', '-o', 'ndjson', '--no-losses']
+    const running = start(t, bin, ['collect', ...words], {env})
+    const times = new Map<number, number>()
+    let rest = ''
+    let came = 0
+    running.child.stdout.on('data', (octets: Buffer) => {
+      const lines = (rest + octets.toString()).split('\n')
+      rest = lines.pop()!
+      for (const line of lines) {
+        const record = JSON.parse(line) as Record<string, string | number>
+        if (record.flowId === undefined) continue
+        times.set(Number(record.flowId), Date.parse(String(record.collectionTimeMilliseconds)))
+      }
+      came += octets.length
+    })
+    const comes = async (flowId: number): Promise<void> => {
+      while (!times.has(flowId)) await running.gives(came + 1)
+    }
+    await running.says(/listening on \S+:\d+\n/)
+    const port = Number(/listening on \S+:(\d+)\n/.exec(running.words())![1])
+    const socket = createSocket('udp4')
+    t.teardown(() => socket.close())
+    let sent = 0
+    const send = async (): Promise<number> => {
+      const octets = numberedRecords(1, sent)
+      await new Promise((resolve) => socket.send(octets, port, '127.0.0.1', resolve))
+      return sent++
+    }
+    let now = began
+    let cut = 0
+    for (let round = 0; round < ROUNDS; round++) {
+      // Once a block was handed over, and the clock stands, the next one waits for what comes.
+      const first = await send()
+      while (waitingOctets(port) > 0) await setTimeout(5)
+      stand((now += 1000))
+      await comes(first)
+      const held = await send()
+      while (waitingOctets(port) > 0) await setTimeout(5)
+      // The receiver must not look between the clock and the datagram.
+      await stop(running)
+      const before = now
+      stand((now += 365 * 86_400_000))
+      const late = await send()
+      running.child.kill('SIGCONT')
+      await comes(held)
+      stand((now += 1000))
+      await comes(late)
+      t.is(times.get(held), before)
+      // Where it had looked at the clock and not at the socket yet, which is seldom, the time is as late as it can be.
+      if (times.get(late) === before + MOST_AFTER_MS) cut++
+      else t.is(times.get(late), now - 1000)
+    }
+    t.true(cut < ROUNDS / 2, `${cut} of ${ROUNDS}`)
+    running.child.kill('SIGTERM')
+    const {code, stderr} = await running.ended
+    t.is(code, 0, stderr)
+  },
+)
+
+needing(noClock, native)(
+  'rates of users are those of the time that passed, whatever the clock is set to',
+  async (t) => {
+    const {set, env} = settableClock(t)
+    const words = ['--source', 'sockets', '-o', 'table', '--plain', '-n', '--interval', '100ms']
+    const running = start(t, bin, ['user-map', ...words], {env})
+    const uid = String(process.getuid!())
+    /** Octets that this user has received, and bits a second, of each look. */
+    const looks: {octets: number; rate: number}[] = []
+    let rest = ''
+    let came = 0
+    running.child.stdout.on('data', (octets: Buffer) => {
+      const tables = (rest + octets.toString()).split(/^user /m)
+      rest = tables.pop()!
+      for (const table of tables.filter((one) => one !== '')) {
+        const line = table.split('\n').find((one) => one.startsWith(`${uid} `))
+        const [, , rate, , sum] = line?.trim().split(/ +/).map(Number) ?? [0, 0, 0, 0, 0]
+        looks.push({octets: sum, rate})
+      }
+      came += octets.length
+    })
+    const comes = async (octets: number): Promise<void> => {
+      while ((looks.at(-1)?.octets ?? -1) < octets) await running.gives(came + 1)
+    }
+    const {send} = await connection(t, 0)
+    await comes(0)
+    for (const ahead of [YEARS, 0, -HOUR]) {
+      const {octets} = looks.at(-1)!
+      // It looks at none of what follows, or at all.
+      await stop(running)
+      set(ahead)
+      await send(SENT)
+      running.child.kill('SIGCONT')
+      await comes(octets + SENT)
+    }
+    running.child.kill('SIGTERM')
+    const {code, stderr} = await running.ended
+    t.is(code, 0, stderr)
+    const grown = looks.filter(({octets}, i) => i > 0 && octets - looks[i - 1].octets >= SENT)
+    t.true(grown.length > 0)
+    for (const {rate} of grown) t.true(rate > 1000, JSON.stringify(looks))
+  },
+)
+
+/** Octets that are more than a few bits a second for as long as anyone waits. */
+const SENT = 1_000_000
 
 /** Sends a datagram for each octet that it reads. */
 const sender = `
