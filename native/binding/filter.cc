@@ -54,10 +54,27 @@ napi_value run(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+napi_value sift(napi_env env, napi_callback_info info) {
+  const Arguments<6> given(env, info);
+  const Filter* const filter = owned_by<Filter>(env, given.self);
+  if (filter == nullptr) return refuse(env, closed);
+  const auto octets = wanted<uint8_t>(env, given[0]);
+  const auto templates = wanted<uint32_t>(env, given[2]);
+  const auto sequence = wanted<uint32_t>(env, given[3]);
+  const auto answer = wanted<uint32_t>(env, given[4]);
+  const auto runs = wanted<uint32_t>(env, given[5]);
+  if (!octets || !templates || !sequence || !answer || !runs) return nullptr;
+  uint32_t from = 0;
+  napi_get_value_uint32(env, given[1], &from);
+  const auto next = filter->sift(*octets, from, *templates, *sequence, *answer, *runs);
+  if (next) return to_value(env, *next);
+  return refuse(env, "the numbers of Messages do not fit each other");
+}
+
 napi_value create_filter(napi_env env, napi_callback_info) {
-  const napi_value object =
-      new_object(env, std::make_unique<Filter>(),
-                 {{"program", program}, {"run", run}, {"close", close_object<Filter>}});
+  const napi_value object = new_object(
+      env, std::make_unique<Filter>(),
+      {{"program", program}, {"run", run}, {"sift", sift}, {"close", close_object<Filter>}});
   return object != nullptr ? object : refuse(env, "cannot make a filter");
 }
 

@@ -22,13 +22,23 @@ class Filter {
                                           std::span<uint32_t> passed, std::span<uint8_t> into,
                                           bool failing) const noexcept;
 
+  /// Takes Messages apart and keeps the records that pass, moved together where they are: `sift` of that file says how.
+  /// Octet of the first Message that was left; nothing if the numbers do not fit each other.
+  [[nodiscard]] std::optional<size_t> sift(std::span<uint8_t> octets, size_t from,
+                                           std::span<const uint32_t> wanted,
+                                           std::span<uint32_t> sequence, std::span<uint32_t> answer,
+                                           std::span<uint32_t> runs) const;
+
  private:
   struct Step {
     uint32_t offset;
     uint32_t length;
     uint32_t mask;
-    /// The only range of a number of up to 8 octets, as `value - low <= width`.
+    /// The only range of a number of up to 8 octets, as `value - low <= width`, where `value` is `(8 octets from window >> shift) & bits`.
     bool single;
+    uint32_t window;
+    uint32_t shift;
+    uint64_t bits;
     uint64_t low;
     uint64_t width;
     const uint32_t* ranges;
@@ -45,7 +55,11 @@ class Filter {
   };
 
   [[nodiscard]] static bool holds(const Step& step, const uint8_t* record) noexcept;
+  [[nodiscard]] static uint64_t holding(const Step& step, const uint8_t* record, size_t stride,
+                                        uint64_t asked, size_t count) noexcept;
   [[nodiscard]] static bool passes(const Program& program, const uint8_t* record) noexcept;
+  [[nodiscard]] static uint64_t passing(const Program& program, const uint8_t* record,
+                                        size_t stride, size_t count) noexcept;
 
   std::vector<std::unique_ptr<Program>> programs_;
 };

@@ -20,6 +20,8 @@ export interface RecordInputOptions {
   readonly inputFormat?: string
   /** See `DecodeContext`. */
   readonly anyOrder?: boolean
+  /** See `DecodeContext`. */
+  readonly sift?: DecodeContext['sift']
   /** The first input, if the command has opened it already to see what it is. */
   readonly first?: OpenInput
 }
@@ -54,11 +56,12 @@ export async function openRecords(
       ? undefined
       : await readableFormat(options.inputFormat, '--input-format')
   const names = await inputNames(options.read)
-  const context = {ledger: new SharedLedger(command.ledger), anyOrder: options.anyOrder}
+  const {anyOrder, sift} = options
+  const context = {ledger: new SharedLedger(command.ledger), anyOrder, sift}
   return readRecords(command, names, forced, context, options.first)
 }
 
-type InputContext = Pick<DecodeContext, 'ledger' | 'anyOrder'>
+type InputContext = Pick<DecodeContext, 'ledger' | 'anyOrder' | 'sift'>
 
 async function* readRecords(
   command: DartaCommand,
@@ -130,6 +133,7 @@ async function* readInput(
     if (next.done === true) break
     const batches = decoder.push(next.value)
     if (batches.length > 0) yield batches
+    if (decoder.lets === true) input.recycle?.(next.value)
   }
   const batches = decoder.end()
   if (batches.length > 0) yield batches

@@ -11,7 +11,11 @@ import {
 } from '../cli/record-output.js'
 import {elementsOf, explainFilter, filterTree} from '../mediation/filter/explain.js'
 import type {Expression} from '../mediation/filter/expression.js'
-import {createRecordFilter, type RecordFilter} from '../mediation/filter/record-filter.js'
+import {
+  createRecordFilter,
+  type Filtered,
+  type RecordFilter,
+} from '../mediation/filter/record-filter.js'
 import type {RecordBatch, RecordStream} from '../record/batch.js'
 import {DartaError} from '../record/errors.js'
 import type {StageLedger} from '../record/ledger.js'
@@ -72,6 +76,8 @@ export default class Filter extends DartaCommand {
   }
 
   #likeGrep = false
+  #account: StageLedger | undefined
+  #matched = 0
 
   /** As of grep(1): 1 says that nothing matched. */
   protected override exitCodeFor(error: DartaError): number {
@@ -95,7 +101,6 @@ export default class Filter extends DartaCommand {
     if (flags.check) return this.detail('the filter is sound')
     if (flags.ast) return this.print(`${JSON.stringify(filterTree(expression), null, 2)}\n`)
     if (flags.explain) return this.#explain(expression)
-    const source = await openRecords(this, {read: flags.read, inputFormat: flags['input-format']})
     const open = (of: Expression): RecordFilter =>
       createRecordFilter(of, {
         invert: flags.invert,
@@ -103,8 +108,16 @@ export default class Filter extends DartaCommand {
         strict: flags.strict,
         passed: !flags.count,
         failed: flags.fail !== undefined,
+        sifted: (tested, matched) => {
+          this.#enter({tested, matched, options: 0})
+        },
       })
     let recordFilter = open(expression)
+    const source = await openRecords(this, {
+      read: flags.read,
+      inputFormat: flags['input-format'],
+      ...((await maySift(flags)) && {sift: () => recordFilter.sift}),
+    })
     this.onHangUp(() => {
       try {
         const next = open(read() ?? expression)
@@ -117,11 +130,11 @@ export default class Filter extends DartaCommand {
       }
     })
     const current: Pick<RecordFilter, 'run'> = {run: (batches) => recordFilter.run(batches)}
+    this.#account = this.ledger.stage('filter', 'records')
     try {
-      const matched = flags.count
-        ? await this.#count(source, current, flags['max-count'])
-        : await this.#write(source, current, flags, this.occurrences(raw, 'numeric'))
-      if (flags['exit-match'] && matched === 0) this.answer(1)
+      if (flags.count) await this.#count(source, current, flags['max-count'])
+      else await this.#write(source, current, flags, this.occurrences(raw, 'numeric'))
+      if (flags['exit-match'] && this.#matched === 0) this.answer(1)
     } finally {
       recordFilter.close()
     }
@@ -137,17 +150,12 @@ export default class Filter extends DartaCommand {
     source: RecordStream,
     filter: Pick<RecordFilter, 'run'>,
     most = Infinity,
-  ): Promise<number> {
-    const account = this.ledger.stage('filter', 'records')
-    let sum = 0
+  ): Promise<void> {
     for await (const batches of source) {
-      const {tested, matched, options} = filter.run(batches)
-      enter(account, tested, matched, options)
-      sum += matched
-      if (sum >= most || this.signal.aborted) break
+      this.#enter(filter.run(batches))
+      if (this.#matched >= most || this.signal.aborted) break
     }
-    this.print(`${Math.min(sum, most)}\n`)
-    return sum
+    this.print(`${Math.min(this.#matched, most)}\n`)
   }
 
   async #write(
@@ -163,13 +171,12 @@ export default class Filter extends DartaCommand {
       readonly 'max-count'?: number
     } & Parameters<typeof presentationOf>[0],
     numeric: number,
-  ): Promise<number> {
+  ): Promise<void> {
     const {output, force, compress} = flags
     if (flags.fail !== undefined && flags.fail === (flags.write ?? '-')) {
       throw new DartaError('DARTA_USAGE', '--fail and -w name the same output')
     }
     await chooseFormat({output, write: flags.write})
-    const account = this.ledger.stage('filter', 'records')
     const options = {
       ...{output, force, compress, lineBuffered: flags['line-buffered']},
       options: presentationOf(flags, numeric),
@@ -183,9 +190,8 @@ export default class Filter extends DartaCommand {
       this.onFlush(() => {
         for (const one of [sink, rest]) void one?.flush().catch(() => {})
       })
-      const matched = await this.#move(source, filter, account, sink, rest, flags['max-count'])
+      await this.#move(source, filter, sink, rest, flags['max-count'])
       await Promise.all([sink.end(), rest?.end()])
-      return matched
     } catch (error) {
       await Promise.all([sink.abort(), rest?.abort()])
       throw error
@@ -195,30 +201,43 @@ export default class Filter extends DartaCommand {
   async #move(
     source: RecordStream,
     filter: Pick<RecordFilter, 'run'>,
-    account: StageLedger,
     sink: RecordSink,
     rest: RecordSink | undefined,
     most = Infinity,
-  ): Promise<number> {
-    let sum = 0
+  ): Promise<void> {
     for await (const batches of source) {
       // Where the limit is reached no record behind the last one counts, also not as one that failed.
-      const given = most === Infinity ? batches : cut(filter, batches, most - sum)
-      const {passed, failed, tested, matched, options} = filter.run(given)
-      enter(account, tested, matched, options)
-      sum += matched
+      const given = most === Infinity ? batches : cut(filter, batches, most - this.#matched)
+      const {passed, failed, ...counts} = filter.run(given)
+      this.#enter(counts)
       if (passed.length > 0) await sink.write(passed)
       if (failed.length > 0) await rest?.write(failed)
-      if (sum >= most || this.signal.aborted) break
+      if (this.#matched >= most || this.signal.aborted) break
     }
-    return sum
+  }
+
+  /** Books records that were asked, those that passed, and Options Records that were not asked. */
+  #enter({tested, matched, options}: Pick<Filtered, 'tested' | 'matched' | 'options'>): void {
+    const account = this.#account!
+    account.in += tested + options
+    account.out += matched + options
+    if (matched < tested) account.skip('no-match', tested - matched)
+    this.#matched += matched
   }
 }
 
-function enter(account: StageLedger, tested: number, matched: number, options: number): void {
-  account.in += tested + options
-  account.out += matched + options
-  if (matched < tested) account.skip('no-match', tested - matched)
+/**
+ * Whether records may be left out and put together before they come here. Text shows Messages as they were, and whoever counts up
+ * to a limit has to see each record.
+ */
+async function maySift(flags: {
+  readonly count: boolean
+  readonly 'max-count'?: number
+  readonly output?: string
+  readonly write?: string
+}): Promise<boolean> {
+  if (flags['max-count'] !== undefined) return false
+  return flags.count || ['ipfix', 'null'].includes((await chooseFormat(flags)).name)
 }
 
 /** The records up to the one with which `most` have matched; all if fewer do. */

@@ -19,7 +19,7 @@ export default {
   summary: 'IPFIX Messages back to back (RFC 7011, RFC 5655)',
   binary: true,
   detects,
-  decoder: ({ledger, source, anyOrder}) => createDecoder({ledger, source, anyOrder}),
+  decoder: ({ledger, source, anyOrder, sift}) => createDecoder({ledger, source, anyOrder, sift}),
   encoder({ledger, options}) {
     const md5 = options.messageDigest as Md5 | undefined
     const most = numberOption(options.maxMessageOctets)

@@ -13,6 +13,8 @@ export interface OpenInput {
   readonly head: Uint8Array
   /** All octets after decompression, `head` included. Read once. */
   readonly octets: AsyncIterableIterator<Uint8Array>
+  /** See `OctetInput`; for `octets`. */
+  readonly recycle?: OctetInput['recycle']
   /** How far reading has come, before decompression. */
   readonly progress: Readonly<Pick<OctetInput, 'position' | 'size'>>
   /** Gives up what was not read. */
@@ -33,7 +35,8 @@ export async function openInput(name: string, ending: Ending): Promise<OpenInput
   const raw = await withHead(input.chunks)
   const codec = detectCodec(raw.head)
   if (codec === undefined) {
-    return {name, codec, ...raw, progress: input, close: () => finish(input.chunks)}
+    const {chunks, recycle} = input
+    return {name, codec, ...raw, recycle, progress: input, close: () => finish(chunks)}
   }
   // Loaded where it is needed: child processes and zlib take longer than a small file.
   const {decompress} = await import('./decompress.js')

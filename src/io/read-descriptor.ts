@@ -20,10 +20,15 @@ export interface OctetInput {
   readonly position: number
   /** Read once. Ends at the end of the input or as `Ending` says; closes the descriptor. */
   readonly chunks: AsyncIterableIterator<Uint8Array>
+  /** Takes a chunk back to which nothing refers any more: it may be written over. Undefined: all chunks are for good. */
+  readonly recycle?: (this: void, chunk: Uint8Array) => void
 }
 
 /** What one read of a file asks for: what is made of it as text, eight times as much, should stay in the cache until written. */
 const FILE_CHUNK_OCTETS = 1 << 18
+/** Chunks that wait to be written over: one is being read while one is in use. */
+const MAX_FREE = 2
+
 /** Takes over `fd`, which is closed when reading ends, except standard input. */
 export async function readDescriptor(
   name: string,
@@ -32,6 +37,7 @@ export async function readDescriptor(
 ): Promise<OctetInput> {
   const stat = fstatSync(fd)
   const counter = {name, size: undefined as number | undefined, position: 0}
+  let recycle: OctetInput['recycle']
   let chunks: AsyncIterableIterator<Uint8Array>
   if (stat.isFIFO() || stat.isSocket() || isTerminal(fd)) {
     // Loaded where it is needed: sockets take longer than a small file.
@@ -40,9 +46,33 @@ export async function readDescriptor(
   } else {
     // Files of /proc say 0 and hold something all the same.
     if (stat.isFile() && stat.size > 0) counter.size = stat.size
-    chunks = readFileDescriptor(name, fd, ending, counter)
+    const chunkOf = createChunks()
+    chunks = readFileDescriptor(name, fd, ending, counter, chunkOf.get)
+    recycle = chunkOf.recycle
   }
-  return Object.assign(counter, {chunks})
+  return Object.assign(counter, {chunks, recycle})
+}
+
+/** Memory to read into. What comes back is used again, as new memory has to be found, cleared and looked after. */
+function createChunks(): {
+  readonly get: (this: void, octets: number) => Buffer
+  readonly recycle: NonNullable<OctetInput['recycle']>
+} {
+  const free: Buffer[] = []
+  const ours = new WeakMap<ArrayBufferLike, Buffer>()
+  return {
+    get(octets) {
+      if (free.at(-1)?.length === octets) return free.pop()!
+      const made = Buffer.allocUnsafeSlow(octets)
+      ours.set(made.buffer, made)
+      return made
+    },
+    recycle(chunk) {
+      // The first one may have been put together from pieces.
+      const made = ours.get(chunk.buffer)
+      if (made !== undefined && free.length < MAX_FREE) free.push(made)
+    },
+  }
 }
 
 async function* readFileDescriptor(
@@ -50,12 +80,13 @@ async function* readFileDescriptor(
   fd: number,
   {stopping, signal}: Ending,
   counter: {size: number | undefined; position: number},
+  chunkOf: (octets: number) => Buffer,
 ): AsyncGenerator<Uint8Array, undefined> {
   const next = (): Promise<Uint8Array | Error> => {
     const left = counter.size === undefined ? Infinity : counter.size - counter.position
     // One octet more than is left, so that a small file's end is seen by a short read.
     const room = Math.max(4096, Math.min(FILE_CHUNK_OCTETS, left + 1))
-    const octets = Buffer.allocUnsafeSlow(room)
+    const octets = chunkOf(room)
     return new Promise((resolve) => {
       read(fd, octets, 0, room, null, (error, length) =>
         resolve(error ?? octets.subarray(0, length)),

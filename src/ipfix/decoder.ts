@@ -2,18 +2,22 @@ import {createGatherer} from './gather.js'
 import {createMessageStream} from './message-stream.js'
 import {createSession, type SessionOptions} from './session.js'
 import type {RecordBatch} from '../record/batch.js'
-import type {Decoder} from '../record/format.js'
+import type {DecodeContext, Decoder} from '../record/format.js'
 
 export interface DecoderOptions extends Omit<SessionOptions, 'reliable'> {
   /** See `DecodeContext` of src/record/format.ts. */
   readonly anyOrder?: boolean
+  readonly sift?: DecodeContext['sift']
 }
 
 /** Decodes a stream of Messages, RFC 5655 file or pipe, as one Transport Session. */
-export function createDecoder({anyOrder, ...options}: DecoderOptions): Decoder {
+export function createDecoder({anyOrder, sift, ...options}: DecoderOptions): Decoder {
   const session = createSession({...options, reliable: true})
   let out: RecordBatch[] = []
-  const gather = anyOrder === true ? createGatherer(session, options.source) : undefined
+  const gather =
+    anyOrder === true || sift !== undefined
+      ? createGatherer(session, options.source, sift)
+      : undefined
   const stream = createMessageStream({
     ...(gather && {
       skip: (octets: Uint8Array, view: DataView, at: number, offset: number) =>
@@ -34,8 +38,11 @@ export function createDecoder({anyOrder, ...options}: DecoderOptions): Decoder {
   return {
     push(octets) {
       stream.push(octets)
+      // Nothing but batches refers to them then.
+      if (sift !== undefined) stream.release()
       return take()
     },
+    lets: sift !== undefined,
     end() {
       stream.end()
       session.end()

@@ -42,6 +42,8 @@ export interface MessageStreamEvents {
 export interface MessageStream {
   /** Takes the next octets, cut anywhere; they are the stream's from now on. */
   push(octets: Uint8Array): void
+  /** Copies what is left of the octets so far, which then are nobody's but their giver's. */
+  release(): void
   /** End of the stream: what is left is a Message cut short. */
   end(): void
 }
@@ -270,9 +272,7 @@ export function createMessageStream(events: MessageStreamEvents): MessageStream 
             return
           }
         } else {
-          makeRoom(length)
-          carry.set(tail, to)
-          to += length
+          release()
         }
         tail = new Uint8Array(0)
       }
@@ -301,6 +301,7 @@ export function createMessageStream(events: MessageStreamEvents): MessageStream 
       to = 0
       tail = rest.subarray(done)
     },
+    release,
     end() {
       const rest = tail.length > 0 ? tail : carry.slice(from, to)
       scan(rest, viewOf(rest), true)
@@ -309,6 +310,14 @@ export function createMessageStream(events: MessageStreamEvents): MessageStream 
       to = 0
       tail = new Uint8Array(0)
     },
+  }
+
+  function release(): void {
+    if (tail.length === 0) return
+    makeRoom(tail.length)
+    carry.set(tail, to)
+    to += tail.length
+    tail = new Uint8Array(0)
   }
 
   function advance(octets: number): void {

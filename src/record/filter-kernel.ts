@@ -1,3 +1,5 @@
+import type {Template} from './template.js'
+
 /**
  * Decides which records of fixed places pass, and copies those that do: native/kernel/filter.cc. The plain twin is
  * src/mediation/filter/match.ts, which decides everything; what a program cannot say (text, lists, rates) is
@@ -21,6 +23,29 @@ export interface FilterKernel {
     passed: Uint32Array,
     into: Uint8Array,
     failing: boolean,
+  ): number
+  /**
+   * Takes Messages apart as `GatherMessages` does (src/record/gather-kernel.ts), and moves only records that pass together: those of
+   * all Templates in the order in which they came, from octet `from` on. There is no twin: what it leaves, the session reads and
+   * `run` decides, and tests compare what comes of both.
+   *
+   * @param octets are changed from `from` to what is returned
+   * @param wanted Observation Domain ID; then of each Template, up to GATHER_TEMPLATES, its ID, octets of a record, and the program
+   * that decides, PASS or FAIL
+   * @param sequence of the domain, as `saveSequence` has it
+   * @param answer see `SIFTED`
+   * @param runs becomes SIFT_RUN words of each run of records of one Template: its place in `wanted`, octets from `from` to
+   * where they begin, records. Has room for as many runs as Data Sets may be taken
+   * @returns octet of the first Message that was left
+   * @throws TypeError the numbers do not fit each other
+   */
+  sift(
+    octets: Uint8Array,
+    from: number,
+    wanted: Uint32Array,
+    sequence: Uint32Array,
+    answer: Uint32Array,
+    runs: Uint32Array,
   ): number
   /** Frees memory at once; the kernel is of no use after. */
   close(): void
@@ -46,3 +71,30 @@ export const FAIL = 0xfffffffe
 
 /** Words of a span. */
 export const SPAN = 4
+
+/** Words of what `sift` answers; the last two are bits, set for each Template of which there were records. */
+export const SIFTED = {
+  messages: 0,
+  records: 1,
+  exportTime: 2,
+  matched: 3,
+  runs: 4,
+  usedLow: 5,
+  usedHigh: 6,
+} as const
+export const SIFTED_WORDS = 7
+
+/** Words of a run. */
+export const SIFT_RUN = 3
+
+/**
+ * A filter that decides while Messages are taken apart, so that nothing is made of what does not pass. Who reads Messages asks it
+ * for its plans and lets its kernel sift; the filter hears of what was decided, and knows such batches when they come.
+ */
+export interface Sift {
+  readonly kernel: Pick<FilterKernel, 'sift'>
+  /** Program, PASS or FAIL for records of this Template; undefined: they have to come as they are. */
+  plan(template: Template): number | undefined
+  /** All records of batches over `octets` have passed: `matched` of so many. */
+  sifted(octets: Uint8Array, tested: number, matched: number): void
+}

@@ -1,4 +1,5 @@
 import type {RecordBatch} from './batch.js'
+import type {Sift} from './filter-kernel.js'
 import type {Ledger} from './ledger.js'
 
 /**
@@ -12,6 +13,11 @@ export interface Decoder {
    * Damage is counted in the ledger and skipped, not thrown, where the rest can still be read.
    */
   push(octets: Uint8Array): RecordBatch[]
+  /**
+   * True: octets that `push` took may be written over once its batches are done with, as nothing else refers to them. Only where
+   * `DecodeContext.sift` says that they are when the next ones are asked for.
+   */
+  readonly lets?: boolean
   /** End of input: what was held, and an account of what was cut off. */
   end(): RecordBatch[]
 }
@@ -36,6 +42,12 @@ export interface DecodeContext {
    * and larger ones; records of one Template keep their order.
    */
   readonly anyOrder?: boolean
+  /**
+   * Whoever takes the batches keeps of them what this filter lets pass, and does not mind if records of several Messages of one export
+   * time come as one batch, so that the decoder may leave out the rest; and is done with batches when it asks for the next ones. Asked
+   * again for each chunk.
+   */
+  readonly sift?: () => Sift | undefined
   /** What the file holds that `map:FILE` names; of `plugin:FILE` its name. */
   readonly argument?: string
   /** Default export of that file, where it is a module. */

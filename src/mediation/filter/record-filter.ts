@@ -1,6 +1,6 @@
 import {keepRecords, recordEnd, recordStart, type RecordBatch} from '../../record/batch.js'
 import {DartaError} from '../../record/errors.js'
-import {SPAN} from '../../record/filter-kernel.js'
+import {FAIL, PASS, SPAN, type Sift} from '../../record/filter-kernel.js'
 import {kernels} from '../../record/kernels.js'
 import type {Template} from '../../record/template.js'
 import {testsOf, type Expression} from './expression.js'
@@ -20,6 +20,8 @@ export interface RecordFilterOptions {
   /** What is wanted besides counts: records that pass, and those that do not. */
   readonly passed?: boolean
   readonly failed?: boolean
+  /** Is told how many of so many records have passed that `RecordFilter.sift` has decided about; they are not in `Filtered`. */
+  readonly sifted?: (tested: number, matched: number) => void
 }
 
 /** What a filter made of some batches. */
@@ -38,6 +40,8 @@ export interface Filtered {
 export interface RecordFilter {
   /** @throws DartaError DARTA_USAGE with `strict` */
   run(batches: readonly RecordBatch[]): Filtered
+  /** For who reads the records that `run` gets; undefined where it cannot help: with `strict` or `failed`, or without a kernel. */
+  readonly sift: Sift | undefined
   close(): void
 }
 
@@ -63,6 +67,8 @@ export function createRecordFilter(
   const ofOptions = options.options ?? 'pass'
   const whole: Expression = invert ? {kind: 'not', of: expression} : expression
   const kernel = kernels.filter?.()
+  /** Over these all records have passed. */
+  const sifted = new Set<Uint8Array>()
   const plans = new Map<Template, Plan>()
   const byLayout = new Map<string, Plan>()
   let last: Template | undefined
@@ -126,9 +132,11 @@ export function createRecordFilter(
       // Batches over the same octets go through the kernel together.
       let end = i + 1
       while (end < batches.length && batches[end].octets === batches[i].octets) end++
-      segment(batches, i, end)
+      if (!sifted.has(batches[i].octets)) segment(batches, i, end)
+      else if (wantPassed) result.passed.push(...batches.slice(i, end))
       i = end
     }
+    sifted.clear()
     return {...result}
   }
 
@@ -273,7 +281,23 @@ export function createRecordFilter(
     return {octets, view, at: end}
   }
 
-  return {run, close: () => kernel?.close()}
+  const sift: Sift | undefined =
+    kernel === undefined || strict || wantFailed
+      ? undefined
+      : {
+          kernel,
+          plan(template) {
+            const plan = planOf(template)
+            if (plan.kind === 'all') return PASS
+            if (plan.kind === 'none') return FAIL
+            return plan.kind === 'program' ? plan.id : undefined
+          },
+          sifted(octets, tested, matched) {
+            if (matched > 0) sifted.add(octets)
+            options.sifted?.(tested, matched)
+          },
+        }
+  return {run, sift, close: () => kernel?.close()}
 }
 
 /** Octets that a kernel has filled, and how far they are given away. */
