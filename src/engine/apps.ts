@@ -97,9 +97,9 @@ export async function removeApp(engine: Engine, name: string): Promise<void> {
   await engine.drop(topic, [...bucketsOf(key), publishersOf(topic)])
 }
 
-/** Whether an application is still declared. */
-export async function isDeclared(engine: Engine, name: string): Promise<boolean> {
-  return (await engine.get(BUCKET, name)) !== undefined
+/** Which declaration of an application stands: one that was removed and declared anew has another number. */
+export async function declarationOf(engine: Engine, name: string): Promise<number | undefined> {
+  return (await engine.get(BUCKET, name))?.revision
 }
 
 const isDuration = isWhole(1, 1e12)

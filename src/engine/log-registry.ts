@@ -27,7 +27,7 @@ export interface LogRegistry {
   put(key: string, value: Uint8Array, expected: number): Promise<number | undefined>
   delete(key: string): Promise<void>
   keys(): Promise<string[]>
-  /** Deletes all keys. */
+  /** Deletes all keys, also those that others put meanwhile. */
   clear(): Promise<void>
 }
 
@@ -328,7 +328,8 @@ export function createLogRegistry(log: RegistryLog, leastOctets = LEAST_OCTETS):
     },
     async clear() {
       await sync()
-      await change({kind: 'clear', expected: next})
+      // A revision that is put while the entry is on its way is newer than what goes.
+      while (values.size > 0) await change({kind: 'clear', expected: next})
     },
   }
 }

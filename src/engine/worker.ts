@@ -3,7 +3,7 @@ import type {Decoder} from '../record/format.js'
 import type {Ledger} from '../record/ledger.js'
 import type {Analysis} from '../processing/analysis/app.js'
 import {DartaError} from '../record/errors.js'
-import {isDeclared} from './apps.js'
+import {declarationOf} from './apps.js'
 import {EngineFull, jsonOctets, patiently, type Engine} from './engine.js'
 import {createLeader} from './leader.js'
 import {LEADER_KEY, liveBucket, memberKey, PLAN_KEY, type MemberState} from './member.js'
@@ -80,8 +80,10 @@ export async function runWorker(engine: Engine, options: WorkerOptions): Promise
   let leaderRevision = 0
   let memberRevision = 0
   let fault: DartaError | undefined
-  /** How often in turn the application was not declared. */
+  /** The declaration that this unit works for; how often in turn there was none. */
+  let declared: number | undefined
   let missed = 0
+  let removed = false
   let measured = {at: engine.clock.now(), records: 0, rate: 0}
 
   const over = (): boolean => stopping.aborted || done || fault !== undefined
@@ -165,7 +167,8 @@ export async function runWorker(engine: Engine, options: WorkerOptions): Promise
       while (!over() && plan?.owners[part] === id) {
         if (!(await task.step())) await engine.clock.sleep(pace.idleMs)
       }
-      await task.checkpoint()
+      // What is known of an application that was removed would be in the way of the next of its name.
+      if (!removed) await task.checkpoint()
     } catch (error) {
       if (error instanceof Fenced) note(error.message)
       // Whatever it was: the next try begins at the last checkpoint.
@@ -193,9 +196,12 @@ export async function runWorker(engine: Engine, options: WorkerOptions): Promise
 
   async function isOver(): Promise<boolean> {
     if ((await engine.get(bucketOf.final(app), 'end')) !== undefined) return true
-    missed = (await isDeclared(engine, app)) ? 0 : missed + 1
+    const declaration = await declarationOf(engine, app)
+    declared ??= declaration
+    missed = declaration === undefined ? missed + 1 : 0
     // An engine that has just begun may not know yet.
-    if (missed < REMOVED_LOOKS) return false
+    removed = declaration === undefined ? missed >= REMOVED_LOOKS : declaration !== declared
+    if (!removed) return false
     note(`${app} was removed`)
     return true
   }

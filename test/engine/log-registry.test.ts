@@ -228,18 +228,39 @@ test('what is forgotten while it is being read is read from the snapshot', async
   t.true(log.first > 2)
 })
 
-test('a clearing that comes late leaves what is newer', async (t) => {
+test('a clearing that comes late, for which nobody waits, leaves what is newer', async (t) => {
+  const log = new MemoryLog(1)
+  const slow = holding(log.open(), 'clear')
+  const append = async (entry: Uint8Array): Promise<never> => {
+    void slow.log.append(entry)
+    throw new DartaError('DARTA_ENGINE', 'no answer')
+  }
+  const one = createLogRegistry({...slow.log, append})
+  const other = createLogRegistry(log.open())
+  await other.put('a', octets('1'), 0)
+  await t.throwsAsync(one.clear(), {message: 'no answer'})
+  await slow.held
+  await other.put('b', octets('2'), 0)
+  slow.go()
+  while (log.all.length < 3) await new Promise(setImmediate)
+  t.deepEqual([...(await other.keys())], ['b'])
+})
+
+test('what others put while a registry is cleared goes too', async (t) => {
   const log = new MemoryLog(1)
   const slow = holding(log.open(), 'clear')
   const one = createLogRegistry(slow.log)
   const other = createLogRegistry(log.open())
-  await other.put('a', octets('1'), 0)
+  const before = (await other.put('a', octets('1'), 0))!
   const cleared = one.clear()
   await slow.held
-  await other.put('b', octets('2'), 0)
+  const meanwhile = (await other.put('a', octets('2'), before))!
+  await other.put('b', octets('3'), 0)
   slow.go()
   await cleared
-  t.deepEqual([...(await other.keys())], ['b'])
+  t.deepEqual(await other.keys(), [])
+  // Whoever knew what is gone cannot put it back.
+  t.is(await other.put('a', octets('4'), meanwhile), undefined)
 })
 
 test('a log of many changes is not read whole to know a few keys', async (t) => {
