@@ -6,7 +6,14 @@ import {join} from 'node:path'
 import {udpCollector} from '../support/collector.js'
 import {bin, darta, folder, start, type Running} from '../support/darta.js'
 import {needing, optionalPackage, superuser, tools} from '../support/needing.js'
-import {secretFile, servedValues, snmpd, startSnmpd, type Served} from '../support/snmpd.js'
+import {
+  PASSPHRASES,
+  secretFile,
+  servedValues,
+  snmpd,
+  startSnmpd,
+  type Served,
+} from '../support/snmpd.js'
 
 const withAgent = needing(...snmpd)
 const IF_ENTRY = '1.3.6.1.2.1.2.2.1'
@@ -47,15 +54,22 @@ function balances(t: ExecutionContext, words: string): void {
   t.is(Number(asked), Number(answered) + Number(skipped) + Number(lost), words)
 }
 
-for (const [what, user] of [
-  ['SNMPv2c', ''],
-  ['SNMPv3, authenticated and encrypted', '&user=alice'],
-]) {
+const {authentication, privacy} = PASSPHRASES
+for (const [what, user, warned] of [
+  ['SNMPv2c', '', false],
+  ['SNMPv3, authenticated and encrypted', '&user=alice', false],
+  ['SNMPv3 with DES, of which is warned', '&user=dora', true],
+] as const) {
   withAgent(`interfaces that snmpd tells of by ${what} are records with their names`, async (t) => {
-    const agent = await startSnmpd(t)
-    const url = `snmp://127.0.0.1:${agent.port}?secret-file=${secretFile(t)}${user}&polls=2&interval=1100ms`
+    const agent = await startSnmpd(t, [
+      `createUser dora SHA "${authentication}" DES "${privacy}"`,
+      'rouser dora priv',
+    ])
+    const secrets = secretFile(t, `user dora SHA ${authentication} DES ${privacy}`)
+    const url = `snmp://127.0.0.1:${agent.port}?secret-file=${secrets}${user}&polls=2&interval=1100ms`
     const {code, stdout, stderr} = await darta(t, ['collect', url, '-o', 'json'])
     t.is(code, 0, stderr)
+    t.is(/by DES \(dora\)/.test(stderr), warned)
     balances(t, stderr)
     const records = JSON.parse(stdout.toString()) as Line[]
     const flows = records.filter((record) => 'ingressInterface' in record)

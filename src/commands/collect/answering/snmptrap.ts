@@ -1,6 +1,6 @@
 import {DartaError} from '../../../record/errors.js'
 import type {AnsweringProtocol} from '../answering-protocol.js'
-import {credentialsOf} from '../snmp/credentials.js'
+import {credentialsOf, warningOf} from '../snmp/credentials.js'
 import {notificationFieldsOf, serveNotifications} from '../snmp/notification-server.js'
 import {loadSnmpPackage} from '../snmp/package.js'
 
@@ -13,7 +13,11 @@ export default {
       const credentials = credentialsOf(at.options.get('secret-file'), at.endpoint.name)
       const engineId = engineIdOf(at.options.get('engine-id'), at.endpoint.name)
       const snmp = loadSnmpPackage()
-      return (context) => serveNotifications(at, credentials, snmp, engineId, context)
+      const warning = warningOf(credentials.users)
+      return (context) => {
+        if (warning !== undefined) context.say(`${at.endpoint.name}: ${warning}`)
+        return serveNotifications(at, credentials, snmp, engineId, context)
+      }
     },
     fieldsOf: notificationFieldsOf,
   }),

@@ -1,5 +1,6 @@
 import {readPrivateFile} from '../../../io/private-file.js'
 import {DartaError} from '../../../record/errors.js'
+import {WEAK_PRIVACY} from './des-privacy.js'
 import type {PackageUser, SnmpPackage} from './package.js'
 
 /** Where the community is that no file was named for. */
@@ -21,8 +22,8 @@ export interface SnmpCredentials {
 
 /** RFC 3414, RFC 7860; names of `net-snmp`. */
 const authentications = ['md5', 'sha', 'sha224', 'sha256', 'sha384', 'sha512']
-/** RFC 3826, and AES of 256 bits with keys lengthened as by Blumenthal or Reeder. The DES of RFC 3414 is no longer in Node. */
-const privacies = ['aes', 'aes256b', 'aes256r']
+/** RFC 3826; AES of 256 bits with keys lengthened as by Blumenthal or Reeder; RFC 3414. */
+const privacies = ['aes', 'aes256b', 'aes256r', WEAK_PRIVACY]
 /** RFC 3414 section 11.2. */
 const LEAST_PASSPHRASE = 8
 
@@ -110,6 +111,14 @@ function passphraseOf(word: string, wrong: (why: string) => DartaError): string 
     throw wrong(`a passphrase has at least ${LEAST_PASSPHRASE} letters`)
   }
   return word
+}
+
+/** What somebody who trusts in DES should know; undefined: nobody does. */
+export function warningOf(users: readonly SnmpUser[]): string | undefined {
+  const weak = users.filter(({privacy}) => privacy?.protocol === WEAK_PRIVACY)
+  if (weak.length === 0) return undefined
+  const names = weak.map(({name}) => name).join(', ')
+  return `SNMPv3 by DES (${names}) can be read by whoever tries its keys of 56 bits: use aes where the device has it`
 }
 
 /** The same as `net-snmp` wants it. */

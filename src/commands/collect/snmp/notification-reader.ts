@@ -87,7 +87,7 @@ export function createNotificationReader(
     found.response = new Uint8Array(answer.toBuffer())
   }
   const engines = createEngineGate(() => {
-    if (snmp.Authentication !== undefined) snmp.Authentication.authToKeyCache = {}
+    snmp.Authentication.authToKeyCache = {}
   })
   const times = createEngineTimes()
   const startedMs = steady()

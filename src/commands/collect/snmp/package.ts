@@ -2,6 +2,7 @@ import type {Socket} from 'node:dgram'
 import {createRequire} from 'node:module'
 import {DartaError} from '../../../record/errors.js'
 import {subIdentifiers} from '../../../record/object-identifier.js'
+import {provideDes, type PackagePrivacy} from './des-privacy.js'
 import type {SnmpBinding, SnmpValue} from '../../../mediation/snmp/value.js'
 
 /** What is used of the npm package `net-snmp`, which is optional and has no types of its own. */
@@ -13,8 +14,13 @@ export interface SnmpPackage {
   readonly SecurityLevel: Readonly<Record<'noAuthNoPriv' | 'authNoPriv' | 'authPriv', number>>
   readonly AuthProtocols: Readonly<Record<string, number>>
   readonly PrivProtocols: Readonly<Record<string, number>>
-  /** Keys of users by engine, as many as were ever needed. */
-  readonly Authentication?: {authToKeyCache: Readonly<Record<string, unknown>>}
+  readonly Authentication: {
+    /** Keys of users by engine, as many as were ever needed. */
+    authToKeyCache: Readonly<Record<string, unknown>>
+    /** RFC 3414 section 2.6. */
+    passwordToKey(protocol: number, passphrase: string, engineID: Uint8Array): Buffer
+  }
+  readonly Encryption: {readonly algorithms: Record<number, PackagePrivacy>}
   createSession(target: string, community: string, options: SessionOptions): PackageSession
   createV3Session(target: string, user: PackageUser, options: SessionOptions): PackageSession
   createReceiver(
@@ -123,7 +129,9 @@ export interface PackagePdu {
 /** @throws DartaError DARTA_USAGE it is not installed */
 export function loadSnmpPackage(): SnmpPackage {
   try {
-    return createRequire(import.meta.url)('net-snmp') as SnmpPackage
+    const snmp = createRequire(import.meta.url)('net-snmp') as SnmpPackage
+    provideDes(snmp)
+    return snmp
   } catch (error) {
     throw new DartaError(
       'DARTA_USAGE',

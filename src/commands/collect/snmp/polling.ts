@@ -6,7 +6,7 @@ import {DartaError} from '../../../record/errors.js'
 import type {MessageContext, RecordBatch, RecordStream} from '../../../record/batch.js'
 import type {Ledger} from '../../../record/ledger.js'
 import {openAgent, SnmpFailure, type FailureReason, type SnmpAgent} from './agent.js'
-import {credentialsOf, type SnmpUser} from './credentials.js'
+import {credentialsOf, warningOf, type SnmpUser} from './credentials.js'
 import {loadSnmpPackage} from './package.js'
 import {poll, type PolledDevice, type PollEvents} from './poll.js'
 import type {PolledEndpoint} from './polled-endpoint.js'
@@ -67,6 +67,10 @@ export function openPolling(
     address: '',
     trouble: undefined,
   }))
+  for (const {endpoint, as} of devices) {
+    const warning = typeof as === 'string' ? undefined : warningOf([as])
+    if (warning !== undefined) command.note(`${endpoint.name}: ${warning}`)
+  }
   const snmp = loadSnmpPackage()
   const requests = ledger.stage('snmp-requests', 'messages')
   const account = ledger.stage('snmp', 'records')
