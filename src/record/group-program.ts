@@ -110,7 +110,7 @@ function makeSources(template: Template, view: View): number[] | undefined {
     }
     const {offset, length} = template.fields[source.field]
     if (offset < 0 || length === VARIABLE) return undefined
-    sources.push(offset + length, length, scale, 0)
+    sources.push(offset + length, length, scale, source.constant)
   }
   return sources
 }

@@ -204,7 +204,7 @@ function readColumns(
     }
     if (spec.columns[c].kind === 'sum' && (l !== 0 || h !== 0)) counters = 'some'
     const ms = milliseconds(batch, index, source, h, l)
-    low[c] = ms === undefined ? l : ms % TWO_32
+    low[c] = ms === undefined ? l + source.constant : ms % TWO_32
     high[c] = ms === undefined ? h : Math.floor(ms / TWO_32)
   }
   return counters

@@ -61,6 +61,11 @@ export interface GroupColumn {
   readonly reverse: readonly (InformationElement | undefined)[]
   /** What a record adds to a sum whose element it lacks: 1 where records are counted. */
   readonly absent?: 0 | 1
+  /**
+   * Of `or`: what a record that has one of the elements adds, a power of two beyond their values and below 2^31. Such a column
+   * is 0 where no record had one, and in a direction that has none of its own.
+   */
+  readonly present?: number
 }
 
 /** Keys whose parts have the same types; they share a table. */

@@ -39,6 +39,8 @@ export interface OrderedRows {
   readonly rowOctets: number
   /** Octet of a row at which its columns begin. */
   readonly columnsAt: number
+  /** How many rows there are. */
+  count(): number
   /** Numbers of all rows in the order of their keys, octet by octet. */
   order(): Uint32Array
   /** Copies the rows with these numbers into octets that have room for them. */
@@ -447,6 +449,7 @@ export function createGroupTable(spec: GroupSpec, options: GroupTableOptions = {
         shape,
         rowOctets,
         columnsAt: padKey(shape.octets),
+        count: () => kernel.count(id),
         order() {
           const numbers = new Uint32Array(kernel.count(id))
           kernel.order(id, numbers)
@@ -534,7 +537,9 @@ function fingerprint(spec: GroupSpec): string {
     const ranked = part.ranks === undefined ? '' : `,ranked ${hashOctets(part.ranks)}`
     return `${list(part.elements)}${side}${bits}${ranked}${part.optional === true ? '?' : ''}`
   })
-  const columns = spec.columns.map((c) => `${c.kind} ${list(c.elements)}`)
+  const columns = spec.columns.map(
+    (c) => `${c.kind} ${list(c.elements)}${c.present === undefined ? '' : ` or ${c.present}`}`,
+  )
   const symmetric = spec.symmetric === undefined ? '' : ` symmetric ${spec.symmetric}`
   const sides = `${spec.ranked === undefined ? '' : `, ranked ${hashOctets(spec.ranked)}`}${spec.directed === true ? ', directed' : ''}`
   return `(${parts.join('; ')})${symmetric}${sides} → (${columns.join('; ')})`

@@ -31,7 +31,7 @@ export interface ColumnSource {
   readonly field: number
   /** Field of systemInitTimeMilliseconds, or −1. */
   readonly boot: number
-  /** Value where scale is `none`; −1: 2^64 − 1, no value. */
+  /** Value where scale is `none`; −1: 2^64 − 1, no value. Else what is added to the number. */
   readonly constant: number
 }
 
@@ -123,14 +123,15 @@ function bootField(template: Template): number {
 /** Where a column of one direction comes from. */
 export function sourceOf(column: GroupColumn, reverse: boolean, template: Template): ColumnSource {
   const used = usedFields(column, template)
-  const field = reverse && (used.reverse >= 0 || isAdded(column)) ? used.reverse : used.forward
+  const own = used.reverse >= 0 || isAdded(column) || column.present !== undefined
+  const field = reverse && own ? used.reverse : used.forward
   if (field < 0) {
     const constant = {sum: column.absent ?? 0, min: -1, max: 0, count: 0, or: 0}[column.kind]
     return {scale: 'none', field, boot: -1, constant}
   }
   if (column.kind === 'count') return {scale: 'none', field: -1, boot: -1, constant: 1}
   const scale = scaleOf(template.fields[field].element, column.kind)!
-  return {scale, field, boot: bootField(template), constant: 0}
+  return {scale, field, boot: bootField(template), constant: column.present ?? 0}
 }
 
 /** Whether a column adds up; what is not there in one direction then adds nothing. */

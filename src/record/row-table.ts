@@ -24,8 +24,6 @@ export interface RowTable extends OrderedRows {
    * @param numbers has room for the number of each row's group, or is not there
    */
   addFrom(rows: Uint8Array, spans: Int32Array, count: number, numbers?: Uint32Array): void
-  /** Groups so far. */
-  count(): number
   /** All groups, in the order in which they first came; octets and words are good only during the visit. */
   eachBlock(visit: (octets: Uint8Array, words: Uint32Array, rows: number) => void): void
   /** Frees memory at once. */

@@ -20,7 +20,7 @@ import {
   startColumn,
 } from '../../src/registry/flow-columns.js'
 import {flowKey, prefixKey, type FlowKey} from '../../src/registry/flow-keys.js'
-import {ie} from '../../src/registry/lookup.js'
+import {ie, reverseOf} from '../../src/registry/lookup.js'
 import {addon, native} from '../support/native-addon.js'
 import {needing} from '../support/needing.js'
 import fc from '../support/properties.js'
@@ -192,8 +192,8 @@ function pairOf(column: GroupColumn, record: Map<string, Value>) {
 
 function columnOf(column: GroupColumn, record: Map<string, Value>, reverse: boolean): bigint {
   const pair = pairOf(column, record)
-  const found =
-    reverse && (pair?.twin !== undefined || column.kind === 'sum') ? pair?.twin : pair?.value
+  const own = pair?.twin !== undefined || column.kind === 'sum' || column.present !== undefined
+  const found = reverse && own ? pair?.twin : pair?.value
   if (found === undefined) {
     return column.kind === 'sum'
       ? BigInt(column.absent ?? 0)
@@ -201,7 +201,7 @@ function columnOf(column: GroupColumn, record: Map<string, Value>, reverse: bool
         ? NO_VALUE
         : 0n
   }
-  const value = BigInt(found as number | bigint)
+  const value = BigInt(found as number | bigint) + BigInt(column.present ?? 0)
   if (pair!.type === 'dateTimeSeconds') return value * 1000n
   if (pair!.type === 'dateTimeMicroseconds') return value / 1000n
   if (pair!.type === 'dateTimeNanoseconds') return value / 1_000_000n
@@ -216,6 +216,7 @@ function counted(spec: GroupSpec, record: Map<string, Value>): boolean {
 
 function combine(column: GroupColumn, a: bigint, b: bigint): bigint {
   if (column.kind === 'sum') return a + b
+  if (column.kind === 'or') return a | b
   return (column.kind === 'min') === a < b ? a : b
 }
 
@@ -255,6 +256,11 @@ const specs: Specs = {}
 for (const [name, key] of Object.entries({...keys, ...pairs})) specs[name] = {key, columns}
 for (const [name, key] of Object.entries(pairs)) {
   specs[`${name} symmetric`] = {key, columns, symmetric: key.length >> 1}
+}
+const flags = {elements: [ie.tcpControlBits], reverse: [reverseOf(ie.tcpControlBits)]}
+specs['srcip, flags'] = {
+  key: keys.srcip,
+  columns: [...columns, {kind: 'or', ...flags}, {kind: 'or', present: 0x10000, ...flags}],
 }
 const someSpec = fc.constantFrom(...Object.keys(specs))
 const someRecipes = fc.array(someRecipe, {maxLength: 8})

@@ -120,6 +120,30 @@ export function orderedRows(
   return cursor
 }
 
+/**
+ * Rows of a table in the order of their numbers, in blocks that are good until the next is asked for.
+ *
+ * @param wanted whether a row with this number is
+ */
+export function* someRows(
+  table: OrderedRows,
+  wanted: (number: number) => boolean,
+): Iterable<{readonly rows: Uint8Array; readonly numbers: Uint32Array}> {
+  const {rowOctets} = table
+  const numbers = new Uint32Array(GATHERED)
+  const rows = new Uint8Array(GATHERED * rowOctets)
+  const count = table.count()
+  let n = 0
+  for (let i = 0; i < count; i++) {
+    if (wanted(i)) numbers[n++] = i
+    if (n < GATHERED && (i + 1 < count || n === 0)) continue
+    const own = numbers.subarray(0, n)
+    table.gather(own, rows)
+    yield {rows: rows.subarray(0, n * rowOctets), numbers: own}
+    n = 0
+  }
+}
+
 /** A part of a key as a number, 0 where it is missing; parts of up to 6 octets. */
 export function numberAt(rows: Uint8Array, at: number, shape: KeyShape, part: number): number {
   const {offset, length} = shape.fields[part]
@@ -177,4 +201,48 @@ export function createSieve(): Sieve {
       return ((bits[at >>> 5] >>> (at & 31)) & 1) === 1
     },
   }
+}
+
+/**
+ * Counts rows by the octets with which their keys begin, one octet of memory for each row: heads that differ may share
+ * a count, so that it is too great at times and never too small.
+ */
+export interface HeadCounts {
+  /**
+   * @param octets of the head
+   * @param places gets, for each row, where its head is counted
+   */
+  add(rows: Uint8Array, rowOctets: number, octets: number, places: Uint32Array): void
+  /** Whether there may be so many rows with the head that is counted there; beyond 255 more are taken for as many as asked for. */
+  mayHave(place: number, count: number): boolean
+}
+
+/** @param rows that are expected, at most 2^28 of which are worth a count of their own */
+export function createHeadCounts(rows: number): HeadCounts {
+  const bits = Math.min(28, Math.max(6, Math.ceil(Math.log2(rows + 1))))
+  const counts = new Uint8Array(2 ** bits)
+  // So that no sender can choose heads that share a count.
+  const seed = Math.random() * 2 ** 32
+  return {
+    add(octetsOfRows, rowOctets, octets, places) {
+      const {buffer, byteOffset, length} = octetsOfRows
+      const words = new Uint32Array(buffer, byteOffset, length / 4)
+      const whole = octets >>> 2
+      const rest = 2 ** (8 * (octets & 3)) - 1
+      for (let row = 0, at = 0; row < places.length; row++, at += rowOctets / 4) {
+        let hash = seed | 0
+        for (let i = at; i < at + whole; i++) hash = mixWord(hash, words[i])
+        if (rest > 0) hash = mixWord(hash, words[at + whole] & rest)
+        hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b) >>> (32 - bits)
+        places[row] = hash
+        if (counts[hash] < 255) counts[hash]++
+      }
+    },
+    mayHave: (place, count) => counts[place] >= Math.min(count, 255),
+  }
+}
+
+function mixWord(hash: number, word: number): number {
+  const mixed = Math.imul(hash ^ word, 0xcc9e2d51)
+  return Math.imul(mixed ^ (mixed >>> 15), 0x1b873593)
 }

@@ -1,10 +1,8 @@
-import {SUM} from '../../../record/group-kernel.js'
 import type {GroupSpec, KeyShape} from '../../../record/group-spec.js'
 import {createGroupTable, type GroupTable} from '../../../record/group-table.js'
-import {createRowTable, type RowTable} from '../../../record/row-table.js'
 import {addressText} from '../../../record/value.js'
 import {ie} from '../../../registry/elements.js'
-import {startColumn} from '../../../registry/flow-columns.js'
+import {octetsColumn, packetsColumn, startColumn} from '../../../registry/flow-columns.js'
 import {flowKey} from '../../../registry/flow-keys.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
 import {
@@ -15,8 +13,7 @@ import {
   textOctets,
   whyOption,
 } from '../findings.js'
-import {flowColumns, START, sumsAt} from '../flow-sums.js'
-import {columnAt, eachBlock, numberAt, partAt} from '../group-rows.js'
+import {columnAt, createHeadCounts, eachBlock, numberAt, partAt, someRows} from '../group-rows.js'
 import type {ResultField, ResultRecord} from '../result-records.js'
 import {oneTableState} from '../table-set.js'
 
@@ -53,7 +50,7 @@ export default defineApp({
       [ie.protocolIdentifier],
       startColumn.elements.filter(({type}) => type.startsWith('dateTime')),
     ],
-    uses: [ie.destinationTransportPort, ...flowColumns.flatMap(({elements}) => elements)],
+    uses: [ie.destinationTransportPort, ...columns.flatMap(({elements}) => elements)],
     routingKey: {key: [flowKey('srcip'), flowKey('dstip')]},
     splittable: true,
     createState: (limits) =>
@@ -78,68 +75,54 @@ const key = [
   {elements: startColumn.elements.filter(({type}) => type.startsWith('dateTime'))},
 ]
 const [SOURCE, DESTINATION, PROTOCOL, PORT, TIME] = [0, 1, 2, 3, 4]
-const spec: GroupSpec = {key, columns: flowColumns}
+/** The constants are places. */
+const columns = [octetsColumn, packetsColumn, startColumn]
+const [OCTETS, PACKETS, START] = [0, 1, 2]
+const spec: GroupSpec = {key, columns}
 
-/** Contacts of pairs whose keys without the time have the same parts, in the order of the table's blocks. */
-interface Pairs {
-  /** The pair of each contact. */
-  numbers: Uint32Array
-  count: number
-  /** Not 0: the pair has contacts enough. */
-  wanted: Uint8Array
-  /** Contact that comes next when they are gone through again. */
-  next: number
+/**
+ * The rows of contacts whose pairs have enough of them, in blocks, and perhaps a few others. Counting pairs in a table of their own
+ * would take half as much memory as the contacts do.
+ */
+function* likelyContacts(
+  table: GroupTable,
+  minContacts: number,
+): Iterable<{shape: KeyShape; rows: Uint8Array; rowOctets: number; columnsAt: number}> {
+  const shapes = table.ordered()
+  const contacts = shapes.reduce((n, of) => n + of.count(), 0)
+  const counts = createHeadCounts(contacts)
+  const places = new Map(shapes.map((of) => [of.shape, new Uint32Array(of.count())]))
+  let [of, next] = [shapes[0]?.shape, 0]
+  eachBlock(table, ({shape, rows, rowOctets}) => {
+    if (shape !== of) [of, next] = [shape, 0]
+    const n = rows.length / rowOctets
+    counts.add(
+      rows,
+      rowOctets,
+      shape.fields[TIME].offset,
+      places.get(shape)!.subarray(next, next + n),
+    )
+    next += n
+  })
+  for (const of of shapes) {
+    const {shape, rowOctets, columnsAt} = of
+    const own = places.get(shape)!
+    const wanted = (i: number): boolean => counts.mayHave(own[i], minContacts)
+    for (const {rows} of someRows(of, wanted)) yield {shape, rows, rowOctets, columnsAt}
+  }
 }
 
-/** Finds out which pairs have contacts enough; what is returned tells of whom those of a shape are. */
-function countPairs(table: GroupTable, minContacts: number): (shape: KeyShape) => Pairs {
-  const classes = new Map<string, Pairs & {readonly counts: RowTable}>()
-  const known = new Map<KeyShape, readonly [string, number]>()
+/** The sum of 64-bit counters, its less significant word first; the other one may be longer, so that the sum is exact up to 2^85. */
+type WordSums = [low: number, high: number]
 
-  function programOf(shape: KeyShape, rowOctets: number): readonly [string, number] {
-    let program = known.get(shape)
-    if (program === undefined) {
-      const length = shape.fields[TIME].offset
-      // Of a pair of IPv4 and IPv6 the octets alone do not say which is which.
-      const name = `${length} ${shape.fields[SOURCE].length}`
-      let of = classes.get(name)
-      if (of === undefined) {
-        const [numbers, wanted] = [new Uint32Array(4096), new Uint8Array(0)]
-        of = {numbers, count: 0, wanted, next: 0, counts: createRowTable(length, [SUM])}
-        classes.set(name, of)
-      }
-      const moves = [[0, length, 0]] as const
-      program = [name, of.counts.program({rowOctets, moves, columns: [{constant: 1}]})]
-      known.set(shape, program)
-    }
-    return program
-  }
+function addWords(sums: WordSums, words: Uint32Array, at: number): void {
+  const low = sums[0] + words[at]
+  sums[0] = low % 2 ** 32
+  sums[1] += words[at + 1] + (low >= 2 ** 32 ? 1 : 0)
+}
 
-  eachBlock(table, ({shape, rows, rowOctets}) => {
-    const [name, program] = programOf(shape, rowOctets)
-    const of = classes.get(name)!
-    const contacts = rows.length / rowOctets
-    if (of.count + contacts > of.numbers.length) {
-      const more = new Uint32Array(2 * of.numbers.length + contacts)
-      more.set(of.numbers)
-      of.numbers = more
-    }
-    const numbers = of.numbers.subarray(of.count, of.count + contacts)
-    of.counts.addFrom(rows, Int32Array.of(0, contacts, program), 1, numbers)
-    of.count += contacts
-  })
-  for (const of of classes.values()) {
-    const {counts} = of
-    of.wanted = new Uint8Array(counts.count())
-    let number = 0
-    counts.eachBlock((_, words, n) => {
-      for (let at = counts.columnsAt / 4; n > 0; n--, at += counts.rowOctets / 4) {
-        of.wanted[number++] = columnAt(words, at, 0) < minContacts ? 0 : 1
-      }
-    })
-    counts.close()
-  }
-  return (shape) => classes.get(known.get(shape)![0])!
+function wordSum([low, high]: WordSums): bigint {
+  return (BigInt(high) << 32n) + BigInt(low)
 }
 
 interface Contacts {
@@ -148,8 +131,8 @@ interface Contacts {
   readonly protocol: number
   readonly port: number
   readonly times: number[]
-  octets: bigint
-  packets: bigint
+  readonly octets: WordSums
+  readonly packets: WordSums
 }
 
 function createState(rhythm: Rhythm, limits: StateLimits): AnalysisState {
@@ -157,13 +140,10 @@ function createState(rhythm: Rhythm, limits: StateLimits): AnalysisState {
 
   function contacts(): Map<string, Contacts> {
     // Few pairs have contacts enough: only these are worth their times.
-    const pairs = countPairs(table, rhythm.minContacts)
     const found = new Map<string, Contacts>()
-    eachBlock(table, ({shape, rows, rowOctets, columnsAt}) => {
-      const of = pairs(shape)
+    for (const {shape, rows, rowOctets, columnsAt} of likelyContacts(table, rhythm.minContacts)) {
       const words = new Uint32Array(rows.buffer, rows.byteOffset, rows.length / 4)
       for (let at = 0; at < rows.length; at += rowOctets) {
-        if (of.wanted[of.numbers[of.next++]] === 0) continue
         const name = nameOf(rows, at, shape.fields[TIME].offset, shape.fields[SOURCE].length)
         let known = found.get(name)
         if (known === undefined) {
@@ -173,18 +153,18 @@ function createState(rhythm: Rhythm, limits: StateLimits): AnalysisState {
             protocol: numberAt(rows, at, shape, PROTOCOL),
             port: numberAt(rows, at, shape, PORT),
             times: [],
-            octets: 0n,
-            packets: 0n,
+            octets: [0, 0],
+            packets: [0, 0],
           }
           found.set(name, known)
         }
-        const {octets, packets} = sumsAt(words, (at + columnsAt) / 4)
+        const columns = (at + columnsAt) / 4
         // In milliseconds; the time in the key is in its own precision.
-        known.times.push(columnAt(words, (at + columnsAt) / 4, START))
-        known.octets += octets
-        known.packets += packets
+        known.times.push(columnAt(words, columns, START))
+        addWords(known.octets, words, columns + 2 * OCTETS)
+        addWords(known.packets, words, columns + 2 * PACKETS)
       }
-    })
+    }
     return found
   }
 
@@ -206,8 +186,8 @@ function createState(rhythm: Rhythm, limits: StateLimits): AnalysisState {
         [ie.dartaJitter, beat.jitter],
         [ie.dartaScore, beat.score],
         [ie.deltaFlowCount, of.times.length],
-        [ie.octetDeltaCount, of.octets],
-        [ie.packetDeltaCount, of.packets],
+        [ie.octetDeltaCount, wordSum(of.octets)],
+        [ie.packetDeltaCount, wordSum(of.packets)],
         [ie.flowStartMilliseconds, beat.first],
         [ie.flowEndMilliseconds, beat.last],
       ]

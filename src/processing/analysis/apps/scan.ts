@@ -1,5 +1,5 @@
-import {OR, padKey, SUM} from '../../../record/group-kernel.js'
-import {createGroupTable, type GroupBlock} from '../../../record/group-table.js'
+import {OR, SUM} from '../../../record/group-kernel.js'
+import {createGroupTable, type GroupTable} from '../../../record/group-table.js'
 import type {GroupSpec, KeyShape} from '../../../record/group-spec.js'
 import {createRowTable, type RowTable} from '../../../record/row-table.js'
 import {addressText} from '../../../record/value.js'
@@ -19,7 +19,7 @@ import {
   sumsAt,
   type FlowSums,
 } from '../flow-sums.js'
-import {columnAt, createSpans, eachBlock} from '../group-rows.js'
+import {columnAt, createSpans, eachBlock, someRows} from '../group-rows.js'
 import type {ResultField, ResultRecord} from '../result-records.js'
 import {oneTableState} from '../table-set.js'
 
@@ -69,12 +69,12 @@ const key = [
 ]
 const [SOURCE, DESTINATION, PROTOCOL, PORT] = [0, 1, 2, 3]
 const controlBits = {elements: [ie.tcpControlBits], reverse: [reverseOf(ie.tcpControlBits)]}
-/** Behind the sums: the flags of all records, and how many said theirs. */
+/** Behind the sums: the flags of all records, and a bit that any said theirs. */
 const FLAGS = flowColumns.length
-const FLAGGED = FLAGS + 1
+const FLAGGED = 0x10000
 const contacts: GroupSpec = {
   key,
-  columns: [...flowColumns, {kind: 'or', ...controlBits}, {kind: 'count', ...controlBits}],
+  columns: [...flowColumns, {kind: 'or', present: FLAGGED, ...controlBits}],
 }
 const TCP = 6
 const UDP = 17
@@ -89,20 +89,39 @@ const ANSWER = Math.log(SCANNER / HONEST)
 /** A host of a hundred thousand may be taken for a scanner by chance. */
 const CERTAIN = Math.log(0.99 / 1e-5)
 
-/** Contacts of sources whose addresses have so many octets, one after the other, each with the number of its source. */
-interface Contacts {
+/** Sources whose addresses have so many octets. */
+interface Sources {
   readonly addressOctets: number
-  /** The sources by address, with how many contacts failed and how many there are. */
-  readonly sources: RowTable
-  numbers: Uint32Array
-  /** When each began, milliseconds since 1970, doubled; odd where it failed. */
-  walks: Float64Array
-  count: number
+  /** Their addresses. */
+  readonly table: RowTable
+  /** By their numbers: contacts that can be told from others, and those of them that failed. */
+  contacts: Uint32Array
+  failed: Uint32Array
 }
+
+type ContactRows = ReturnType<GroupTable['ordered']>[number]
+
+/** Contacts whose keys have one shape. */
+interface Contacts {
+  readonly rows: ContactRows
+  /** For each the number of its source, doubled; odd where it failed; UNTOLD. */
+  readonly of: Uint32Array
+}
+
+/** Of a contact of which it cannot be told whether it failed. */
+const UNTOLD = 0xffffffff
+
+/** Milliseconds since 1970 between which contacts began. */
+interface TimeRange {
+  first: number
+  last: number
+}
+
+/** When contacts began, milliseconds, doubled; odd where they failed. */
+type Walks = Uint32Array | Float64Array
 
 /** What is told of a source that scans. */
 interface Scan {
-  readonly source: Uint8Array
   readonly failed: number
   readonly answered: number
   readonly score: number
@@ -127,8 +146,8 @@ function createState(
     columns: number,
   ): boolean | undefined {
     const protocol = rows[protocolAt]
-    if (protocol === TCP && words[columns + 2 * FLAGGED] > 0) {
-      const flags = words[columns + 2 * FLAGS]
+    const flags = words[columns + 2 * FLAGS]
+    if (protocol === TCP && (flags & FLAGGED) !== 0) {
       // Whoever got an answer acknowledged it. Without a SYN the beginning was not seen, or it is a scan by FIN, NULL or the like.
       if ((flags & ACK) !== 0) return false
       if ((flags & SYN) !== 0) return true
@@ -140,167 +159,162 @@ function createState(
     return undefined
   }
 
-  /** Visits the rows that can be told from others, block by block, in the same order each time. */
-  function eachContact(
-    begin: (block: GroupBlock & {columnsAt: number}) => (at: number, failed: boolean) => void,
-    end: (block: GroupBlock) => void,
-  ): void {
-    eachBlock(table, (block) => {
-      const {shape, rows, rowOctets, columnsAt} = block
+  /** Tells failed contacts from others, and of which sources they are; by sources, those with the shorter addresses first. */
+  function contactsOf(range: TimeRange): Map<Sources, Contacts[]> {
+    const all = new Map<Sources, Contacts[]>()
+    for (const addressOctets of [4, 16]) {
+      const counts = {contacts: new Uint32Array(1024), failed: new Uint32Array(1024)}
+      all.set({addressOctets, table: createRowTable(addressOctets, []), ...counts}, [])
+    }
+    const places = new Map<
+      KeyShape,
+      {sources: Sources; of: Uint32Array; program: number; next: number}
+    >()
+    for (const rows of table.ordered()) {
+      const {shape, rowOctets} = rows
+      const {offset, length} = shape.fields[SOURCE]
+      const [sources, own] = [...all].find(([{addressOctets}]) => addressOctets === length)!
+      const of = new Uint32Array(rows.count())
+      own.push({rows, of})
+      const moves = [[offset, length, 0]] as const
+      const program = sources.table.program({rowOctets, moves, columns: []})
+      places.set(shape, {sources, of, program, next: 0})
+    }
+    eachBlock(table, ({shape, rows, rowOctets, columnsAt}) => {
+      const place = places.get(shape)!
+      const {sources, of, program, next} = place
+      const n = rows.length / rowOctets
+      place.next += n
+      const own = of.subarray(next, next + n)
+      sources.table.addFrom(rows, Int32Array.of(0, n, program), 1, own)
+      makeRoom(sources)
+      const {contacts: told, failed} = sources
       const words = new Uint32Array(rows.buffer, rows.byteOffset, rows.length / 4)
-      const protocolAt = shape.fields[PROTOCOL].offset
-      const visit = begin(block)
-      for (let at = 0; at < rows.length; at += rowOctets) {
-        const failed = isFailed(rows, at + protocolAt, words, (at + columnsAt) / 4)
-        if (failed !== undefined) visit(at, failed)
+      let protocolAt = shape.fields[PROTOCOL].offset
+      let columns = columnsAt / 4
+      for (let row = 0; row < n; row++) {
+        const number = own[row]
+        const fails = isFailed(rows, protocolAt, words, columns)
+        if (fails === undefined) {
+          own[row] = UNTOLD
+        } else {
+          told[number]++
+          if (fails) failed[number]++
+          own[row] = 2 * number + (fails ? 1 : 0)
+          const start = startAt(words, columns)
+          if (start < range.first) range.first = start
+          if (start > range.last) range.last = start
+        }
+        protocolAt += rowOctets
+        columns += rowOctets / 4
       }
-      end(block)
     })
-  }
-
-  function contactsOf(): Contacts[] {
-    const all = [4, 16].map((addressOctets): Contacts => ({
-      addressOctets,
-      sources: createRowTable(addressOctets, [SUM, SUM]),
-      numbers: new Uint32Array(4096),
-      walks: new Float64Array(4096),
-      count: 0,
-    }))
-    const programs = new Map<KeyShape, number[]>()
-    const spans = createSpans()
-    let of = all[0]
-    eachContact(
-      ({shape, rows, rowOctets, columnsAt}) => {
-        const {offset, length} = shape.fields[SOURCE]
-        of = all.find(({addressOctets}) => addressOctets === length)!
-        let own = programs.get(shape)
-        if (own === undefined) {
-          own = [0, 1].map((failed) =>
-            of.sources.program({
-              rowOctets,
-              moves: [[offset, length, 0]],
-              columns: [{constant: failed}, {constant: 1}],
-            }),
-          )
-          programs.set(shape, own)
-        }
-        const [answered, failed] = own
-        makeRoom(of, rows.length / rowOctets)
-        const words = new Uint32Array(rows.buffer, rows.byteOffset, rows.length / 4)
-        let next = of.count
-        const {walks} = of
-        return (at, fails) => {
-          spans.add(at, rowOctets, fails ? failed : answered)
-          const start = columnAt(words, (at + columnsAt) / 4, START)
-          walks[next++] = 2 * Math.min(start, LAST_TIME) + (fails ? 1 : 0)
-        }
-      },
-      ({rows}) => {
-        spans.take((list, count) => {
-          let added = 0
-          for (let i = 0; i < count; i++) added += list[3 * i + 1]
-          const numbers = of.numbers.subarray(of.count, of.count + added)
-          of.sources.addFrom(rows, list, count, numbers)
-          of.count += added
-        })
-      },
-    )
     return all
   }
 
   /** Numbers of sources that scan, with what their walks came to. */
-  function scannersOf({sources, numbers, walks, count}: Contacts): Map<number, Scan> {
+  function scannersOf(
+    {table: addresses, contacts: told, failed}: Sources,
+    contacts: readonly Contacts[],
+    {first, last}: TimeRange,
+  ): Map<number, Scan> {
     const found = new Map<number, Scan>()
-    const all = sources.count()
+    const count = addresses.count()
     // Where the walk of each source begins; of those with too few failures there is none.
-    const ends = new Uint32Array(all + 1)
-    const addresses: Uint8Array[] = []
-    let number = 0
-    sources.eachBlock((octets, words, n) => {
-      for (let at = 0; at < n * sources.rowOctets; at += sources.rowOctets, number++) {
-        const columns = (at + sources.columnsAt) / 4
-        const enough = columnAt(words, columns, 0) >= minFailed
-        ends[number + 1] = ends[number] + (enough ? columnAt(words, columns, 1) : 0)
-        if (enough) addresses[number] = octets.slice(at, at + sources.columnsAt)
-      }
-    })
-    const places = ends.slice(0, all)
-    const ordered = new Float64Array(ends[all])
-    for (let i = 0; i < count; i++) {
-      const source = numbers[i]
-      if (ends[source] < ends[source + 1]) ordered[places[source]++] = walks[i]
+    const ends = new Uint32Array(count + 1)
+    for (let source = 0; source < count; source++) {
+      const enough = failed[source] >= minFailed
+      ends[source + 1] = ends[source] + (enough ? told[source] : 0)
     }
-    for (let source = 0; source < all; source++) {
-      if (ends[source] === ends[source + 1]) continue
+    const places = ends.slice(0, count)
+    // From the first one on most fit 4 octets.
+    const short = 2 * (last - first) < 2 ** 32 - 1
+    const walks: Walks = short ? new Uint32Array(ends[count]) : new Float64Array(ends[count])
+    for (const {rows: table, of} of contacts) {
+      const wanted = (i: number): boolean => of[i] !== UNTOLD && failed[of[i] >>> 1] >= minFailed
+      for (const {rows, numbers} of someRows(table, wanted)) {
+        const words = new Uint32Array(rows.buffer, 0, rows.length / 4)
+        for (let i = 0, columns = table.columnsAt / 4; i < numbers.length; i++) {
+          const own = of[numbers[i]]
+          walks[places[own >>> 1]++] = 2 * (startAt(words, columns) - first) + (own & 1)
+          columns += table.rowOctets / 4
+        }
+      }
+    }
+    for (let source = 0; source < count; source++) {
       const [from, to] = [ends[source], ends[source + 1]]
-      sortPart(ordered, from, to)
-      const {failed, score} = walkThrough(ordered, from, to)
+      if (from === to) continue
+      // In whatever order: a walk of failures only goes one way.
+      if (failed[source] < to - from) sortPart(walks, from, to)
+      const score = walkThrough(walks, from, to)
       if (score < CERTAIN) continue
-      const answered = to - from - failed
-      found.set(source, {source: addresses[source], failed, answered, score})
+      found.set(source, {failed: failed[source], answered: to - from - failed[source], score})
     }
     return found
   }
 
   function* records(): Iterable<ResultRecord> {
-    const all = contactsOf()
-    const scanners = all.map(scannersOf)
-    if (scanners.some(({size}) => size > 0)) {
-      for (const [i, details] of detailsOf(all, scanners).entries()) {
-        for (const number of all[i].sources.order()) {
-          const scan = scanners[i].get(number)
-          if (scan !== undefined) yield {fields: fieldsOf(scan, all[i].addressOctets, details, why)}
+    const range: TimeRange = {first: Infinity, last: 0}
+    const all = contactsOf(range)
+    for (const [sources, own] of all) {
+      const scanners = scannersOf(sources, own, range)
+      if (scanners.size > 0) {
+        const {addressOctets, table: addresses} = sources
+        const details = detailsOf(sources, own, scanners)
+        const numbers = addresses.order().filter((number) => scanners.has(number))
+        const octets = new Uint8Array(numbers.length * addresses.rowOctets)
+        addresses.gather(numbers, octets)
+        for (const [i, number] of numbers.entries()) {
+          const at = i * addresses.rowOctets
+          const address = octets.subarray(at, at + addressOctets)
+          yield {fields: fieldsOf(address, scanners.get(number)!, details.of(address), why)}
         }
         details.close()
       }
+      sources.table.close()
     }
-    for (const {sources} of all) sources.close()
   }
 
-  /** Sums, hosts and ports of the failed contacts of scanners, by the octets of their addresses. */
-  function detailsOf(all: readonly Contacts[], scanners: readonly Map<number, Scan>[]): Details[] {
-    const details = all.map(({addressOctets}) => createDetails(addressOctets))
-    const places = all.map(() => 0)
-    const flags = all.map(({sources}, of) => {
-      const scans = new Uint8Array(sources.count())
-      for (const number of scanners[of].keys()) scans[number] = 1
-      return scans
-    })
-    const spans = createSpans()
-    let i = 0
-    eachContact(
-      ({shape, rowOctets}) => {
-        i = all.findIndex(({addressOctets}) => addressOctets === shape.fields[SOURCE].length)
-        const {numbers} = all[i]
-        const scans = flags[i]
-        return (at, failed) => {
-          const number = numbers[places[i]++]
-          if (failed && scans[number] === 1) spans.add(at, rowOctets, 0)
-        }
-      },
-      (block) => spans.take((list, count) => details[i].add(block, list, count)),
-    )
-    for (const of of details) of.settle()
+  /** Sums, hosts and ports of the failed contacts of scanners. */
+  function detailsOf(
+    {addressOctets, table: addresses}: Sources,
+    contacts: readonly Contacts[],
+    scanners: ReadonlyMap<number, Scan>,
+  ): Details {
+    const details = createDetails(addressOctets)
+    const scans = new Uint8Array(addresses.count())
+    for (const number of scanners.keys()) scans[number] = 1
+    for (const {rows: table, of} of contacts) {
+      const wanted = (i: number): boolean =>
+        of[i] !== UNTOLD && (of[i] & 1) === 1 && scans[of[i] >>> 1] === 1
+      for (const {rows} of someRows(table, wanted)) details.add(table, rows)
+    }
+    details.settle()
     return details
   }
 
   return oneTableState(table, records)
 }
 
-function makeRoom(of: Contacts, more: number): void {
-  if (of.count + more <= of.numbers.length) return
-  const room = Math.max(2 * of.numbers.length, of.count + more)
-  const {numbers, walks} = of
-  of.numbers = new Uint32Array(room)
-  of.numbers.set(numbers)
-  of.walks = new Float64Array(room)
-  of.walks.set(walks)
+function makeRoom(sources: Sources): void {
+  const room = sources.contacts.length
+  const count = sources.table.count()
+  if (count <= room) return
+  for (const name of ['contacts', 'failed'] as const) {
+    const counts = new Uint32Array(Math.max(2 * room, count))
+    counts.set(sources[name])
+    sources[name] = counts
+  }
+}
+
+function startAt(words: Uint32Array, columns: number): number {
+  return Math.min(columnAt(words, columns, START), LAST_TIME)
 }
 
 /** Failed contacts of sources that scan. */
 interface Details {
-  /** Takes rows of contacts as spans, whose programs are none. */
-  add(block: GroupBlock, spans: Int32Array, count: number): void
+  /** Takes rows of a table of contacts. */
+  add(table: ContactRows, rows: Uint8Array): void
   settle(): void
   of(source: Uint8Array): FoundDetails
   close(): void
@@ -330,11 +344,14 @@ function createDetails(addressOctets: number): Details {
   const found = new Map<string, FoundDetails>()
   const programs = new Map<KeyShape, readonly [number, number, number, number]>()
 
-  function programsOf({shape, rowOctets}: GroupBlock): readonly [number, number, number, number] {
+  function programsOf({
+    shape,
+    rowOctets,
+    columnsAt,
+  }: ContactRows): readonly [number, number, number, number] {
     const known = programs.get(shape)
     if (known !== undefined) return known
     const {fields} = shape
-    const columnsAt = padKey(shape.octets)
     const moves = [[fields[SOURCE].offset, n, 0]] as const
     const protocol = [fields[PROTOCOL].offset, 1] as const
     const columns = columnsFrom(columnsAt)
@@ -371,24 +388,18 @@ function createDetails(addressOctets: number): Details {
   }
 
   return {
-    add(block, spans, count) {
-      const [tcp, udp, host, port] = programsOf(block)
-      const protocolAt = block.shape.fields[PROTOCOL].offset
+    add(table, rows) {
+      const [tcp, udp, host, port] = programsOf(table)
+      const {shape, rowOctets} = table
+      const {offset} = shape.fields[PROTOCOL]
       const kinds = createSpans()
-      for (let i = 0; i < count; i++) {
-        for (let k = 0; k < spans[3 * i + 1]; k++) {
-          const at = spans[3 * i] + k * block.rowOctets
-          kinds.add(at, block.rowOctets, block.rows[at + protocolAt] === TCP ? tcp : udp)
-        }
+      for (let at = 0; at < rows.length; at += rowOctets) {
+        kinds.add(at, rowOctets, rows[at + offset] === TCP ? tcp : udp)
       }
-      kinds.take((list, own) => sums.addFrom(block.rows, list, own))
-      for (const [table, program] of [
-        [hosts, host],
-        [ports, port],
-      ] as const) {
-        for (let i = 0; i < count; i++) spans[3 * i + 2] = program
-        table.addFrom(block.rows, spans, count)
-      }
+      kinds.take((list, count) => sums.addFrom(rows, list, count))
+      const n = rows.length / rowOctets
+      hosts.addFrom(rows, Int32Array.of(0, n, host), 1)
+      ports.addFrom(rows, Int32Array.of(0, n, port), 1)
     },
     settle() {
       countInto(hostCounts, hosts)
@@ -418,7 +429,7 @@ function createDetails(addressOctets: number): Details {
         }
       })
     },
-    of: (source) => found.get(octetText(source.subarray(0, n)))!,
+    of: (source) => found.get(octetText(source))!,
     close() {
       for (const table of tables) table.close()
     },
@@ -426,13 +437,11 @@ function createDetails(addressOctets: number): Details {
 }
 
 function fieldsOf(
-  {source, failed, answered, score}: Scan,
-  addressOctets: number,
-  details: Details,
+  address: Uint8Array,
+  {failed, answered, score}: Scan,
+  {sums, hosts, ports, tcp, udp}: FoundDetails,
   why: boolean,
 ): ResultField[] {
-  const {sums, hosts, ports, tcp, udp} = details.of(source)
-  const address = source.subarray(0, addressOctets)
   const fields: ResultField[] = [
     [ie.dartaFinding, kindOf(hosts, ports)],
     sourceField(address),
@@ -458,29 +467,22 @@ function kindOf(hosts: number, ports: number): string {
 }
 
 /**
- * Walks through contacts in their order, those that were answered first where several began at once. The source is a scanner if it
- * is certain at any time.
+ * How certain it is at most, on a walk through contacts in their order, that the source is a scanner; of several that began at
+ * once, those that were answered come first.
  */
-function walkThrough(
-  walks: Float64Array,
-  from: number,
-  to: number,
-): {failed: number; score: number} {
+function walkThrough(walks: Walks, from: number, to: number): number {
   let place = 0
   let score = 0
-  let failed = 0
   for (let i = from; i < to; i++) {
-    const fails = walks[i] % 2 === 1
-    if (fails) failed++
     // Below 0 it is honest, and the walk begins anew: a host may turn into a scanner.
-    place = Math.max(0, place + (fails ? FAILURE : ANSWER))
+    place = Math.max(0, place + (walks[i] % 2 === 1 ? FAILURE : ANSWER))
     score = Math.max(score, place)
   }
-  return {failed, score}
+  return score
 }
 
 /** Sorts numbers from `from` to before `to`. Most sources have few, for which a call of the engine's costs more than sorting. */
-function sortPart(numbers: Float64Array, from: number, to: number): void {
+function sortPart(numbers: Walks, from: number, to: number): void {
   if (to - from > 32) {
     numbers.subarray(from, to).sort()
     return
