@@ -21,6 +21,7 @@ constexpr uint32_t kRanked = 8;
 /// Instead of where a move comes from.
 constexpr int32_t kConstant = -1;
 constexpr int32_t kWay = -2;
+constexpr int32_t kOnly = -3;
 constexpr uint32_t kNoGroup = 0xffffffff;
 constexpr size_t kHeader = 6;
 constexpr size_t kMove = 5;
@@ -101,10 +102,14 @@ int64_t Groups::program(std::span<const int32_t> code) {
   if (program->rows && (program->skip_zero || program->except_same)) return -1;
   for (size_t i = 0; i < moves + except; i++) {
     const auto c = code.subspan(kHeader + i * kMove, kMove);
-    if (i < moves && (c[0] == kConstant || c[0] == kWay)) {
+    if (i < moves && (c[0] == kConstant || c[0] == kWay || c[0] == kOnly)) {
       if (c[1] != 1 || c[2] < 0 || static_cast<size_t>(c[2]) >= key_octets) return -1;
       if (c[0] == kWay) {
         program->way_at = c[2];
+      } else if (c[0] == kOnly) {
+        if (program->only_at >= 0 && program->only_at != c[2]) return -1;
+        program->only_at = c[2];
+        program->only.set(static_cast<uint8_t>(c[3]));
       } else {
         program->constants.resize(key_octets);
         program->constants[static_cast<size_t>(c[2])] = static_cast<uint8_t>(c[3]);
@@ -248,6 +253,7 @@ void Groups::queue(const uint8_t* record, const Program& program, uint32_t* numb
   else
     std::memcpy(key, program.constants.data(), octets);
   read_moves(record, program.moves, key);
+  if (program.only_at >= 0 && !program.only[key[program.only_at]]) return;
   if (program.except_same) {
     uint8_t* other = keys_.data() + kBatch * key_room_;
     std::memset(other, 0, octets);

@@ -1,5 +1,6 @@
 // Groups records by key and sums them: src/record/group-kernel.ts says what a program, a row and a column are.
 #pragma once
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -97,6 +98,9 @@ class Groups {
     size_t half;
     /// Octet of the key that says whether its halves changed places; none: -1.
     int64_t way_at = -1;
+    /// Octet of the key by whose value records are passed over unless `only` has it; none: -1.
+    int64_t only_at = -1;
+    std::bitset<256> only;
     /// What keys begin as, where that is not all zeros.
     std::vector<uint8_t> constants;
     std::vector<Move> moves;

@@ -73,8 +73,9 @@ export const OR = 3
  * NTP timestamp becomes milliseconds since 1970. Length 0: the constant alone.
  * The other key is built when flag EXCEPT_SAME is set; the record is passed over when the keys are equal.
  *
- * A move from CONSTANT puts its mask there, one from WAY 1 where the halves changed places and else 0; neither is for the other
- * key. With RANKED the halves, which end in a port each, are in the order of the ports' ranks, then of the ports, and
+ * A move from CONSTANT puts its mask there, one from WAY 1 where the halves changed places and else 0; records are passed over
+ * unless their key has, where moves from ONLY go, the mask of one of these, before halves change places; none of the three is for the
+ * other key. With RANKED the halves, which end in a port each, are in the order of the ports' ranks, then of the ports, and
  * otherwise stay; the second one's port becomes 0.
  *
  * With flag ROWS the records are rows of another table, and the columns of these are what sources read: (end, 8, 1, 0).
@@ -92,6 +93,7 @@ export const NTP = 0
 /** Instead of where a move comes from. */
 export const CONSTANT = -1
 export const WAY = -2
+export const ONLY = -3
 
 /** A number of no group. */
 export const NO_GROUP = 0xffffffff

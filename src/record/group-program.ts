@@ -1,5 +1,5 @@
 import {fullLength, VARIABLE} from './element.js'
-import {EXCEPT_SAME, MOVE, NTP, RANKED, SKIP_ZERO, WAY} from './group-kernel.js'
+import {EXCEPT_SAME, MOVE, NTP, ONLY, RANKED, SKIP_ZERO, WAY} from './group-kernel.js'
 import {isTurned, isUnsigned, lastMask, type Scale, type View} from './group-view.js'
 import type {GroupSpec, KeyShape} from './group-spec.js'
 import type {Template} from './template.js'
@@ -39,6 +39,9 @@ export function makePrograms(
     const sources = makeSources(template, view)
     if (moves === undefined || sources === undefined) return undefined
     if (shape.wayAt >= 0) moves.push(WAY, 1, shape.wayAt, 1, -1)
+    for (const value of spec.only?.values ?? []) {
+      moves.push(ONLY, 1, shape.fields[spec.only!.part].offset, value, -1)
+    }
     // Keys of different shapes are never equal.
     const except = view.exceptPrevious && previous?.shape === shape ? previous.moves : []
     const ranked = spec.ranked !== undefined

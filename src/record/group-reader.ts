@@ -65,6 +65,10 @@ export function makeRowReader(
         continue
       }
       belongs = true
+      if (!isWanted(shape)) {
+        previous = undefined
+        continue
+      }
       const keyOctets = padKey(shape.octets)
       const same =
         view.exceptPrevious && previous === shape && sameOctets(row, previousKey, keyOctets)
@@ -116,6 +120,11 @@ export function makeRowReader(
       row.fill(0, offset, offset + length)
     }
     return shape
+  }
+
+  function isWanted({fields}: KeyShape): boolean {
+    const {only} = spec
+    return only === undefined || only.values.includes(row[fields[only.part].offset])
   }
 
   /** Whether the second side's port is the better one. */

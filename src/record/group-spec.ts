@@ -15,6 +15,11 @@ export interface GroupSpec {
   readonly ranked?: Uint8Array
   /** With `symmetric`: keys tell which way a record went, by an octet behind the parts that is 1 where the sides changed places. */
   readonly directed?: boolean
+  /**
+   * Records are passed over, as if they had been added, unless a part of their key, of one octet and no counterpart, has one of
+   * these values. Not for keys with `either`.
+   */
+  readonly only?: {readonly part: number; readonly values: readonly number[]}
 }
 
 /** One part of a key. */

@@ -61,7 +61,7 @@ export interface GroupBlock {
  */
 export interface GroupTable {
   /**
-   * Adds records; returns how many of them belong to a group. The others lack a part of the key.
+   * Adds records; returns how many of them belong to a group, wanted or not. The others lack a part of the key.
    * @throws DartaError DARTA_MEMORY_LIMIT no room, and `onFull` is `fail`
    */
   add(batches: readonly RecordBatch[]): number
@@ -542,7 +542,8 @@ function fingerprint(spec: GroupSpec): string {
   )
   const symmetric = spec.symmetric === undefined ? '' : ` symmetric ${spec.symmetric}`
   const sides = `${spec.ranked === undefined ? '' : `, ranked ${hashOctets(spec.ranked)}`}${spec.directed === true ? ', directed' : ''}`
-  return `(${parts.join('; ')})${symmetric}${sides} → (${columns.join('; ')})`
+  const only = spec.only === undefined ? '' : `, only ${spec.only.part}: ${spec.only.values.join()}`
+  return `(${parts.join('; ')})${symmetric}${sides}${only} → (${columns.join('; ')})`
 }
 
 /** FNV-1a, 32 bits. */

@@ -5,6 +5,7 @@ import {
   MOVE,
   NO_GROUP,
   NTP,
+  ONLY,
   OR,
   orderHalves,
   PROGRAM_HEADER,
@@ -72,7 +73,7 @@ export const createPlainGroups: CreateGroups = (columns, maxOctets, seed) => {
   function readMoves(record: Uint8Array, at: number, moves: Int32Array, into: Uint8Array): void {
     into.fill(0)
     for (let i = 0; i < moves.length; i += MOVE) {
-      if (moves[i] === WAY) continue
+      if (moves[i] === WAY || moves[i] === ONLY) continue
       if (moves[i] === CONSTANT) {
         into[moves[i + 2]] = moves[i + 3]
         continue
@@ -157,6 +158,17 @@ export const createPlainGroups: CreateGroups = (columns, maxOctets, seed) => {
     }
   }
 
+  /** Whether the key is one of those that are wanted. */
+  function isWanted(moves: Int32Array): boolean {
+    let wanted = true
+    for (let i = 0; i < moves.length; i += MOVE) {
+      if (moves[i] !== ONLY) continue
+      if (key[moves[i + 2]] === moves[i + 3]) return true
+      wanted = false
+    }
+    return wanted
+  }
+
   /** Puts the halves of the key in their order, and says in it whether they changed places. */
   function settleHalves({flags, half, moves}: Program): void {
     let changed = false
@@ -170,6 +182,7 @@ export const createPlainGroups: CreateGroups = (columns, maxOctets, seed) => {
   function addRow(rows: Uint8Array, at: number, program: Program): number {
     const {shape, moves, sources} = program
     readMoves(rows, at, moves, key.subarray(0, shape.keyOctets))
+    if (!isWanted(moves)) return NO_GROUP
     settleHalves(program)
     readRow(rows, at, sources)
     return addKey(shape)
@@ -346,6 +359,7 @@ export const createPlainGroups: CreateGroups = (columns, maxOctets, seed) => {
           if (numbers !== undefined) numbers[n] = NO_GROUP
           if (!readSources(octets, at, sources) && (flags & SKIP_ZERO) !== 0) continue
           readMoves(octets, at, moves, key)
+          if (!isWanted(moves)) continue
           if ((flags & EXCEPT_SAME) !== 0) {
             readMoves(octets, at, exceptMoves, other)
             if (sameOctets(key, other, size)) continue

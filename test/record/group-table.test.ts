@@ -100,6 +100,10 @@ function groupsOf(
         for (const far of spec.key.some((part) => part.either) ? [false, true] : [false]) {
           const key = keyOf(spec, record, reverse, far)
           if (key === undefined || key === first) continue
+          if (spec.only !== undefined) {
+            const {part, values} = spec.only
+            if (!values.includes(record.get(spec.key[part].elements[0].name) as number)) continue
+          }
           const values = spec.columns.map((column) => columnOf(column, record, reverse))
           if (reverse && !counted(spec, record)) continue
           if (first === undefined) {
@@ -261,6 +265,11 @@ const flags = {elements: [ie.tcpControlBits], reverse: [reverseOf(ie.tcpControlB
 specs['srcip, flags'] = {
   key: keys.srcip,
   columns: [...columns, {kind: 'or', ...flags}, {kind: 'or', present: 0x10000, ...flags}],
+}
+specs['srcip,proto of UDP'] = {
+  key: [flowKey('srcip'), flowKey('proto')],
+  columns,
+  only: {part: 1, values: [1, 17]},
 }
 const someSpec = fc.constantFrom(...Object.keys(specs))
 const someRecipes = fc.array(someRecipe, {maxLength: 8})

@@ -1,13 +1,13 @@
-import {OR, SUM} from '../../../record/group-kernel.js'
+import {OR} from '../../../record/group-kernel.js'
 import {createGroupTable, type GroupTable} from '../../../record/group-table.js'
-import type {GroupSpec, KeyShape} from '../../../record/group-spec.js'
+import type {GroupColumn, KeyShape} from '../../../record/group-spec.js'
 import {createRowTable, type RowTable} from '../../../record/row-table.js'
 import {addressText} from '../../../record/value.js'
 import {ie} from '../../../registry/elements.js'
 import {flowKey} from '../../../registry/flow-keys.js'
 import {reverseOf} from '../../../registry/lookup.js'
 import {defineApp, type Analysis, type AnalysisState, type StateLimits} from '../app.js'
-import {octetText, sourceField, whyOption} from '../findings.js'
+import {sourceField, whyOption} from '../findings.js'
 import {
   columnsFrom,
   FLOWS,
@@ -19,7 +19,7 @@ import {
   sumsAt,
   type FlowSums,
 } from '../flow-sums.js'
-import {columnAt, createSpans, eachBlock, someRows} from '../group-rows.js'
+import {columnAt, eachBlock, someRows} from '../group-rows.js'
 import type {ResultField, ResultRecord} from '../result-records.js'
 import {oneTableState} from '../table-set.js'
 
@@ -67,15 +67,15 @@ const key = [
   flowKey('proto'),
   {...flowKey('dstport'), optional: true},
 ]
-const [SOURCE, DESTINATION, PROTOCOL, PORT] = [0, 1, 2, 3]
+const [SOURCE, DESTINATION, PROTOCOL] = [0, 1, 2]
 const controlBits = {elements: [ie.tcpControlBits], reverse: [reverseOf(ie.tcpControlBits)]}
 /** Behind the sums: the flags of all records, and a bit that any said theirs. */
 const FLAGS = flowColumns.length
 const FLAGGED = 0x10000
-const contacts: GroupSpec = {
-  key,
-  columns: [...flowColumns, {kind: 'or', present: FLAGGED, ...controlBits}],
-}
+const columns: readonly GroupColumn[] = [
+  ...flowColumns,
+  {kind: 'or', present: FLAGGED, ...controlBits},
+]
 const TCP = 6
 const UDP = 17
 const SYN = 2
@@ -136,7 +136,8 @@ function createState(
   why: boolean,
   limits: StateLimits,
 ): AnalysisState {
-  const table = createGroupTable(contacts, limits)
+  const only = {part: PROTOCOL, values: udp ? [TCP, UDP] : [TCP]}
+  const table = createGroupTable({key, columns, only}, limits)
 
   /** Whether nobody answered; undefined: it cannot be told. */
   function isFailed(
@@ -267,7 +268,7 @@ function createState(
         for (const [i, number] of numbers.entries()) {
           const at = i * addresses.rowOctets
           const address = octets.subarray(at, at + addressOctets)
-          yield {fields: fieldsOf(address, scanners.get(number)!, details.of(address), why)}
+          yield {fields: fieldsOf(address, scanners.get(number)!, details.of(number), why)}
         }
         details.close()
       }
@@ -277,17 +278,23 @@ function createState(
 
   /** Sums, hosts and ports of the failed contacts of scanners. */
   function detailsOf(
-    {addressOctets, table: addresses}: Sources,
+    {table: addresses}: Sources,
     contacts: readonly Contacts[],
     scanners: ReadonlyMap<number, Scan>,
   ): Details {
-    const details = createDetails(addressOctets)
+    const details = createDetails(addresses.count())
     const scans = new Uint8Array(addresses.count())
     for (const number of scanners.keys()) scans[number] = 1
     for (const {rows: table, of} of contacts) {
       const wanted = (i: number): boolean =>
         of[i] !== UNTOLD && (of[i] & 1) === 1 && scans[of[i] >>> 1] === 1
-      for (const {rows} of someRows(table, wanted)) details.add(table, rows)
+      for (const {rows, numbers} of someRows(table, wanted)) {
+        details.add(
+          table,
+          rows,
+          numbers.map((i) => of[i] >>> 1),
+        )
+      }
     }
     details.settle()
     return details
@@ -313,10 +320,10 @@ function startAt(words: Uint32Array, columns: number): number {
 
 /** Failed contacts of sources that scan. */
 interface Details {
-  /** Takes rows of a table of contacts. */
-  add(table: ContactRows, rows: Uint8Array): void
+  /** Takes rows of a table of contacts, of sources with these numbers, and writes into the rows. */
+  add(table: ContactRows, rows: Uint8Array, sources: Uint32Array): void
   settle(): void
-  of(source: Uint8Array): FoundDetails
+  of(source: number): FoundDetails
   close(): void
 }
 
@@ -328,110 +335,94 @@ interface FoundDetails {
   readonly udp: boolean
 }
 
-/** Behind the sums. */
+/** In the upper word of the column behind the sums; the lower one has the number of the source. */
 const TCP_BIT = 1
 const UDP_BIT = 2
 
-function createDetails(addressOctets: number): Details {
-  const n = addressOctets
-  const sums = createRowTable(n, [...flowKinds, OR])
-  // The other host, whose address has 4 or 16 octets, and how many.
-  const hosts = createRowTable(n + 17, [])
-  const ports = createRowTable(n + 3, [])
-  const hostCounts = createRowTable(n, [SUM])
-  const portCounts = createRowTable(n, [SUM])
-  const tables = [sums, hosts, ports, hostCounts, portCounts]
-  const found = new Map<string, FoundDetails>()
-  const programs = new Map<KeyShape, readonly [number, number, number, number]>()
+/** @param count of sources */
+function createDetails(count: number): Details {
+  // Keys begin with the number of the source, 4 octets.
+  const sums = createRowTable(4, [...flowKinds, OR])
+  /** The other hosts, by the octets of their addresses. */
+  const hosts = new Map([4, 16].map((length) => [length, createRowTable(4 + length, [])]))
+  const ports = createRowTable(7, [])
+  const found = new Map<number, FoundDetails>()
+  const programs = new Map<KeyShape, readonly [sums: number, hosts: number, ports: number]>()
 
-  function programsOf({
-    shape,
-    rowOctets,
-    columnsAt,
-  }: ContactRows): readonly [number, number, number, number] {
-    const known = programs.get(shape)
-    if (known !== undefined) return known
-    const {fields} = shape
-    const moves = [[fields[SOURCE].offset, n, 0]] as const
-    const protocol = [fields[PROTOCOL].offset, 1] as const
-    const columns = columnsFrom(columnsAt)
-    const sum = (bit: number): number =>
-      sums.program({rowOctets, moves, columns: [...columns, {constant: bit}]})
-    const {offset, length} = fields[DESTINATION]
-    const made = [
-      sum(TCP_BIT),
-      sum(UDP_BIT),
-      hosts.program({
-        rowOctets,
-        moves: [...moves, [offset, length, n]],
-        constants: [[n + 16, length]],
-        columns: [],
-      }),
-      ports.program({
-        rowOctets,
-        moves: [...moves, [fields[PORT].offset, fields[PORT].length, n], [...protocol, n + 2]],
-        columns: [],
-      }),
-    ] as const
-    programs.set(shape, made)
-    return made
+  function programsOf({shape, rowOctets, columnsAt}: ContactRows): readonly number[] {
+    let own = programs.get(shape)
+    if (own === undefined) {
+      const [, destination, protocol, port] = shape.fields
+      const number = [columnsAt + 8 * FLAGS, 4, 0] as const
+      const columns = [...columnsFrom(columnsAt), {at: columnsAt + 8 * FLAGS}]
+      own = [
+        sums.program({rowOctets, moves: [number], columns}),
+        hosts.get(destination.length)!.program({
+          rowOctets,
+          moves: [number, [destination.offset, destination.length, 4]],
+          columns: [],
+        }),
+        ports.program({
+          rowOctets,
+          moves: [number, [port.offset, port.length, 4], [protocol.offset, 1, 6]],
+          columns: [],
+        }),
+      ]
+      programs.set(shape, own)
+    }
+    return own
   }
 
-  /** How many rows of `from` each source has. */
-  function countInto(counts: RowTable, from: RowTable): void {
-    const program = counts.program({
-      rowOctets: from.rowOctets,
-      moves: [[0, n, 0]],
-      columns: [{constant: 1}],
-    })
-    from.eachBlock((octets, _, rows) => counts.addFrom(octets, Int32Array.of(0, rows, program), 1))
+  /** How many rows each source has. */
+  function countRows(tables: Iterable<RowTable>): Uint32Array {
+    const counts = new Uint32Array(count)
+    for (const table of tables) {
+      table.eachBlock((_, words, rows) => {
+        for (let i = 0; i < rows; i++) counts[words[(i * table.rowOctets) / 4]]++
+      })
+    }
+    return counts
   }
 
   return {
-    add(table, rows) {
-      const [tcp, udp, host, port] = programsOf(table)
-      const {shape, rowOctets} = table
-      const {offset} = shape.fields[PROTOCOL]
-      const kinds = createSpans()
-      for (let at = 0; at < rows.length; at += rowOctets) {
-        kinds.add(at, rowOctets, rows[at + offset] === TCP ? tcp : udp)
+    add(table, rows, sources) {
+      const {shape, rowOctets, columnsAt} = table
+      const words = new Uint32Array(rows.buffer, rows.byteOffset, rows.length / 4)
+      let at = columnsAt / 4 + 2 * FLAGS
+      let protocolAt = shape.fields[PROTOCOL].offset
+      for (const source of sources) {
+        words[at] = source
+        words[at + 1] = rows[protocolAt] === TCP ? TCP_BIT : UDP_BIT
+        at += rowOctets / 4
+        protocolAt += rowOctets
       }
-      kinds.take((list, count) => sums.addFrom(rows, list, count))
-      const n = rows.length / rowOctets
-      hosts.addFrom(rows, Int32Array.of(0, n, host), 1)
-      ports.addFrom(rows, Int32Array.of(0, n, port), 1)
+      const tables = [sums, hosts.get(shape.fields[DESTINATION].length)!, ports]
+      for (const [i, program] of programsOf(table).entries()) {
+        tables[i].addFrom(rows, Int32Array.of(0, sources.length, program), 1)
+      }
     },
     settle() {
-      countInto(hostCounts, hosts)
-      countInto(portCounts, ports)
-      const counts = [hostCounts, portCounts].map((table) => {
-        const of = new Map<string, number>()
-        table.eachBlock((octets, words, rows) => {
-          for (let at = 0; at < rows * table.rowOctets; at += table.rowOctets) {
-            const name = octetText(octets.subarray(at, at + n))
-            of.set(name, columnAt(words, (at + table.columnsAt) / 4, 0))
-          }
-        })
-        return of
-      })
-      sums.eachBlock((octets, words, rows) => {
-        for (let at = 0; at < rows * sums.rowOctets; at += sums.rowOctets) {
-          const name = octetText(octets.subarray(at, at + n))
-          const columns = (at + sums.columnsAt) / 4
-          const bits = words[columns + 2 * flowColumns.length]
-          found.set(name, {
+      const hostCounts = countRows(hosts.values())
+      const portCounts = countRows([ports])
+      sums.eachBlock((_, words, rows) => {
+        for (let i = 0; i < rows; i++) {
+          const at = (i * sums.rowOctets) / 4
+          const source = words[at]
+          const columns = at + sums.columnsAt / 4
+          const bits = words[columns + 2 * FLAGS + 1]
+          found.set(source, {
             sums: sumsAt(words, columns),
-            hosts: counts[0].get(name)!,
-            ports: counts[1].get(name)!,
+            hosts: hostCounts[source],
+            ports: portCounts[source],
             tcp: (bits & TCP_BIT) !== 0,
             udp: (bits & UDP_BIT) !== 0,
           })
         }
       })
     },
-    of: (source) => found.get(octetText(source))!,
+    of: (source) => found.get(source)!,
     close() {
-      for (const table of tables) table.close()
+      for (const table of [sums, ...hosts.values(), ports]) table.close()
     },
   }
 }
