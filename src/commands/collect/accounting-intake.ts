@@ -71,6 +71,11 @@ export function createAccountingIntake(options: IntakeOptions): AccountingIntake
   }
 
   for (const identity of journal?.done ?? []) recent.add(identity, settled)
+  /** Of an earlier process. Repetitions can come before their records are made. */
+  const left = (journal?.pending ?? []).map((entry): Taken => {
+    return {entry, fields: [], safe: true, answers: []}
+  })
+  for (const one of left) recent.add(one.entry.identity, one)
 
   function messageOf({sender, receivedMs}: JournalEntry): MessageContext {
     return {
@@ -120,15 +125,17 @@ export function createAccountingIntake(options: IntakeOptions): AccountingIntake
   }
 
   async function* stream(): RecordStream {
-    for (const entry of journal?.pending ?? []) {
+    for (const one of left) {
+      const {entry} = one
       const account = options.account(entry.protocol)
       account.in++
       account.note('from-journal')
       const fields = options.fieldsOf(entry)
-      const one: Taken = {entry, fields: fields ?? [], safe: true, answers: []}
-      recent.add(entry.identity, one)
       if (fields === undefined) account.lose('journal')
-      else yield batchesOf([one])
+      else {
+        one.fields = fields
+        yield batchesOf([one])
+      }
       written++
     }
     if (options.isSafeWhenWritten && written > 0) {

@@ -243,6 +243,31 @@ test('without a journal nothing is answered before the output has it, and a repe
   t.deepEqual([account.skipped.get('duplicate'), account.lost.get('stopped')], [2, 1])
 })
 
+test('a repetition of what an earlier process left in its journal is known before its record is made', async (t) => {
+  const path = join(folder(t), 'journal')
+  const first = await openAccountingJournal(path)
+  await first.add([entry('a'), entry('b')])
+  await first.close()
+  const journal = await openAccountingJournal(path)
+  t.teardown(() => journal.close())
+  const account = new Ledger().stage('radius', 'records')
+  const intake = createAccountingIntake({
+    journal,
+    account: () => account,
+    fieldsOf: ({identity}) => [[ie.userName, identity.key]],
+    settle: async () => {},
+    isSafeWhenWritten: true,
+  })
+  const answers: string[] = []
+  t.true(intake.take(entry('b'), [[ie.userName, 'b']], () => answers.push('b')))
+  t.deepEqual(answers, ['b'])
+  intake.stop()
+  let records = 0
+  for await (const batches of intake.records) for (const {count} of batches) records += count
+  t.is(records, 2)
+  t.deepEqual([account.in, account.out, account.skipped.get('duplicate')], [2, 2, 1])
+})
+
 test('the longest prefix says which secret a client has', (t) => {
   const secrets = readSecrets(
     '# all\n192.0.2.0/24 wide open\n192.0.2.7 narrow\n2001:db8::/32 six\n',
