@@ -35,6 +35,8 @@ const IPV4 = 11
 const IPV6 = 12
 /** Selectors and selection sequences of which the rate is remembered. */
 const MAX_RATES = 65536
+/** Packets that a Flow can stand for: a record of more would be hundreds of samples, and no link has carried so many. */
+const MOST_PACKETS = 2 ** 40
 
 interface Direction {
   readonly octets: NumberOf | undefined
@@ -459,10 +461,10 @@ export function sflowEncoder(
     const flow = plan.flow!
     const back = flow.reverse?.packets?.(batch, index) ?? 0
     for (const {octets, packets} of flow.reverse ? [flow.forward, flow.reverse] : [flow.forward]) {
-      const most = Math.max(octets?.(batch, index) ?? 0, packets!(batch, index))
       // Packets that stand for others count as many.
       const rate = flow.scaled ? 1 : rateOf(batch, index, flow)
-      if (most * rate > MOST_SPREAD) return 'counter-range'
+      if (packets!(batch, index) * rate > MOST_PACKETS) return 'counter-range'
+      if ((octets?.(batch, index) ?? 0) * rate > MOST_SPREAD) return 'counter-range'
     }
     if (flow.forward.packets!(batch, index) + back === 0) return 'without-packets'
     let n = flow.forward.packets!(batch, index) > 0 ? writeFlow(batch, index, flow, false, key) : 0
