@@ -1,21 +1,21 @@
 # bash completion for darta. Written by scripts/docs.mjs from the definitions of the commands. Do not edit.
 _darta_takes_value() {
   case $1 in
-    aggregate) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range --units --time --bigint -A --keys -s --statistic -O --order -k --top --bin --distribution --sum --min --max --mean --distinct --approx-distinct --quantile --max-memory --metrics ' == *" $2 "* ]] ;;
-    analyze) [[ ' -r --read --input-format -w --write -o --output -z --compress --window --slide --lateness --max-memory -f --filter -F --filter-file -t --time-range --engine --replicas --engine-size --engine-ca --engine-credentials --units --exec --feed --key --metrics --min-contacts --jitter --min-interval --min-rate --factor --min-sources --bin --min-matched --by --deviations --side --share --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 -k --top --min-failed --min-clients -s --statistic --rating ' == *" $2 "* ]] ;;
-    anonymize) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range --units --time --bigint -c --count --method --key-file --key-agent --bits --ports --time-shift --time-precision --policy --metrics ' == *" $2 "* ]] ;;
+    aggregate) [[ ' -r --read -R --read-range --input-format -w --write -o --output -z --compress -c --count -f --filter -F --filter-file -t --time-range --units --time --bigint -A --keys -s --statistic -O --order -k --top --bin --distribution --sum --min --max --mean --distinct --approx-distinct --quantile --max-memory --metrics ' == *" $2 "* ]] ;;
+    analyze) [[ ' -r --read -R --read-range --input-format -w --write -o --output -z --compress --window --slide --lateness --max-memory -f --filter -F --filter-file -t --time-range --engine --replicas --engine-size --engine-ca --engine-credentials --units --exec --feed --key --metrics --min-contacts --jitter --min-interval --min-rate --factor --min-sources --bin --min-matched --by --deviations --side --share --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 -k --top --min-failed --min-clients -s --statistic --rating ' == *" $2 "* ]] ;;
+    anonymize) [[ ' -r --read -R --read-range --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range --units --time --bigint -c --count --method --key-file --key-agent --bits --ports --time-shift --time-precision --policy --metrics ' == *" $2 "* ]] ;;
     capture) [[ ' -r --read -i --interface -f --filter --backend -s --snaplen -B --buffer --threads --share --by --share-seed --begin --stats-interval -u --user -g --user-group --group --node --weight --shadow --shadow-memory --leave-wait --report --tls-cert --tls-key --tls-ca --tls-peer -w --write -o --output -z --compress --emit --key -T --timeouts --active-timeout --idle-timeout --timeout --precision --fields --section --max-memory --max-flows --on-full -c --count --seed --odid --record-filter -F --filter-file --meter --metrics ' == *" $2 "* ]] ;;
     collect) [[ ' -r --read -b --bind -p --port -B --buffer --allow --tls-cert --tls-key --tls-ca --tls-peer --decode-as --input-format --template-lifetime --template-cache --sampling --max-sessions --max-new --journal -w --write -G --rotate --rotate -C --rotate-size -W --files -S --layout -x --exec -I --ident -o --output -z --compress -c --count --metrics ' == *" $2 "* ]] ;;
     doctor) [[ ' --offered --nodes --times --cores --application-cost -o --output --metrics ' == *" $2 "* ]] ;;
-    enrich) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range --units --time --bigint -c --count --country --city --as --labels --resolver --names-wait --names-at-once --names-cache --metrics ' == *" $2 "* ]] ;;
-    filter) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range --units --time --bigint --fail -c --max-count --options --metrics ' == *" $2 "* ]] ;;
+    enrich) [[ ' -r --read -R --read-range --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range --units --time --bigint -c --count --country --city --as --labels --resolver --names-wait --names-at-once --names-cache --metrics ' == *" $2 "* ]] ;;
+    filter) [[ ' -r --read -R --read-range --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range --units --time --bigint --fail -c --max-count --options --metrics ' == *" $2 "* ]] ;;
     ie) [[ ' --type --range --status --map -o --output --metrics ' == *" $2 "* ]] ;;
-    info) [[ ' -r --read --input-format -f --filter -F --filter-file -t --time-range -o --output --metrics ' == *" $2 "* ]] ;;
-    ipfix-export) [[ ' -r --read --input-format --rate --replay --as --max-message --template-refresh --reconnect --linger --stall --loss-report --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
-    print) [[ ' -r --read --input-format -w --write -o --output -z --compress -c --count -O --order -f --filter -F --filter-file -t --time-range --units --time --bigint --metrics ' == *" $2 "* ]] ;;
-    route) [[ ' -r --read --input-format -f --filter -F --filter-file -t --time-range --app --key --name --exec --to --units --weights --seed --engine --replicas --engine-size --engine-ca --engine-credentials --window --lateness --parts --remove --hook --engine-roles --tenant --explain -c --count -o --output -w --write --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
-    set) [[ ' -r --read --input-format -w --write -z --compress -f --filter -F --filter-file -t --time-range --of --intersect --subtract --networks -o --output --contains --max-memory --metrics ' == *" $2 "* ]] ;;
-    sort) [[ ' -r --read --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range --units --time --bigint -O --order --ignore -c --count --max-memory --metrics ' == *" $2 "* ]] ;;
+    info) [[ ' -r --read -R --read-range --input-format -f --filter -F --filter-file -t --time-range -o --output --metrics ' == *" $2 "* ]] ;;
+    ipfix-export) [[ ' -r --read -R --read-range --input-format --rate --replay --as --max-message --template-refresh --reconnect --linger --stall --loss-report --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
+    print) [[ ' -r --read -R --read-range --input-format -w --write -o --output -z --compress -c --count -O --order -f --filter -F --filter-file -t --time-range --units --time --bigint --metrics ' == *" $2 "* ]] ;;
+    route) [[ ' -r --read -R --read-range --input-format -f --filter -F --filter-file -t --time-range --app --key --name --exec --to --units --weights --seed --engine --replicas --engine-size --engine-ca --engine-credentials --window --lateness --parts --remove --hook --engine-roles --tenant --explain -c --count -o --output -w --write --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
+    set) [[ ' -r --read -R --read-range --input-format -w --write -z --compress -f --filter -F --filter-file -t --time-range --of --intersect --subtract --networks -o --output --contains --max-memory --metrics ' == *" $2 "* ]] ;;
+    sort) [[ ' -r --read -R --read-range --input-format -w --write -o --output -z --compress -f --filter -F --filter-file -t --time-range --units --time --bigint -O --order --ignore -c --count --max-memory --metrics ' == *" $2 "* ]] ;;
     split) [[ ' -r --read --parts --weights --match --by --share-seed -w --write --exec --to -G --rotate -C --rotate-size -W --rotate-files -z --compress -x --hook -f --filter -F --filter-file -t --time-range -o --output --print-filter --as --coordinate --redundancy --ttl --guard --status --verify --tls-cert --tls-key --tls-ca --tls-peer --metrics ' == *" $2 "* ]] ;;
     user-map) [[ ' --source --cgroup -r --read --users --nat --slack --interval -c --count --ledger --head --spool --interim --idle --identity --realm --destination-realm --reconnect --linger --watchdog --tls-cert --tls-key --tls-ca --tls-peer --units -w --write -o --output -z --compress --metrics ' == *" $2 "* ]] ;;
     *) return 1 ;;
@@ -52,10 +52,12 @@ _darta() {
     aggregate)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -R|--read-range) :; return ;;
         --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
         -z|--compress) :; return ;;
+        -c|--count) :; return ;;
         -f|--filter) :; return ;;
         -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -t|--time-range) :; return ;;
@@ -79,7 +81,7 @@ _darta() {
         --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --xargs --input-format -w --write -o --output --force -z --compress -f --filter -F --filter-file -t --time-range -n --numeric -N --plain --units --time --bigint -a --aggregate -A --keys -s --statistic -O --order -k --top --bin --distribution --sum --min --max --mean --distinct --approx-distinct --quantile --max-memory -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read -R --read-range --xargs --input-format -w --write -o --output --force -z --compress -c --count -f --filter -F --filter-file -t --time-range -n --numeric -N --plain --units --time --bigint -a --aggregate -A --keys -s --statistic -O --order -k --top --bin --distribution --sum --min --max --mean --distinct --approx-distinct --quantile --max-memory -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -89,6 +91,7 @@ _darta() {
     analyze)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -R|--read-range) :; return ;;
         --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
@@ -133,7 +136,7 @@ _darta() {
         --rating) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '--list -r --read --xargs --input-format -w --write -o --output --force -z --compress --window --slide --lateness --max-memory -f --filter -F --filter-file -t --time-range --engine --replicas --engine-size --engine-ca --engine-credentials --allow-old-server --follow -n --numeric -N --plain --units --exec --feed --key --symmetric -q --quiet -v --verbose --json --metrics --strict-loss --one-way --why --min-contacts --jitter --min-interval --min-rate --factor --min-sources --bin --min-matched --by --deviations --side --share --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 -k --top --uniflow --min-failed --udp --min-clients -s --statistic --rating --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '--list -r --read -R --read-range --xargs --input-format -w --write -o --output --force -z --compress --window --slide --lateness --max-memory -f --filter -F --filter-file -t --time-range --engine --replicas --engine-size --engine-ca --engine-credentials --allow-old-server --follow -n --numeric -N --plain --units --exec --feed --key --symmetric -q --quiet -v --verbose --json --metrics --strict-loss --one-way --why --min-contacts --jitter --min-interval --min-rate --factor --min-sources --bin --min-matched --by --deviations --side --share --src-prefix --dst-prefix --src-prefix6 --dst-prefix6 -k --top --uniflow --min-failed --udp --min-clients -s --statistic --rating --help' -- "$current")
         return
       fi
       case $position in
@@ -143,6 +146,7 @@ _darta() {
     anonymize)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -R|--read-range) :; return ;;
         --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
@@ -165,7 +169,7 @@ _darta() {
         --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --xargs --input-format -w --write -o --output --force -z --compress -l --line-buffered -f --filter -F --filter-file -t --time-range -n --numeric -N --plain --units --time --bigint -c --count --method --key-file --key-agent --bits --ports --time-shift --time-precision --policy --no-options -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read -R --read-range --xargs --input-format -w --write -o --output --force -z --compress -l --line-buffered -f --filter -F --filter-file -t --time-range -n --numeric -N --plain --units --time --bigint -c --count --method --key-file --key-agent --bits --ports --time-shift --time-precision --policy --no-options -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -290,6 +294,7 @@ _darta() {
     enrich)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -R|--read-range) :; return ;;
         --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
@@ -312,7 +317,7 @@ _darta() {
         --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --xargs --input-format -w --write -o --output --force -z --compress -l --line-buffered -f --filter -F --filter-file -t --time-range -n --numeric -N --plain --units --time --bigint -c --count --country --city --as --as-names --labels --interfaces --names --resolver --names-wait --names-at-once --names-cache -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read -R --read-range --xargs --input-format -w --write -o --output --force -z --compress -l --line-buffered -f --filter -F --filter-file -t --time-range -n --numeric -N --plain --units --time --bigint -c --count --country --city --as --as-names --labels --interfaces --names --resolver --names-wait --names-at-once --names-cache -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -322,6 +327,7 @@ _darta() {
     filter)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -R|--read-range) :; return ;;
         --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
@@ -338,7 +344,7 @@ _darta() {
         --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --xargs --input-format -w --write -o --output --force -z --compress -l --line-buffered -f --filter -F --filter-file -t --time-range -n --numeric -N --plain --units --time --bigint --fail --invert --count -c --max-count -e --exit-match --options --strict --check --explain --ast -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read -R --read-range --xargs --input-format -w --write -o --output --force -z --compress -l --line-buffered -f --filter -F --filter-file -t --time-range -n --numeric -N --plain --units --time --bigint --fail --invert --count -c --max-count -e --exit-match --options --strict --check --explain --ast -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -365,6 +371,7 @@ _darta() {
     info)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -R|--read-range) :; return ;;
         --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
         -f|--filter) :; return ;;
         -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
@@ -373,7 +380,7 @@ _darta() {
         --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --xargs --input-format --totals -f --filter -F --filter-file -t --time-range --templates --check --compare -o --output -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read -R --read-range --xargs --input-format --totals -f --filter -F --filter-file -t --time-range --templates --check --compare -o --output -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -383,6 +390,7 @@ _darta() {
     ipfix-export)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -R|--read-range) :; return ;;
         --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
         --rate) :; return ;;
         --replay) :; return ;;
@@ -403,7 +411,7 @@ _darta() {
         --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --xargs --input-format --rate --replay --as --max-message --template-refresh --reconnect --linger --stall --loss-report --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read -R --read-range --xargs --input-format --rate --replay --as --max-message --template-refresh --reconnect --linger --stall --loss-report --queue --spill --spill-size --tls-cert --tls-key --tls-ca --tls-peer -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -413,6 +421,7 @@ _darta() {
     print)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -R|--read-range) :; return ;;
         --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
@@ -428,7 +437,7 @@ _darta() {
         --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --xargs --input-format -w --write -o --output --force -z --compress -l --line-buffered -c --count -O --order -f --filter -F --filter-file -t --time-range -n --numeric -N --plain --units --time --bigint -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read -R --read-range --xargs --input-format -w --write -o --output --force -z --compress -l --line-buffered -c --count -O --order -f --filter -F --filter-file -t --time-range -n --numeric -N --plain --units --time --bigint -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -438,6 +447,7 @@ _darta() {
     route)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -R|--read-range) :; return ;;
         --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
         -f|--filter) :; return ;;
         -F|--filter-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
@@ -473,7 +483,7 @@ _darta() {
         --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --xargs --input-format -f --filter -F --filter-file -t --time-range --app --key --symmetric --name --exec --to --units --weights --restart --split-hot --seed --engine --replicas --engine-size --engine-ca --engine-credentials --allow-old-server --window --lateness --parts --status --remove --hook --engine-roles --tenant --dev-engine --explain --check -c --count --join -o --output -w --write --force --tls-cert --tls-key --tls-ca --tls-peer -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read -R --read-range --xargs --input-format -f --filter -F --filter-file -t --time-range --app --key --symmetric --name --exec --to --units --weights --restart --split-hot --seed --engine --replicas --engine-size --engine-ca --engine-credentials --allow-old-server --window --lateness --parts --status --remove --hook --engine-roles --tenant --dev-engine --explain --check -c --count --join -o --output -w --write --force --tls-cert --tls-key --tls-ca --tls-peer -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -483,6 +493,7 @@ _darta() {
     set)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -R|--read-range) :; return ;;
         --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -z|--compress) :; return ;;
@@ -499,7 +510,7 @@ _darta() {
         --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --xargs --input-format -w --write --force -z --compress -f --filter -F --filter-file -t --time-range --of --intersect --subtract --networks -o --output --count --contains --max-memory -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read -R --read-range --xargs --input-format -w --write --force -z --compress -f --filter -F --filter-file -t --time-range --of --intersect --subtract --networks -o --output --count --contains --max-memory -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in
@@ -509,6 +520,7 @@ _darta() {
     sort)
       case $previous in
         -r|--read) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        -R|--read-range) :; return ;;
         --input-format) mapfile -t COMPREPLY < <(compgen -W 'ipdr ipfix json map ndjson plugin' -- "$current"); return ;;
         -w|--write) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         -o|--output) mapfile -t COMPREPLY < <(compgen -W 'csv fmt ipfix json long ndjson null raw table tsv wide' -- "$current"); return ;;
@@ -526,7 +538,7 @@ _darta() {
         --metrics) :; return ;;
       esac
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-r --read --xargs --input-format -w --write -o --output --force -z --compress -f --filter -F --filter-file -t --time-range -n --numeric -N --plain --units --time --bigint -O --order --unique --ignore --first --merge -c --count --max-memory -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-r --read -R --read-range --xargs --input-format -w --write -o --output --force -z --compress -f --filter -F --filter-file -t --time-range -n --numeric -N --plain --units --time --bigint -O --order --unique --ignore --first --merge -c --count --max-memory -q --quiet -v --verbose --json --metrics --strict-loss --help' -- "$current")
         return
       fi
       case $position in

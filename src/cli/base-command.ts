@@ -1,6 +1,7 @@
 import {Command} from '@oclif/core/command'
 import * as Flags from '@oclif/core/flags'
 import type * as Interfaces from '@oclif/core/interfaces'
+import {filesOfRange} from '../io/input-files.js'
 import {DartaError} from '../record/errors.js'
 import {Ledger, type StageLedger} from '../record/ledger.js'
 import {isClosedPipe, OutputClosed, writeError} from '../io/errors.js'
@@ -323,15 +324,22 @@ export class InputMissing extends DartaError {
   }
 }
 
-/** With --xargs: puts the names on standard input behind those of -r. @throws DartaError */
+/** Puts the files of -R, and with --xargs the names on standard input, behind those of -r. @throws DartaError */
 async function readNames(command: DartaCommand, flags: Record<string, unknown>): Promise<void> {
-  if (flags.xargs !== true) return
-  const {namesOnStandardInput} = await import('./xargs.js')
-  const names = await namesOnStandardInput(command)
-  const read = [...((flags.read as string[] | undefined) ?? []), ...names]
-  if (read.length === 0) throw new DartaError('DARTA_USAGE', 'standard input names no file')
-  if (read.includes('-')) {
-    throw new DartaError('DARTA_USAGE', '--xargs: standard input has names, and is no input itself')
+  const {xargs, 'read-range': ranges} = flags as {xargs?: boolean; 'read-range'?: string[]}
+  if (ranges === undefined && xargs !== true) return
+  const read = [...((flags.read as string[] | undefined) ?? [])]
+  if (ranges !== undefined) read.push(...ranges.flatMap(filesOfRange))
+  if (xargs === true) {
+    const {namesOnStandardInput} = await import('./xargs.js')
+    read.push(...(await namesOnStandardInput(command)))
+    if (read.length === 0) throw new DartaError('DARTA_USAGE', 'standard input names no file')
+    if (read.includes('-')) {
+      throw new DartaError(
+        'DARTA_USAGE',
+        '--xargs: standard input has names, and is no input itself',
+      )
+    }
   }
   flags.read = read
 }

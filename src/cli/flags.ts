@@ -173,8 +173,18 @@ export const xargs = Flags.boolean({
     'Read the files that standard input names, one a line or as of find -print0, after those of -r.',
 })
 
+/** `BaseCommand.parse` puts the files behind those of -r. */
+export const readRange = Flags.string({
+  char: 'R',
+  multiple: true,
+  multipleNonGreedy: true,
+  helpValue: 'RANGE',
+  summary:
+    'Read the files DIR/FIRST:LAST of a directory in the order of their names, or DIR/FIRST and all that follow, after those of -r.',
+})
+
 /** Which records are read. */
-export const recordInput = {read, xargs, 'input-format': inputFormat}
+export const recordInput = {read, 'read-range': readRange, xargs, 'input-format': inputFormat}
 
 /** Where and how records are written. */
 export const recordOutput = {write, output, force, compress}

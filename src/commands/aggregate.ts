@@ -1,6 +1,7 @@
 import * as Flags from '@oclif/core/flags'
 import {DartaCommand} from '../cli/base-command.js'
 import * as common from '../cli/flags.js'
+import {limitRecords} from '../cli/limit-records.js'
 import {openRecordSink, presentationOf, type RecordSink} from '../cli/record-output.js'
 import {parseDuration} from '../cli/values.js'
 import {createAggregator, type Aggregator} from '../mediation/aggregation/aggregator.js'
@@ -49,6 +50,7 @@ export default class Aggregate extends DartaCommand {
   static override flags = {
     ...common.recordInput,
     ...common.recordOutput,
+    count: {...common.count, summary: 'Only the first N records that match.'},
     ...common.recordFilter,
     ...common.presentation,
     aggregate: Flags.boolean({
@@ -103,7 +105,10 @@ export default class Aggregate extends DartaCommand {
     const {flags, raw} = await this.parse(Aggregate)
     const questions = questionsOf(flags)
     const measures = measuresOf(flags)
-    const source = await openSelected(this, flags, this.operands(raw))
+    const matching = await openSelected(this, flags, this.operands(raw))
+    const {signal} = this
+    const source =
+      flags.count === undefined ? matching : limitRecords(flags.count)(matching, {signal})
     const sink = await openRecordSink(this, {
       write: flags.write,
       output: flags.output,

@@ -41,6 +41,31 @@ test('names of files come from standard input, by lines and as find -print0 writ
   }
 })
 
+test('-R reads a range of the files of a directory, after those of -r', async (t) => {
+  const place = await made(t)
+  const day = join(place, 'day')
+  mkdirSync(day)
+  for (const name of ['1', '2', '3']) {
+    await darta(t, ['filter', '-q', '-r', join(place, 'lab.ipfix'), '-w', join(day, name), 'tcp'])
+  }
+  const tcp = Number(await said(t, `darta filter -q --count -r ${day}/1 any`))
+  for (const [range, times] of [
+    [`-R ${day}`, 3],
+    [`-R ${day}/2`, 2],
+    [`-R ${day}/1:2 -R ${day}/3:3`, 3],
+    [`-r ${day}/1 -R ${day}/2:3`, 3],
+  ] as const) {
+    t.is(Number(await said(t, `darta filter -q --count ${range} any`)), times * tcp, range)
+  }
+  t.is(
+    await said(t, `darta aggregate -q -R ${day} -c 5 -A proto -o 'fmt:%fl'`),
+    await said(t, `darta aggregate -q -r ${day}/1 -c 5 -A proto -o 'fmt:%fl'`),
+  )
+  const {code, stderr} = await darta(t, ['print', '-R', `${day}/3:1`])
+  t.is(code, 2, stderr)
+  t.regex(stderr, /comes before/)
+})
+
 test('-N, -n, --units and --time mean the same in every command that writes tables', async (t) => {
   const place = await made(t)
   const file = join(place, 'lab.ipfix')

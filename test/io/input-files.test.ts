@@ -1,7 +1,7 @@
 import test from 'ava'
 import {mkdirSync, symlinkSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
-import {inputFiles} from '../../src/io/input-files.js'
+import {filesOfRange, inputFiles} from '../../src/io/input-files.js'
 import {DartaError} from '../../src/record/errors.js'
 import {darta, folder} from '../support/darta.js'
 import {root} from '../support/needing.js'
@@ -22,6 +22,34 @@ test('a directory stands for the files below it, in the order of their paths, wi
     inputFiles(place),
     [...files, '2028.ipfix'].map((file) => join(place, file)),
   )
+})
+
+test('a range goes from one file to another of a directory or of folders below one, or to the end', (t) => {
+  const place = folder(t)
+  const files = ['1/a', '1/b', '1/c:d', '2/a', '2/b', '3/a'].map((file) => join(place, file))
+  for (const day of ['1', '2', '3']) mkdirSync(join(place, day))
+  for (const file of [...files, join(place, '2/c.tmp')]) writeFileSync(file, '')
+  const range = (words: string): string[] => filesOfRange(`${place}/${words}`)
+  t.deepEqual(range(''), [`${place}/`])
+  t.deepEqual(range('1/a'), files.slice(0, 3))
+  t.deepEqual(range('1/a:b'), files.slice(0, 2))
+  t.deepEqual(range('1//a:b'), files.slice(0, 2))
+  t.deepEqual(range('1/b:b'), files.slice(1, 2))
+  t.deepEqual(range('1/c:d'), files.slice(2, 3))
+  t.deepEqual(range('1/b:2/b'), files.slice(1, 5))
+  t.deepEqual(range('1/b:3/a'), files.slice(1))
+  for (const [words, code, says] of [
+    ['4/a', 'DARTA_FILE_READ', /4\/a/],
+    ['1/a:e', 'DARTA_FILE_READ', /no file .*1\/e/],
+    ['1/b:a', 'DARTA_USAGE', /comes before/],
+    ['2/b:1/a', 'DARTA_USAGE', /comes before/],
+    ['1:2', 'DARTA_USAGE', /is no file but a directory/],
+    ['2/c.tmp', 'DARTA_FILE_READ', /unfinished/],
+  ] as const) {
+    const error = t.throws(() => range(words), {instanceOf: DartaError}, words)
+    t.is(error?.code, code, words)
+    t.regex(error?.message ?? '', says, words)
+  }
 })
 
 test('a directory without files is an error that names it', (t) => {
