@@ -22,6 +22,8 @@ export interface RecordInputOptions {
   readonly anyOrder?: boolean
   /** See `DecodeContext`. */
   readonly sift?: DecodeContext['sift']
+  /** See `DecodeContext`. */
+  readonly passing?: boolean
   /** The first input, if the command has opened it already to see what it is. */
   readonly first?: OpenInput
 }
@@ -56,12 +58,12 @@ export async function openRecords(
       ? undefined
       : await readableFormat(options.inputFormat, '--input-format')
   const names = await inputNames(options.read)
-  const {anyOrder, sift} = options
-  const context = {ledger: new SharedLedger(command.ledger), anyOrder, sift}
+  const {anyOrder, sift, passing} = options
+  const context = {ledger: new SharedLedger(command.ledger), anyOrder, sift, passing}
   return readRecords(command, names, forced, context, options.first)
 }
 
-type InputContext = Pick<DecodeContext, 'ledger' | 'anyOrder' | 'sift'>
+type InputContext = Pick<DecodeContext, 'ledger' | 'anyOrder' | 'sift' | 'passing'>
 
 async function* readRecords(
   command: DartaCommand,

@@ -139,7 +139,9 @@ export default class Analyze extends DartaCommand {
     }
     const windowing = windowingOf(given.window, given.slide, given.lateness)
     // A state takes records in any order; which window is over hangs on the order.
-    const source = await openSelected(this, given, undefined, windowing === undefined)
+    const source = await openSelected(this, given, undefined, {
+      anyOrder: windowing === undefined,
+    })
     const sink = await openResults(this, given, analysis, style)
     await this.#analyse(source, analysis, windowing, given['max-memory'] ?? 0, word, sink)
   }

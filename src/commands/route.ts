@@ -227,8 +227,9 @@ export default class Route extends DartaCommand {
     const sockets = flags.to && checkSockets(flags.to, groups, weights.length)
     const credentials = await tlsCredentials(flags, sockets ?? [])
     if (flags['split-hot']) refuseUnsplittable(apps)
-    // Which records of a key that is split go where hangs on those before them.
-    const source = await openSelected(this, flags, undefined, !flags['split-hot'])
+    // Which records of a key that is split go where hangs on those before them. All are copied to their units at once.
+    const how = {anyOrder: !flags['split-hot'], passing: true}
+    const source = await openSelected(this, flags, undefined, how)
     const format = await writableFormat((flags.join ? undefined : flags.output) ?? 'ipfix')
     const newEncoder: NewEncoder = (newBlock) => format.newEncoder(new Ledger(), {newBlock})
     const opened: UnitGroup[] = []

@@ -160,7 +160,7 @@ export default class Set extends DartaCommand {
   ): Promise<Named[]> {
     const {of = ''} = flags
     const key = setKey(of)
-    const source = await openSelected(this, flags, words, true)
+    const source = await openSelected(this, flags, words, {anyOrder: true})
     const openAccount = () => this.ledger.stage('set', 'records')
     const set = await valuesOfRecords(source, key, flags['max-memory'] ?? 0, openAccount, (times) =>
       this.detail(`values went to disk ${times} times`),

@@ -19,7 +19,8 @@ export default {
   summary: 'IPFIX Messages back to back (RFC 7011, RFC 5655)',
   binary: true,
   detects,
-  decoder: ({ledger, source, anyOrder, sift}) => createDecoder({ledger, source, anyOrder, sift}),
+  decoder: ({ledger, source, anyOrder, sift, passing}) =>
+    createDecoder({ledger, source, anyOrder, sift, passing}),
   encoder({ledger, options}) {
     const md5 = options.messageDigest as Md5 | undefined
     const most = numberOption(options.maxMessageOctets)

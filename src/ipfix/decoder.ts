@@ -8,11 +8,13 @@ export interface DecoderOptions extends Omit<SessionOptions, 'reliable'> {
   /** See `DecodeContext` of src/record/format.ts. */
   readonly anyOrder?: boolean
   readonly sift?: DecodeContext['sift']
+  readonly passing?: boolean
 }
 
 /** Decodes a stream of Messages, RFC 5655 file or pipe, as one Transport Session. */
-export function createDecoder({anyOrder, sift, ...options}: DecoderOptions): Decoder {
+export function createDecoder({anyOrder, sift, passing, ...options}: DecoderOptions): Decoder {
   const session = createSession({...options, reliable: true})
+  const lets = sift !== undefined || passing === true
   let out: RecordBatch[] = []
   const gather =
     anyOrder === true || sift !== undefined
@@ -39,10 +41,10 @@ export function createDecoder({anyOrder, sift, ...options}: DecoderOptions): Dec
     push(octets) {
       stream.push(octets)
       // Nothing but batches refers to them then.
-      if (sift !== undefined) stream.release()
+      if (lets) stream.release()
       return take()
     },
-    lets: sift !== undefined,
+    lets,
     end() {
       stream.end()
       session.end()

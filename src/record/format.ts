@@ -15,7 +15,7 @@ export interface Decoder {
   push(octets: Uint8Array): RecordBatch[]
   /**
    * True: octets that `push` took may be written over once its batches are done with, as nothing else refers to them. Only where
-   * `DecodeContext.sift` says that they are when the next ones are asked for.
+   * `DecodeContext.sift` or `passing` says that they are when the next ones are asked for.
    */
   readonly lets?: boolean
   /** End of input: what was held, and an account of what was cut off. */
@@ -48,6 +48,8 @@ export interface DecodeContext {
    * again for each chunk.
    */
   readonly sift?: () => Sift | undefined
+  /** Whoever takes the batches is done with them and their octets when it asks for the next ones. */
+  readonly passing?: boolean
   /** What the file holds that `map:FILE` names; of `plugin:FILE` its name. */
   readonly argument?: string
   /** Default export of that file, where it is a module. */

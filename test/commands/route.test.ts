@@ -3,9 +3,15 @@ import {createServer as createTlsServer} from 'node:tls'
 import {readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import test, {type ExecutionContext} from 'ava'
+import {createDecoder} from '../../src/ipfix/decoder.js'
+import {createEncoder} from '../../src/ipfix/encoder.js'
+import {Ledger} from '../../src/record/ledger.js'
+import {readRecord} from '../../src/record/readers.js'
+import {ie} from '../../src/registry/lookup.js'
 import {authority, noCertificates, type Identity} from '../support/certificates.js'
 import {bash, bin, darta, folder, type Ended} from '../support/darta.js'
 import {needing, root} from '../support/needing.js'
+import {batchOf, templateOf} from '../support/records.js'
 
 const lab = join(root, 'test/fixtures/lab.pcap')
 
@@ -59,6 +65,43 @@ test('units together get every record once, and all of a key one unit', async (t
     }
   }
   t.deepEqual(parts.sort(), whole.sort())
+})
+
+test('records of a long file are with their units before the memory that they were read into is used again', async (t) => {
+  const at = folder(t)
+  const template = templateOf([
+    [ie.sourceIPv4Address, 4],
+    [ie.octetDeltaCount, 8],
+    [ie.applicationDescription, 40],
+  ])
+  const encoder = createEncoder({ledger: new Ledger()})
+  const numbers = Array.from({length: 30_000}, (_, i) => i)
+  const records = numbers.map((i) => [i % 100, i, `record ${i}`.padEnd(40, '.')])
+  const octets = [...encoder.push([batchOf(template, records)]), ...encoder.end()]
+  writeFileSync(join(at, 'whole.ipfix'), Buffer.concat(octets))
+  const ended = await darta(t, [
+    ...['route', '-q', '-r', join(at, 'whole.ipfix'), '--key', 'srcip', '--units', '3'],
+    ...['--exec', `sh -c 'cat > ${at}/%d.ipfix'`],
+  ])
+  t.is(ended.code, 0, ended.stderr)
+  const found: number[] = []
+  for (let unit = 1; unit <= 3; unit++) {
+    const decoder = createDecoder({ledger: new Ledger(), source: 'test'})
+    const batches = [...decoder.push(readFileSync(`${at}/${unit}.ipfix`)), ...decoder.end()]
+    t.true(batches.length > 0)
+    for (const batch of batches) {
+      for (let i = 0; i < batch.count; i++) {
+        const [, octetCount, text] = readRecord(batch, i)
+        const number = Number(octetCount[1])
+        t.is(text[1], `record ${number}`.padEnd(40, '.'))
+        found.push(number)
+      }
+    }
+  }
+  t.deepEqual(
+    found.sort((a, b) => a - b),
+    numbers,
+  )
 })
 
 test('results of units, joined, are those of one, for an application whose keys are parted', async (t) => {

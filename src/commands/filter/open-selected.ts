@@ -55,14 +55,14 @@ export interface SelectionFlags {
  * Records of the inputs that match what the command line asks for.
  *
  * @param words an expression that is an argument
- * @param anyOrder see `DecodeContext`
+ * @param how see `DecodeContext`
  * @throws DartaError as `openSelection` and `openRecords`
  */
 export async function openSelected(
   command: DartaCommand,
   flags: SelectionFlags,
   words?: readonly string[],
-  anyOrder?: boolean,
+  how: {readonly anyOrder?: boolean; readonly passing?: boolean} = {},
 ): Promise<RecordStream> {
   const {filter, 'filter-file': file, 'time-range': timeRange} = flags
   const select = await openSelection({words, filter, file, timeRange}, () =>
@@ -71,7 +71,7 @@ export async function openSelected(
   const records = await openRecords(command, {
     read: flags.read,
     inputFormat: flags['input-format'],
-    anyOrder,
+    ...how,
   })
   return select === undefined ? records : selectStage(select)(records, {signal: command.signal})
 }
