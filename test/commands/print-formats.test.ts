@@ -63,6 +63,33 @@ test('--bigint=string, -c and a choice of columns reach the format', async (t) =
   )
 })
 
+test('rows that differ in the IP version only stand under one heading of a table', async (t) => {
+  const four = (n: number): string => `{"sourceIPv4Address":"192.0.2.${n}","vlanId":${n}}\n`
+  const six = (n: number): string => `{"sourceIPv6Address":"2001:db8::${n}","vlanId":${n}}\n`
+  const table = async (input: string): Promise<string[]> => {
+    const {stdout} = await darta(t, ['print', '-q', '-o', 'table'], input)
+    return stdout.toString().split('\n').slice(0, -1)
+  }
+  t.deepEqual(await table(four(1) + six(2) + four(3)), [
+    'sourceIPv4/6Address  vlanId',
+    '192.0.2.1                 1',
+    '2001:db8::2               2',
+    '192.0.2.3                 3',
+  ])
+  t.is((await table(four(1) + four(2)))[0], 'sourceIPv4Address  vlanId')
+  t.is((await table(six(2) + four(1)))[0], 'sourceIPv4/6Address  vlanId')
+  // Other columns are another table.
+  const other = six(2).replace('vlanId', 'ingressInterface')
+  t.deepEqual((await table(four(1) + other + four(3))).filter((line) => line === '').length, 2)
+  // A heading that is written when the other version comes says nothing wrong.
+  const late = await table(Array.from({length: 600}, () => four(1)).join('') + six(2) + six(3))
+  t.is(late[0], 'sourceIPv4Address  vlanId')
+  t.regex(
+    late.slice(-4).join('\n'),
+    /^\nsourceIPv6Address  vlanId\n2001:db8::2 +2\n2001:db8::3 +3$/,
+  )
+})
+
 test('records that wait are written after a moment, before the input ends', async (t) => {
   const {child, gives, ended} = start(t, bin, ['print', '-q', '-o', 'ndjson:bare'])
   child.stdin.write('{"vlanId":1}\n')

@@ -13,7 +13,7 @@ const OPTIONS_ROWS = 10_000
 
 /** A table whose records have the same columns. */
 interface Section {
-  readonly heading: readonly Column[]
+  heading: readonly Column[]
   readonly rows: string[][]
   /** Settled once rows have been written. */
   widths: number[] | undefined
@@ -21,7 +21,7 @@ interface Section {
 
 /**
  * Writes tables for people. Records of Flows share the columns named in `flowColumns`, IPv4 and IPv6 alike; all other
- * Templates get a column for each field under a heading of their own. Widths are those of the first rows; a later cell
+ * Templates get a column for each field under a heading of their own, which those share that differ in the IP version only. Widths are those of the first rows; a later cell
  * that is wider pushes its line, never the table.
  */
 export function tableEncoder(
@@ -47,9 +47,9 @@ export function tableEncoder(
         ? (isBiflow(template) ? biflowColumns : flowColumns).map((word) => columns[word])
         : template.fields.map(({element}, i) => fieldColumn(element.name, i, template))
       known = {
-        // Flows of either IP version stand in one table.
+        // Records of either IP version stand in one table.
         key:
-          chosen.map(({heading}) => heading).join('\t') +
+          chosen.map(({heading}) => heading.replace(IP_VERSION, '')).join('\t') +
           (template.scopeCount > 0 ? '\toptions' : ''),
         columns: chosen,
         cells: chosen.map((column) => column.cell(template, presentation, origin)),
@@ -111,11 +111,15 @@ export function tableEncoder(
           if (optionsRows > OPTIONS_ROWS) settleOptions(out)
           continue
         }
-        if (plan.key !== sectionKey || section === undefined) {
+        const heading =
+          section !== undefined && plan.key === sectionKey
+            ? headingOfBoth(section, plan.columns)
+            : undefined
+        if (section === undefined || heading === undefined) {
           settle(out, section)
           section = {heading: plan.columns, rows: [], widths: undefined}
           sectionKey = plan.key
-        }
+        } else section.heading = heading
         for (let i = 0; i < batch.count; i++) {
           section.rows.push(plan.cells.map((cell) => cell(batch, i)))
           if (section.widths !== undefined || section.rows.length >= SAMPLE_ROWS)
@@ -136,6 +140,28 @@ export function tableEncoder(
       return octetsOf(out)
     },
   }
+}
+
+/** As in the names of elements that there are two of. */
+const IP_VERSION = /(?<=IPv)[46]/g
+const BOTH_VERSIONS = '4/6'
+
+/** The heading of a section over rows with these columns too; undefined: it is written, and says something else. */
+function headingOfBoth(
+  {heading, widths}: Section,
+  columns: readonly Column[],
+): readonly Column[] | undefined {
+  const alike = heading.every(
+    ({heading: of}, i) =>
+      of === columns[i].heading || of === columns[i].heading.replace(IP_VERSION, BOTH_VERSIONS),
+  )
+  if (alike) return heading
+  if (widths !== undefined) return undefined
+  return heading.map((column, i) =>
+    column.heading === columns[i].heading
+      ? column
+      : {...column, heading: columns[i].heading.replace(IP_VERSION, BOTH_VERSIONS)},
+  )
 }
 
 /** A field's own column: its place in the Template, so that a repeated element shows each of its values. */
