@@ -175,6 +175,13 @@ const counted = (path) => () => {
   return {text: `${uniflows} flows, ${packets} packets, ${bytes} octets`}
 }
 const says = (pattern) => (run) => ({right: pattern.test(run.output), text: ''})
+/** All records went to units; what the most loaded one has to do, by the mean. */
+const dealt = (input) => (run) => {
+  const loads = [...run.output.matchAll(/unit-\d+: \d+ records in, (\d+) out/g)].map((of) => +of[1])
+  const sum = loads.reduce((a, b) => a + b, 0)
+  const most = (Math.max(...loads) * loads.length) / sum
+  return {right: sum === truth(`${input}.json`).records, text: `greatest load ${most.toFixed(2)}`}
+}
 const lines = (n) => (run) => {
   const [have_, octets] = sh(`wc -lc < ${run.redirected}`).stdout.trim().split(/\s+/)
   return {right: n === undefined || Number(have_) === n, text: `${have_} lines, ${octets} octets`}
@@ -324,6 +331,18 @@ function allRows() {
     `nfdump -r ${ten1} -A srcip,dstip -O bytes -n 3`,
     {nf: true},
   )
+
+  const tuple = 'srcip,srcport,dstip,dstport,proto'
+  for (const units of [2, 4, 8]) {
+    row(
+      'deal',
+      `darta route to ${units}`,
+      [],
+      '10m.ipfix',
+      `${darta} route -r ${ten} --key ${tuple} --units ${units} --exec "sh -c 'cat >/dev/null'"`,
+      {unit: 'records', answer: dealt('10m.ipfix')},
+    )
+  }
 
   const one = data('1m.ipfix')
   const one1 = data('1m.nf')
