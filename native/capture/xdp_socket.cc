@@ -162,11 +162,10 @@ void XdpSocket::measure_clock() noexcept {
   const int64_t before = clock_ns(CLOCK_MONOTONIC);
   const int64_t day = clock_ns(CLOCK_REALTIME);
   const int64_t after = clock_ns(CLOCK_MONOTONIC);
-  // A thread that was stopped between the readings knows nothing.
-  if (after - before < clock_tolerance_ns / 4) {
-    const int64_t offset = day - (before + after) / 2;
-    if (std::abs(offset - clock_offset_) > clock_tolerance_ns) clock_offset_ = offset;
-  }
+  // A thread that was stopped between the readings knows no more than that.
+  const int64_t offset = day - (before + after) / 2;
+  const int64_t unsure = std::max(after - before - clock_tolerance_ns / 4, int64_t{0});
+  if (std::abs(offset - clock_offset_) > clock_tolerance_ns + unsure) clock_offset_ = offset;
   clock_measured_ = after;
 }
 
