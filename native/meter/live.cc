@@ -275,6 +275,8 @@ void LiveCapture::run(Worker& worker) {
   unsigned flushes = 0;
   bool last_round = false;
   int64_t asked_to_end = 0;
+  int64_t ahead_at_end = 0;
+  bool set_back_since_end = false;
   int64_t end_by = 0;
   // Of each source: frames came that are from after the end.
   std::vector<bool> through(worker.sources.size(), false);
@@ -291,7 +293,7 @@ void LiveCapture::run(Worker& worker) {
         continue;
       }
       // What came after the end was asked for does not put it off.
-      through[i] = last_round && frames.front().time >= asked_to_end;
+      through[i] = last_round && (frames.front().time >= asked_to_end || set_back_since_end);
       any = any || !through[i];
       const uint64_t before = meter.frames();
       const MeterStatus status = take(worker, frames);
@@ -310,12 +312,15 @@ void LiveCapture::run(Worker& worker) {
     const int64_t day = clock_ns(CLOCK_REALTIME);
     // The frames decide the time; only where there are none does the clock of the host.
     const int64_t quiet = day - clock_lag_ns - 2 * held_ns_;
-    if (ahead - (day - time) > set_back_ns && !grouped)
-      set_back_at = time + 2 * held_ns_ + settled_ns;
+    if (ahead - (day - time) > set_back_ns) set_back_at = time + 2 * held_ns_ + settled_ns;
     ahead = day - time;
+    // Frames that come then may seem to be from before it for hours.
+    set_back_since_end = last_round && ahead_at_end - ahead > set_back_ns;
     if (set_back_at != 0 && time >= set_back_at) {
       set_back_at = 0;
-      if (meter.clock() - day > set_back_ns) meter.set_back(quiet);
+      worker.each_meter([&](Meter& one) {
+        if (one.clock() - day > set_back_ns) one.set_back(quiet);
+      });
     }
     if (due && !any) worker.each_meter([&](Meter& one) { one.tick(quiet); });
     bool pending = false;
@@ -335,8 +340,9 @@ void LiveCapture::run(Worker& worker) {
       if (grouped) {
         // In this order: what is accounted for as out is in filled buffers by then.
         hand_over(worker);
-        worker.sorter->close(any ? worker.sorter->latest()
-                                 : std::max(worker.sorter->latest(), quiet));
+        // No later than now: before a clock was set back frames came of a time that is yet to come.
+        const int64_t latest = std::min(worker.sorter->latest(), day);
+        worker.sorter->close(any ? latest : std::max(latest, quiet));
         worker.sorter->publish();
         ready_();
       }
@@ -346,6 +352,7 @@ void LiveCapture::run(Worker& worker) {
     if (stopping_ && !last_round) {
       // What is in the rings was seen before the end: they are walked through until it is all there.
       asked_to_end = clock_ns(CLOCK_REALTIME);
+      ahead_at_end = asked_to_end - clock_ns(CLOCK_MONOTONIC);
       end_by = time + held_ns_ + end_lag_ns;
       last_round = true;
       continue;

@@ -104,12 +104,20 @@ void ShareSorter::adopt() {
     plan_ = keeper_.plan_;
     version_ = keeper_.version_.load();
   }
+  if (plan_->views.empty()) start_anew();
   if (ring_.empty() && keeper_.options_.ring_octets > 0) ring_.resize(keeper_.options_.ring_octets);
   for (const RecoveryOrder& order : plan_->orders) {
     if (order.id <= last_order_) continue;
     last_order_ = order.id;
     recover(order);
   }
+}
+
+void ShareSorter::start_anew() {
+  close(INT64_MAX);
+  while (first_kept_ < kept_.size()) drop_oldest();
+  latest_ = -1;
+  closed_ = 0;
 }
 
 void ShareSorter::sort_one(const Frame& frame) {

@@ -182,6 +182,8 @@ class ShareSorter {
   };
 
   void adopt();
+  /// A plan without views: the clock was set, and what came before has times of another one.
+  void start_anew();
   void sort_one(const Frame& frame);
   void keep(const Frame& frame, uint8_t slot, uint64_t digest);
   void drop_oldest() noexcept;

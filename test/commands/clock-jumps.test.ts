@@ -1,6 +1,6 @@
 /* Commands whose system's clock is set, by an hour or by ten years, forward and back, while they work. */
 import {createSocket} from 'node:dgram'
-import {globSync, readdirSync, readFileSync, renameSync, writeFileSync} from 'node:fs'
+import {readdirSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {setTimeout} from 'node:timers/promises'
 import type {ExecutionContext} from 'ava'
@@ -11,8 +11,8 @@ import {cable, host, noNamespaces, startAt} from '../support/namespaces.js'
 import {native} from '../support/native-addon.js'
 import {needing} from '../support/needing.js'
 import {numberedRecords} from '../support/numbered.js'
+import {noClock, settableClock} from '../support/settable-clock.js'
 
-const [library] = globSync('/usr/lib/*/faketime/libfaketimeMT.so.1')
 const HOUR = 3600
 const YEARS = 10 * 365 * 86_400
 
@@ -20,37 +20,6 @@ const YEARS = 10 * 365 * 86_400
 function ticksOf(pid: number): number {
   const words = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
   return Number(words[11]) + Number(words[12])
-}
-
-const noClock = library === undefined ? 'not installed: libfaketime' : undefined
-
-/**
- * A clock for processes with this environment, which `set` sets ahead of the true one, or back, and `stand` stops at a time,
- * milliseconds since 1970.
- */
-function settableClock(t: ExecutionContext): {
-  readonly set: (seconds: number) => void
-  readonly stand: (atMs: number) => void
-  readonly env: NodeJS.ProcessEnv
-} {
-  const clock = join(folder(t), 'clock')
-  const say = (words: string): void => {
-    writeFileSync(`${clock}.new`, `${words}\n`)
-    renameSync(`${clock}.new`, clock)
-  }
-  const set = (seconds: number): void => say(`${seconds < 0 ? '' : '+'}${seconds}`)
-  const stand = (atMs: number): void =>
-    say(new Date(atMs).toISOString().slice(0, 19).replace('T', ' '))
-  set(0)
-  const env = {
-    ...process.env,
-    LD_PRELOAD: library,
-    FAKETIME_TIMESTAMP_FILE: clock,
-    FAKETIME_NO_CACHE: '1',
-    DONT_FAKE_MONOTONIC: '1',
-    TZ: 'UTC',
-  }
-  return {set, stand, env}
 }
 
 needing(noClock)(

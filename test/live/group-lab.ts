@@ -22,6 +22,8 @@ export interface Lab {
   /** The group's URL, and what else takes part in it has to be given. */
   readonly group: string
   readonly words: readonly string[]
+  /** Of nodes. */
+  readonly env?: NodeJS.ProcessEnv
 }
 
 /**
@@ -88,7 +90,7 @@ export interface Node {
 /** Starts a capture node that writes what it takes to a file as it comes. */
 export async function captureNode(
   t: ExecutionContext,
-  {node, folder, group, words: common}: Lab,
+  {node, folder, group, words: common, env}: Lab,
   id: string,
   ...words: string[]
 ): Promise<Node> {
@@ -100,7 +102,8 @@ export async function captureNode(
   const all = ['capture', '-i', 'in', ...joins, ...words]
   const emit = words.includes('--emit') ? [] : ['--emit', 'packets']
   const shell = `exec "$@" > "${output}"`
-  const running = startAt(t, node(id), ['sh', '-c', shell, 'sh', bin, ...all, ...emit])
+  const run = ['sh', '-c', shell, 'sh', bin, ...all, ...emit]
+  const running = startAt(t, node(id), run, {env: env ?? process.env})
   await running.says(/capturing on/)
   return {id, running, output, report}
 }

@@ -30,6 +30,8 @@ const HEADER_OCTETS = 256
 /** What detection, a plan and its lead take at most, and some room. */
 const SHADOW_MS = 3000
 const SHADOW_OCTETS = 64 << 20
+/** At the end the time of the last packet is rounded up, to less than this. */
+const ROUNDED_MS = 1000
 
 /** A capture's part in a group. */
 export interface GroupCapture {
@@ -223,7 +225,9 @@ function createGroupCapture(
         numbers = found.numbers
         await settle()
         report?.findings(found)
-        if (found.closedMs > 0) thru = Math.max(thru, found.closedMs - setting.unsentMs)
+        // Of a clock that was set back since there may be times to come.
+        const isPast = found.closedMs < Date.now() + ROUNDED_MS
+        if (found.closedMs > 0 && isPast) thru = Math.max(thru, found.closedMs - setting.unsentMs)
       },
     },
     start(capture, settled) {
@@ -235,6 +239,12 @@ function createGroupCapture(
         onPlan,
         onLease(ms) {
           control.lease(ms)
+          updateFilter()
+        },
+        onClockSet() {
+          thru = 0
+          lastPlan = ''
+          control.reset()
           updateFilter()
         },
         note: (text) => command.note(text),

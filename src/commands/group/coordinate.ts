@@ -130,7 +130,7 @@ function tellPlans(command: DartaCommand): (coordinator: Coordinator) => void {
       const lost = plan.lost.map(({id}) => id).join(', ')
       command.note(`epoch ${plan.epoch}: what was kept of ${lost} is exported`)
     }
-    const inForce = plan.confirmed && now().wall >= plan.at + plan.guardMs
+    const inForce = coordinator.isInForce(now())
     if (told.epoch === plan.epoch && told.inForce === inForce) return
     told = {epoch: plan.epoch, inForce}
     command.note(planWords(plan, inForce))

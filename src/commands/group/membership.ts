@@ -24,6 +24,8 @@ export interface MembershipOptions {
   readonly report: () => {readonly thru: number; readonly numbers: NodeNumbers}
   /** Up to this capture time, ms since 1970, the coordinator counts on this node. */
   readonly onLease: (ms: number) => void
+  /** This host's clock was set: nothing is this node's until the next plan. */
+  readonly onClockSet: () => void
   readonly note: (text: string) => void
 }
 
@@ -77,6 +79,7 @@ export function joinGroup(options: MembershipOptions): Membership {
         if (reason !== refusal) note(`the coordinator refuses this node: ${reason}`)
         refusal = reason
       },
+      onClockSet: options.onClockSet,
       note,
     })
     return group

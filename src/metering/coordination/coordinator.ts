@@ -1,7 +1,7 @@
 import {assignSlots} from './assign-slots.js'
 import type {Beat, Message} from './message.js'
 import {changesOf, indexOf, isNewer, type Plan, type PlanNode} from './plan.js'
-import type {Instant, Timing} from './timing.js'
+import {LEAST_SET_MS, VOID_MS, type Instant, type Timing} from './timing.js'
 
 /** A message and the node that it goes to. */
 export interface Outgoing {
@@ -37,6 +37,9 @@ export interface NodeStatus {
  * which slots change hands between live nodes begins `leadMs` later; one after a death as soon as it can be everywhere.
  * It is confirmed when every node has it. A node that leaves counts until it has exported what was its own: if it dies
  * before, the next plan says so.
+ *
+ * While there are nodes in the plan their time goes on as it did, whatever this host's clock is set to; a node whose own
+ * clock is set joins anew, and is refused if it differs then. When all have done so, the clock as it is counts.
  */
 export interface Coordinator {
   receive(message: Message, now: Instant): Outgoing[]
@@ -44,6 +47,8 @@ export interface Coordinator {
   broke(id: string, now: Instant): void
   tick(now: Instant): Outgoing[]
   plan(): Plan | undefined
+  /** Whether all nodes have the plan, and it has begun by everybody's clock. */
+  isInForce(now: Instant): boolean
   /** Whether all nodes have exported what they took over from those that the plan lost: only they had it until then. */
   isRestored(): boolean
   status(now: Instant): NodeStatus[]
@@ -72,6 +77,8 @@ interface Known {
   accepted: boolean
   refused: boolean
   leaving: boolean
+  /** It has given up the plan that it is in. */
+  anew: boolean
 }
 
 const OFFSETS = 10
@@ -100,6 +107,34 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   let settled = false
   let ownTerm: number | undefined
   let lastTick = options.start.mono
+  /** What the group's time is ahead of the monotonic clock. */
+  let ahead = options.start.wall - options.start.mono
+
+  /** The time of the group. */
+  function timeOf({mono, wall}: Instant): Instant {
+    if (plan === undefined || plan.nodes.length === 0) {
+      const isSet = Math.abs(wall - mono - ahead) > Math.max(timing.guardMs, LEAST_SET_MS)
+      ahead = wall - mono
+      if (isSet) forget()
+    }
+    return {mono, wall: mono + ahead}
+  }
+
+  /** When a plan begins. One without nodes that would not for long is of the time before the clocks were set. */
+  function beginOf({at, nodes}: Plan, {wall}: Instant): number {
+    return nodes.length === 0 && at > wall + VOID_MS ? 0 : at
+  }
+
+  /** Nobody goes by the times any more that were told before this host's clock was set. */
+  function forget(): void {
+    plan = undefined
+    thru.clear()
+    departed.clear()
+    for (const member of known.values()) {
+      member.offsets = []
+      member.refused = false
+    }
+  }
 
   function receive(message: Message, now: Instant): Outgoing[] {
     switch (message.type) {
@@ -143,11 +178,19 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
         accepted: false,
         refused: false,
         leaving: false,
+        anew: false,
       }
       known.set(id, member)
     }
     // Late ones tell nothing new.
     if (message.sent < member.beat.sent) return []
+    // Who has no plan any more has given it up since its clock was set.
+    if (message.epoch === 0 && member.beat.epoch > 0) {
+      member.anew = true
+      member.accepted = false
+      member.offsets = []
+    }
+    if (plan === undefined || indexOf(plan, id) < 0) member.anew = false
     member.beat = message
     member.heard = now.mono
     member.broke = undefined
@@ -201,7 +244,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   function answer(member: Known): Outgoing[] {
     const {id} = member.beat.node
     const out: Outgoing[] = []
-    if (plan !== undefined && isNewer(plan, member.beat)) {
+    if (plan !== undefined && isNewer(plan, member.beat) && !member.anew) {
       out.push({to: id, message: {type: 'plan', plan}})
     }
     out.push({
@@ -271,7 +314,8 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     // A node that began anew under its old name knows nothing of the plan that it was in.
     const restarted = (id: string): boolean => {
       const member = known.get(id)
-      return member !== undefined && member.beat.epoch === 0 && current.confirmed
+      if (member === undefined) return false
+      return member.anew || (member.beat.epoch === 0 && current.confirmed)
     }
     const dead = current.nodes
       .filter(({id}) => !isAlive(known.get(id), now) || restarted(id))
@@ -283,7 +327,11 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       .filter(([id]) => !isNew || known.has(id))
       .map(([id]) => id)
     if (dead.length + unsaid.length > 0) {
-      for (const id of dead) note(`node ${id} is gone`)
+      for (const id of dead) {
+        const member = known.get(id)
+        note(`node ${id} ${member?.anew === true ? 'joins anew' : 'is gone'}`)
+        if (member !== undefined) member.anew = false
+      }
       for (const id of unsaid) note(`node ${id} is gone before it exported all that it had`)
       make(
         now,
@@ -292,7 +340,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       )
       return
     }
-    if (!current.confirmed || now.wall < current.at + timing.guardMs) return
+    if (!current.confirmed || now.wall < beginOf(current, now) + timing.guardMs) return
     const leaving = new Set(
       members.filter(({leaving: goes}) => goes).map(({beat: {node}}) => node.id),
     )
@@ -320,7 +368,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     const made = {
       term: ownTerm,
       epoch: Math.max(seen.epoch, plan?.epoch ?? 0) + 1,
-      at: Math.max(Math.ceil(now.wall) + lead, plan?.at ?? 0),
+      at: Math.max(Math.ceil(now.wall) + lead, plan === undefined ? 0 : beginOf(plan, now)),
       coordinator: self,
       redundancy: options.redundancy,
       guardMs: timing.guardMs,
@@ -355,13 +403,14 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   }
 
   return {
-    receive,
+    receive: (message, now) => receive(message, timeOf(now)),
     broke(id, now) {
       const member = known.get(id)
       if (member !== undefined) member.broke ??= now.mono
     },
-    tick,
+    tick: (now) => tick(timeOf(now)),
     plan: () => plan,
+    isInForce: (now) => plan?.confirmed === true && timeOf(now).wall >= plan.at + plan.guardMs,
     isRestored() {
       if (plan?.confirmed !== true) return false
       const {at, nodes} = plan

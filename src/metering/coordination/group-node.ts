@@ -16,7 +16,7 @@ import {
   type Plan,
   type PlanNode,
 } from './plan.js'
-import {timingFor, type Instant, type Timing} from './timing.js'
+import {LEAST_SET_MS, timingFor, VOID_MS, type Instant, type Timing} from './timing.js'
 
 /** The coordinator that the user named; nodes are candidates by their ids. */
 export const ORIGIN = ''
@@ -34,7 +34,8 @@ export interface PlanChange {
  *
  * It follows one candidate for coordinator: the one that the user named, or, where that is silent, the first node of the
  * plan that answers. When its own turn comes it becomes the coordinator, until one that comes before it is back and has
- * been told the plan. It goes on capturing by the plan that it has, whatever happens to the coordinator.
+ * been told the plan. It goes on capturing by the plan that it has, whatever happens to the coordinator. When its own clock
+ * is set, the plan's times mean nothing to it any more: it gives the plan up and joins anew.
  */
 export interface GroupNode {
   receive(message: Message, from: string, now: Instant): Outgoing[]
@@ -85,6 +86,8 @@ export interface GroupNodeOptions {
   readonly candidate: boolean
   readonly onPlan: (change: PlanChange) => void
   readonly onRefusal?: (reason: string) => void
+  /** Its clock was set: nothing is its own until the next plan, and what was told in times of the old clock is void. */
+  readonly onClockSet?: () => void
   readonly note?: (text: string) => void
 }
 
@@ -104,11 +107,17 @@ export function createGroupNode(options: GroupNodeOptions): GroupNode {
   let toldThru = 0
   let lastTick = options.start.mono
   let leaving = false
+  /** What its clock is ahead of the monotonic one. */
+  let ahead = options.start.wall - options.start.mono
+  /** The plan that was given up when that was set, until there is another one. */
+  let givenUp: Plan | undefined
+  /** When that was, by the new clock. */
+  let anewSince = -Infinity
   /** How far others were when last heard of, for the case that this node becomes the coordinator. */
   const thru = new Map<string, number>()
 
   const newest = (): Plan | undefined => history.at(-1)?.plan
-  const ttlMs = (): number => newest()?.ttlMs ?? timing.ttlMs
+  const ttlMs = (): number => (newest() ?? givenUp)?.ttlMs ?? timing.ttlMs
 
   /** In the order in which they are tried. */
   function candidates(): string[] {
@@ -191,8 +200,12 @@ export function createGroupNode(options: GroupNodeOptions): GroupNode {
       options.onPlan({plan, views, recoveries: []})
       return
     }
-    // What another coordinator had planned and nobody else knows is void.
-    history = history.filter((one) => one.plan.epoch < plan.epoch)
+    if (isStale(plan, now)) return
+    givenUp = undefined
+    // What another coordinator had planned and nobody else knows is void, and so are times of a clock that was set since.
+    history = history.filter(
+      (one) => one.plan.epoch < plan.epoch && one.plan.at < plan.at + VOID_MS,
+    )
     const recoveries = recoveriesOf(
       plan,
       history.map((one) => one.plan),
@@ -202,6 +215,13 @@ export function createGroupNode(options: GroupNodeOptions): GroupNode {
     if (history.length > HISTORY) history.shift()
     rebuild()
     options.onPlan({plan, views, recoveries})
+  }
+
+  /** On its way to this node when its clock was set; the coordinator made it without knowing that. */
+  function isStale(plan: Plan, now: Instant): boolean {
+    if (givenUp === undefined || indexOf(plan, self) < 0) return false
+    const {leadMs, guardMs} = timingFor(plan.ttlMs, plan.guardMs)
+    return plan.at < anewSince - guardMs || plan.at > now.wall + leadMs + VOID_MS
   }
 
   function rebuild(): void {
@@ -218,6 +238,7 @@ export function createGroupNode(options: GroupNodeOptions): GroupNode {
     now: Instant,
     report: {readonly thru: number; readonly numbers: NodeNumbers},
   ): Outgoing[] {
+    heedClock(now)
     // Who stood still itself has not heard what the coordinator said meanwhile.
     const stood = now.mono - lastTick
     lastTick = now.mono
@@ -225,27 +246,52 @@ export function createGroupNode(options: GroupNodeOptions): GroupNode {
     if (following !== self && now.mono - heard > ttlMs()) next(now)
     const out: Outgoing[] = []
     // What is known to be exported nobody exports again when this node dies.
-    const isFurther = report.thru > toldThru && now.mono - lastBeat >= timing.beatMs / 4
+    const told = givenUp === undefined ? report.thru : 0
+    const isFurther = told > toldThru && now.mono - lastBeat >= timing.beatMs / 4
     if (isFurther || now.mono - lastBeat >= timing.beatMs) {
       lastBeat = now.mono
-      toldThru = report.thru
       const plan = newest()
+      toldThru = told
       const beat: Message = {
         type: 'beat',
         node,
         term: plan?.term ?? 0,
         epoch: plan?.epoch ?? 0,
         confirmed: plan?.confirmed ?? false,
-        thru: report.thru,
+        thru: toldThru,
         sent: now.mono,
         clock: now.wall,
         numbers: report.numbers,
       }
       out.push(...tell(beat, now))
-      if (leaving) out.push(...tell({type: 'leave', id: self, thru: report.thru}, now))
+      if (leaving) out.push(...tell({type: 'leave', id: self, thru: told}, now))
     }
     if (coordinator !== undefined) out.push(...own(coordinator.tick(now), now))
     return out
+  }
+
+  /** The two clocks run alike, also while one is corrected a little at a time, unless one is set. */
+  function heedClock({mono, wall}: Instant): void {
+    const plan = newest()
+    const set = wall - mono - ahead
+    if (plan !== undefined && Math.abs(set) <= Math.max(plan.guardMs, LEAST_SET_MS)) return
+    ahead = wall - mono
+    if (plan === undefined) {
+      if (Math.abs(set) > LEAST_SET_MS) anewSince = wall
+      return
+    }
+    const side = set > 0 ? 'forward' : 'back'
+    note(
+      `this host's clock was set ${side} by ${Math.abs(Math.round(set))} ms: the node joins anew`,
+    )
+    givenUp = plan
+    anewSince = wall
+    history = []
+    views = []
+    lease = -Infinity
+    thru.clear()
+    lastBeat = -Infinity
+    options.onClockSet?.()
   }
 
   /** Tells all who may coordinate this node. */

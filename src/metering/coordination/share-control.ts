@@ -109,6 +109,8 @@ export interface ShareControl {
     orders: readonly Recovery[],
   ): void
   lease(ms: number): void
+  /** Gives up the plans, and what was seen and kept by a clock that was set. */
+  reset(): void
   take(): Findings
   /** What the kernel has to let through at this time, ms since 1970. */
   watched(nowMs: number): WatchedSlots
@@ -130,6 +132,7 @@ export function createShareControl<Keeper>(
   let views: readonly EpochView[] = []
   let orders: (Recovery & {readonly id: number})[] = []
   let nextOrder = 1
+  let last: {readonly plan: Plan; readonly selector: Selector} | undefined
   const orderOf = new Map<number, {readonly lost: string; readonly epoch: number}>()
 
   function classOf(epoch: number, slot: number): ShareClass | undefined {
@@ -152,8 +155,25 @@ export function createShareControl<Keeper>(
       : classOf((view ?? earlier[0]).epoch, slot)
   }
 
+  function putInForce(plan: Plan, selector: Selector): void {
+    addon.sharePlan(keeper, {
+      addresses: ['both', 'src', 'dst'].indexOf(selector.addresses),
+      protocol: selector.protocol,
+      ports: selector.ports,
+      seed: plan.seed,
+      guardMs: plan.guardMs,
+      views: views.map((view) => ({
+        ...view,
+        roles: keeps ? view.roles : view.roles.map((bits) => bits & ~2),
+        classes: plans.get(view.epoch)?.ofSlot ?? new Uint8Array(GROUP_SLOTS),
+      })),
+      orders,
+    })
+  }
+
   return {
     install(plan, selector, newViews, newOrders) {
+      last = {plan, selector}
       const {classes, ofSlot} = classesOf(plan)
       plans.set(plan.epoch, {digest: planDigest(plan), classes, ofSlot})
       for (const epoch of plans.keys()) {
@@ -169,19 +189,12 @@ export function createShareControl<Keeper>(
         orderOf.set(id, {lost: order.lost, epoch: plan.epoch})
         orders.push({...order, id})
       }
-      addon.sharePlan(keeper, {
-        addresses: ['both', 'src', 'dst'].indexOf(selector.addresses),
-        protocol: selector.protocol,
-        ports: selector.ports,
-        seed: plan.seed,
-        guardMs: plan.guardMs,
-        views: views.map((view) => ({
-          ...view,
-          roles: keeps ? view.roles : view.roles.map((bits) => bits & ~2),
-          classes: plans.get(view.epoch)?.ofSlot ?? new Uint8Array(GROUP_SLOTS),
-        })),
-        orders,
-      })
+      putInForce(plan, selector)
+    },
+    reset() {
+      views = []
+      orders = []
+      if (last !== undefined) putInForce(last.plan, last.selector)
     },
     lease: (ms) => addon.shareLease(keeper, Number.isFinite(ms) ? ms : 0),
     watched(nowMs) {

@@ -23,6 +23,11 @@ export const TIMING: Timing = {
   guardMs: 50,
 }
 
+/** Clocks are read to a few milliseconds: one that moved by less beside the monotonic clock was not set. */
+export const LEAST_SET_MS = 10
+/** A plan does not begin so much later than now, or than the one after it, ms, unless clocks were set. */
+export const VOID_MS = 10_000
+
 /** The times of a group whose time to live and guard band, ms, are these. */
 export function timingFor(ttlMs: number, guardMs: number): Timing {
   const leadMs = Math.max(TIMING.leadMs, 2 * guardMs + 2 * TIMING.beatMs)

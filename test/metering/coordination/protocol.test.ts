@@ -346,3 +346,70 @@ test('messages survive the wire, and anything else is refused', (t) => {
     t.throws(() => parseMessage(bad), {code: 'DARTA_GROUP_MESSAGE'})
   }
 })
+
+const HOUR_MS = 3_600_000
+const jumps: readonly (readonly [string, number])[] = [
+  ['an hour back', -HOUR_MS],
+  ['an hour forward', HOUR_MS],
+  ['ten years forward', 87_600 * HOUR_MS],
+  ['half a second back', -500],
+]
+
+for (const [by, ms] of jumps) {
+  test(`a node whose clock is set ${by} is left out, its part is taken by the others, and it is back when the clock is right`, (t) => {
+    const events: Event[] = [
+      ...three,
+      {at: 4000, do: 'set-clock', node: 'b', ms},
+      {at: 9000, do: 'set-clock', node: 'b', ms: -ms},
+    ]
+    const run = simulate({seed: 31, events, untilMs: 16_000, faults: rough})
+    t.regex(run.refusals[0], /b: its clock is \d+ ms (ahead of|behind) the coordinator's/)
+    const without = run.plans.find(({lost}) => lost.length > 0)!
+    t.deepEqual(
+      without.lost.map(({id}) => id),
+      ['b'],
+    )
+    t.true(without.at - EPOCH_MS < 5000)
+    t.true(indexOf(run.plans.at(-1)!, 'b') >= 0)
+    t.true(check(t, run, events, 16_000) > 500)
+  })
+
+  test(`when all clocks of a group are set ${by} the nodes divide the link anew, at once`, (t) => {
+    const events: Event[] = [
+      ...three,
+      ...[undefined, 'a', 'b', 'c'].map((node): Event => {
+        return {at: 4000, do: 'set-clock', ms, ...(node !== undefined && {node})}
+      }),
+    ]
+    const run = simulate({seed: 32, events, untilMs: 12_000, faults: calm})
+    const last = run.plans.at(-1)!
+    t.is(last.nodes.length, 3)
+    t.true(Math.abs(last.at - EPOCH_MS - ms - 4000) < 4000)
+    let samples = 0
+    for (let step = 8500 / STEP; step < 12_000 / STEP; step++) {
+      for (const slot of slotsAt(step)) {
+        const takers = run.taken[step].get(slot) ?? []
+        samples++
+        if (takers.length !== 1 || takers[0].mark !== MARKS.own)
+          t.fail(`slot ${slot} at ${step * STEP} ms: ${JSON.stringify(takers)}`)
+      }
+    }
+    t.true(samples > 10_000)
+  })
+
+  test(`a coordinator whose clock is set ${by} goes on by the time that its nodes have`, (t) => {
+    const events: Event[] = [
+      ...three,
+      {at: 4000, do: 'set-clock', ms},
+      {at: 6000, do: 'start', node: 'd'},
+      {at: 10_000, do: 'crash', node: 'a'},
+    ]
+    const run = simulate({seed: 33, events, untilMs: 16_000, faults: calm})
+    t.deepEqual(run.refusals, [])
+    t.deepEqual(
+      run.plans.map(({nodes}) => nodes.map(({id}) => id).join('')),
+      ['abc', 'abcd', 'bcd'],
+    )
+    t.true(check(t, run, events, 16_000) > 2000)
+  })
+}

@@ -44,8 +44,11 @@ export interface Faults {
 /** What happens when, ms. */
 export interface Event {
   readonly at: number
-  readonly do: 'start' | 'crash' | 'leave' | 'stop-origin' | 'start-origin'
+  readonly do: 'start' | 'crash' | 'leave' | 'stop-origin' | 'start-origin' | 'set-clock'
+  /** Of `set-clock` without a node: the coordinator. */
   readonly node?: string
+  /** How far a clock is set forward, or back. */
+  readonly ms?: number
 }
 
 export interface Taken {
@@ -83,7 +86,7 @@ export function slotsAt(step: number): number[] {
 interface Host {
   readonly id: string
   readonly node: GroupNode
-  readonly skew: number
+  skew: number
   readonly born: number
   /** All that it captured before this went out; see Beat.thru. */
   thru: number
@@ -112,6 +115,7 @@ export function simulate(options: {
   const settings = {redundancy: options.redundancy ?? 1, by: 'flow', seed: 0}
   const hosts = new Map<string, Host>()
   let origin: {coordinator: Coordinator; started: number} | undefined
+  let originSkew = 0
   let mail: {due: number; from: string; to: string; text: string}[] = []
   const run: Run = {
     taken: [],
@@ -162,7 +166,7 @@ export function simulate(options: {
   }
 
   function originInstant(now: number): Instant {
-    return {mono: now - (origin?.started ?? 0), wall: EPOCH_MS + now}
+    return {mono: now - (origin?.started ?? 0), wall: EPOCH_MS + now + originSkew}
   }
 
   function begin(event: Event): void {
@@ -189,6 +193,10 @@ export function simulate(options: {
               if (plan.confirmed) run.confirmed.set(key(plan), clock)
               for (const order of recoveries) recover(host, order)
             },
+            onClockSet() {
+              host.ring = []
+              host.recoveries = []
+            },
             onRefusal: (reason) => run.refusals.push(`${id}: ${reason}`),
           }),
         }
@@ -201,12 +209,18 @@ export function simulate(options: {
       case 'leave':
         hosts.get(id)?.node.leave()
         return
+      case 'set-clock': {
+        const host = hosts.get(id)
+        if (host === undefined) originSkew += event.ms!
+        else host.skew += event.ms!
+        return
+      }
       case 'stop-origin':
         origin = undefined
         return
       case 'start-origin': {
         const started = now - next() * 1e6
-        const start = {mono: now - started, wall: EPOCH_MS + now}
+        const start = {mono: now - started, wall: EPOCH_MS + now + originSkew}
         origin = {
           started,
           coordinator: createCoordinator({id: 'origin', ...settings, timing: TIMING, start}),
