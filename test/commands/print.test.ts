@@ -87,6 +87,33 @@ test('-c stops after so many records', async (t) => {
   t.is((await print(t, '-c', '5', '-o', 'fmt:%ts')).filter((line) => line !== '').length, 3)
 })
 
+test('fmt: knows networks, prefixes, translated addresses and what ICMP says, and what is not there is a dash', async (t) => {
+  const records = [
+    {sourceIPv4Address: '192.0.2.130', sourceIPv4PrefixLength: 25, tcpControlBits: 2},
+    {sourceIPv6Address: '2001:db8:1:ff::1', sourceIPv6PrefixLength: 60},
+    {sourceIPv4Address: '192.0.2.130', sourceIPv4PrefixLength: 0},
+    {sourceIPv4Address: '192.0.2.130', sourceIPv4PrefixLength: 32},
+    {sourceIPv4Prefix: '198.51.100.0', sourceIPv4PrefixLength: 24},
+    {sourceIPv4Address: '192.0.2.1', postNATSourceIPv4Address: '203.0.113.9'},
+    {protocolIdentifier: 1, icmpTypeCodeIPv4: 771},
+    {protocolIdentifier: 58, destinationTransportPort: 0x8701},
+    {protocolIdentifier: 6, destinationTransportPort: 443},
+  ]
+  const input = records.map((record) => `${JSON.stringify(record)}\n`).join('')
+  const {stdout} = await darta(t, ['print', '-q', '-o', 'fmt:%sn %sa %nsa %it %ic'], input)
+  t.deepEqual(stdout.toString().split('\n').slice(0, -1), [
+    '192.0.2.128/25 192.0.2.130 - - -',
+    '2001:db8:1:f0::/60 2001:db8:1:ff::1 - - -',
+    '0.0.0.0/0 192.0.2.130 - - -',
+    '192.0.2.130/32 192.0.2.130 - - -',
+    '198.51.100.0/24 198.51.100.0 - - -',
+    '- 192.0.2.1 203.0.113.9 - -',
+    '- - - 3 3',
+    '- - - 135 1',
+    '- - - - -',
+  ])
+})
+
 test('what is wrong in a fmt: is told with its column, and status 2', async (t) => {
   for (const [format, words] of [
     ['fmt:%ts %nosuch', /nosuch.*column 5/],

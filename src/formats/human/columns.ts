@@ -1,8 +1,9 @@
+import {addressOctets} from '../../record/address.js'
 import type {RecordBatch} from '../../record/batch.js'
 import type {InformationElement} from '../../record/element.js'
 import {valueReader} from '../../record/readers.js'
 import {fieldIndex, type Template} from '../../record/template.js'
-import type {Value} from '../../record/value.js'
+import {addressText, type Value} from '../../record/value.js'
 import {elementByName, ie, reverseOf} from '../../registry/lookup.js'
 import {durationText, scaled, timeText, visible, type Presentation} from './presentation.js'
 import {valueText, type Origin} from './value-text.js'
@@ -204,6 +205,8 @@ const source = plain(
   'left',
   ie.sourceIPv4Address,
   ie.sourceIPv6Address,
+  ie.sourceIPv4Prefix,
+  ie.sourceIPv6Prefix,
   ie.sourceMacAddress,
 )
 const destination = plain(
@@ -211,6 +214,8 @@ const destination = plain(
   'left',
   ie.destinationIPv4Address,
   ie.destinationIPv6Address,
+  ie.destinationIPv4Prefix,
+  ie.destinationIPv6Prefix,
   ie.destinationMacAddress,
 )
 const sourcePort = plain(
@@ -242,6 +247,49 @@ const natDestination = plain(
 )
 const natSourcePort = plain('NAT port', 'right', ie.postNAPTSourceTransportPort)
 const natDestinationPort = plain('NAT port', 'right', ie.postNAPTDestinationTransportPort)
+
+/** The network of an address, where its length is known: `192.0.2.0/24`. */
+function network(
+  heading: string,
+  addresses: readonly InformationElement[],
+  lengths: readonly InformationElement[],
+): Column {
+  return {
+    heading,
+    align: 'left',
+    cell(template) {
+      const [address, bits] = [first(template, ...addresses), numberOf(lengths)(template)]
+      return (batch, index) => {
+        const [text, length] = [address(batch, index), bits(batch, index)]
+        if (typeof text !== 'string' || length === undefined) return '-'
+        const octets = addressOctets(text)
+        const masked = octets.map((octet, i) => {
+          const kept = Math.max(0, Math.min(8, length - 8 * i))
+          return octet & (0xff00 >> kept)
+        })
+        return `${addressText(masked)}/${length}`
+      }
+    },
+  }
+}
+
+/** Type (`shift` 8) or code (0) of ICMP, which NetFlow puts into the destination port. */
+function icmpColumn(heading: string, shift: number): Column {
+  return {
+    heading,
+    align: 'right',
+    cell(template) {
+      const protocol = numberOf([ie.protocolIdentifier])(template)
+      const both = numberOf([ie.icmpTypeCodeIPv4, ie.icmpTypeCodeIPv6])(template)
+      const port = numberOf([ie.destinationTransportPort])(template)
+      return (batch, index) => {
+        const ip = protocol(batch, index)
+        const said = both(batch, index) ?? (ip === 1 || ip === 58 ? port(batch, index) : undefined)
+        return said === undefined ? '-' : String((said >> shift) & 255)
+      }
+    },
+  }
+}
 
 /** An entry of the MPLS label stack, from the top: label, traffic class, bottom of stack. RFC 3032 section 2.1. */
 function mplsLabel(depth: number): Column {
@@ -297,6 +345,7 @@ function endpoint(heading: string, address: Column, port: Column, isDestination:
 /** Columns by the words of `fmt:` as nfdump users type them. */
 export const columns: Readonly<Record<string, Column>> = {
   ts: timeColumn('First seen', startElements),
+  tfs: timeColumn('First seen', startElements),
   te: timeColumn('Last seen', endElements),
   td: {
     heading: 'Duration',
@@ -312,10 +361,25 @@ export const columns: Readonly<Record<string, Column>> = {
   pr: plain('Proto', 'left', ie.protocolIdentifier),
   sa: source,
   da: destination,
+  sn: network(
+    'Source network',
+    [ie.sourceIPv4Prefix, ie.sourceIPv6Prefix, ie.sourceIPv4Address, ie.sourceIPv6Address],
+    [ie.sourceIPv4PrefixLength, ie.sourceIPv6PrefixLength],
+  ),
+  dn: network(
+    'Destination network',
+    [
+      ...[ie.destinationIPv4Prefix, ie.destinationIPv6Prefix],
+      ...[ie.destinationIPv4Address, ie.destinationIPv6Address],
+    ],
+    [ie.destinationIPv4PrefixLength, ie.destinationIPv6PrefixLength],
+  ),
   sp: sourcePort,
   dp: destinationPort,
   sap: endpoint('Source', source, sourcePort, false),
   dap: endpoint('Destination', destination, destinationPort, true),
+  it: icmpColumn('ICMP type', 8),
+  ic: icmpColumn('ICMP code', 0),
   pkt: counter('Packets', ...packets),
   byt: counter('Octets', ...octets),
   ipkt: counter('Packets', ...packets),
@@ -366,6 +430,10 @@ export const columns: Readonly<Record<string, Column>> = {
   xda: natDestination,
   xsp: natSourcePort,
   xdp: natDestinationPort,
+  nsa: natSource,
+  nda: natDestination,
+  nsp: natSourcePort,
+  ndp: natDestinationPort,
   xsap: endpoint('NAT source', natSource, natSourcePort, false),
   xdap: endpoint('NAT destination', natDestination, natDestinationPort, false),
   pbstart: plain('Block start', 'right', ie.portRangeStart),
