@@ -225,10 +225,19 @@ test('a file without -r before it is told as such', async (t) => {
   const {file} = made(t)
   for (const command of ['filter', 'print', 'aggregate', 'anonymize']) {
     const more = {aggregate: ['-a'], anonymize: ['--method', 'black']}[command] ?? []
-    const {code, stderr} = await darta(t, [command, ...more, file])
-    t.is(code, 2)
-    t.true(stderr.includes(`${file} is a file: give it as -r ${file}`), stderr)
+    for (const words of [[file], [file, 'proto tcp']]) {
+      const {code, stderr} = await darta(t, [command, ...more, ...words])
+      t.is(code, 2)
+      t.true(stderr.includes(`${file} is a file: give it as -r ${file}`), stderr)
+    }
   }
+})
+
+test('who gives -n a number, as of nfdump, is told what says how many', async (t) => {
+  const {file} = made(t)
+  const {code, stderr} = await darta(t, ['print', '-r', file, '-n', '3', 'proto tcp'])
+  t.is(code, 2)
+  t.regex(stderr, /does not begin with 3: -c N says how many records/)
 })
 
 test('records of NDJSON are filtered as those of IPFIX', async (t) => {

@@ -34,7 +34,7 @@ export function readFilter(sources: FilterSources): Expression | undefined {
     try {
       parts.push(parseFilter({name: undefined, text}, context))
     } catch (error) {
-      throw text !== filter && existsSync(text) ? meantAsFile(text, error) : error
+      throw (text === filter ? undefined : meantOtherwise(words, error)) ?? error
     }
   }
   if (file !== undefined) {
@@ -52,9 +52,24 @@ export function readFilter(sources: FilterSources): Expression | undefined {
   return parts.length === 0 ? undefined : all(parts)
 }
 
-/** Whoever forgets `-r` gets more help from this than from a caret under a file name. */
-function meantAsFile(name: string, cause: unknown): DartaError {
-  return new DartaError('DARTA_USAGE', `${name} is a file: give it as -r ${name}`, undefined, cause)
+/** Whoever forgets `-r`, or gives `-n` a number as nfdump does, gets more help from this than from a caret under the word. */
+function meantOtherwise(words: readonly string[], cause: unknown): DartaError | undefined {
+  const [first] = words
+  if (existsSync(first)) {
+    return new DartaError(
+      'DARTA_USAGE',
+      `${first} is a file: give it as -r ${first}`,
+      undefined,
+      cause,
+    )
+  }
+  if (!/^\d+$/.test(first)) return undefined
+  return new DartaError(
+    'DARTA_USAGE',
+    `an expression does not begin with ${first}: -c N says how many records and -k N how many rows, -n takes no number`,
+    undefined,
+    cause,
+  )
 }
 
 /** Milliseconds since 1970 as a filter takes them: 12 digits or more. */
