@@ -31,6 +31,8 @@ export interface IntakeOptions {
 /** Senders up to which nobody looks for those that are gone. */
 const LEAST_SWEPT = 1024
 const MOST_SOURCES = 65536
+/** They are looked for again when there are more by this part of those that were left. */
+const SWEPT_PART = 4
 
 /** A sender of datagrams as one socket sees it. */
 interface Known {
@@ -68,7 +70,7 @@ export function createDatagramIntake(options: IntakeOptions): DatagramIntake {
     const begin = 4 * (at + 7)
     const address = addresses.slice(begin, begin + datagrams[at + 5])
     const name = endpointText(address, port)
-    const key = ignorePorts ? addressText(address) : `${name}>${ports[socket]}`
+    const key = ignorePorts ? addressText(address) : [name, ports[socket]].join('>')
     const source = collector.source(key, () => ({name, address, port}))
     const forced = decodeAs.get(ports[socket]) ?? decodeAs.get(port)
     const made = {hash, socket, port, address, source, forced}
@@ -86,7 +88,7 @@ export function createDatagramIntake(options: IntakeOptions): DatagramIntake {
       if (list.every(({source}) => source.session === undefined)) sources.delete(hash)
     }
     if (sources.size > MOST_SOURCES) sources.clear()
-    most = Math.max(LEAST_SWEPT, 2 * sources.size)
+    most = Math.max(LEAST_SWEPT, sources.size + sources.size / SWEPT_PART)
   }
 
   function passed(datagrams: number, octets: number): void {

@@ -274,5 +274,6 @@ function keyOf({source, sourcePort, destination, destinationPort}: Payload): str
 /** `192.0.2.1:4739`, `[2001:db8::1]:4739` */
 export function endpointText(address: Uint8Array, port: number): string {
   const text = addressText(address)
-  return address.length === 4 ? `${text}:${port}` : `[${text}]:${port}`
+  // Joined, it is one string; added up, it would keep all its parts in memory.
+  return [address.length === 4 ? text : `[${text}]`, port].join(':')
 }
