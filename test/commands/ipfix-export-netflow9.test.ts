@@ -49,6 +49,23 @@ test('records that no datagram has room for are counted, also under an ID that o
   t.deepEqual([...account.records.lost], [['record-too-long', 1]])
 })
 
+test('a Flow that lasts longer than 32 bits of milliseconds hold is counted, and not told with another end', (t) => {
+  const timed = templateOf([ie.flowStartMilliseconds, ie.flowEndMilliseconds], 302)
+  const account = accounts()
+  const encoder = netflow9Encoder(account, () => 1400)
+  const longest = 2 ** 32 - 60_001
+  const start = 1_700_000_000_000
+  for (const more of [0, 1]) {
+    encoder.push(batchOf(timed, [[start, start + longest + more]]))
+  }
+  const octets = encoder.flush().messages.at(-1)!
+  t.is(account.records.out, 1)
+  t.deepEqual([...account.records.skipped], [['time-range', 1]])
+  // Behind the headers of the packet and of its FlowSet.
+  const view = new DataView(octets.buffer, octets.byteOffset + 20 + 4)
+  t.is(view.getUint32(4) - view.getUint32(0), longest)
+})
+
 test('a sampler whose number is beyond 2^53 ends nothing', (t) => {
   const told = templateOf(
     [ie.selectorId, ie.samplingPacketInterval, ie.samplingPacketSpace],

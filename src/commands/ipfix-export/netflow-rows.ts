@@ -107,6 +107,11 @@ const UPTIME_MS = 2 ** 32
 /** A device that has been up for some time when its first Flow begins. */
 const BEFORE_MS = 60_000
 
+/** Whether times are in range and 32 bits hold them both, from whatever moment they count. */
+export function haveTimes(start: number, end: number): boolean {
+  return Number.isFinite(start + end) && end - start < UPTIME_MS - BEFORE_MS
+}
+
 /**
  * The moment that times count from. NetFlow tells them in milliseconds since the device started, of which 32 bits hold 49
  * days; there is no device, so the moment is chosen, and chosen again where times would not fit.
@@ -117,6 +122,8 @@ export interface Boot {
   /** Whether both times fit; `rebase` makes them. */
   fits(start: number, end: number): boolean
   rebase(start: number): void
+  /** What a header says it is, when that should be `ms`: where the device would have been up for too long by then, the last moment. */
+  headerMs(ms: number): number
 }
 
 export function createBoot(): Boot {
@@ -128,6 +135,10 @@ export function createBoot(): Boot {
     fits: (start, end) => at !== undefined && start >= at && end - at < UPTIME_MS,
     rebase(start) {
       at = Math.max(0, start - BEFORE_MS)
+    },
+    headerMs(ms) {
+      const from = at ?? 0
+      return Math.min(Math.max(ms, from), from + UPTIME_MS - 1)
     },
   }
 }

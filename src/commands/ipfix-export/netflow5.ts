@@ -11,6 +11,7 @@ import {
   boundedNumber,
   createBoot,
   flowTimes,
+  haveTimes,
   isBiflow,
   MOST_SPREAD,
   numberOf,
@@ -60,26 +61,49 @@ const turned: Readonly<Record<number, number>> = {
   45: 44,
 }
 
-/** Where a number goes in the record, in how many octets. */
+/** A number, its place in the record, and how many octets it has there. */
 interface NumberField {
   readonly at: number
   readonly octets: number
-  readonly read: NumberOf
+  readonly field: number
 }
 
 interface Direction {
-  /** Addresses are numbers of 32 bits. */
-  readonly source: NumberOf
-  readonly destination: NumberOf
-  readonly nextHop: NumberOf | undefined
+  /**
+   * Fields that have as many octets as their place, of records of one size: pairs of where they go in the record and where they
+   * are in the other one, for those of 4, 2 and 1 octets.
+   */
+  readonly copied: readonly [fours: Int32Array, twos: Int32Array, ones: Int32Array]
+  /** All others. */
+  readonly read: readonly (NumberField & {readonly read: NumberOf})[]
   readonly octets: NumberOf | undefined
   readonly packets: NumberOf | undefined
   readonly times: FlowTimes
-  readonly fields: readonly NumberField[]
 }
 
 /** How records of a Template become NetFlow 5, or why they do not. */
 type Plan = string | {readonly forward: Direction; readonly reverse: Direction | undefined}
+
+/** Which of these fields are copied as they are, and which are read. */
+function placed(
+  template: Template,
+  fields: readonly NumberField[],
+): Pick<Direction, 'copied' | 'read'> {
+  const isCopied = ({octets, field}: NumberField): boolean =>
+    template.recordOctets > 0 && template.fields[field].length === octets
+  const pairs = (octets: number): Int32Array =>
+    Int32Array.from(
+      fields
+        .filter((one) => one.octets === octets && isCopied(one))
+        .flatMap(({at, field}) => [at, template.fields[field].offset]),
+    )
+  return {
+    copied: [pairs(4), pairs(2), pairs(1)],
+    read: fields
+      .filter((one) => !isCopied(one))
+      .map((one) => ({...one, read: boundedNumber(template, one.field)})),
+  }
+}
 
 /**
  * NetFlow 5: datagrams of up to 30 records of 48 octets, IPv4 only. Counters that 32 bits do not hold are spread over several
@@ -132,22 +156,25 @@ export function netflow5Encoder({records, fields}: LegacyAccounts): DatagramEnco
       return found?.[0]
     }
     const direction = (reverse: boolean): Direction => {
-      const own: NumberField[] = []
+      const [a, b] = reverse ? [destination, source] : [source, destination]
+      const own: NumberField[] = [
+        {at: 0, octets: 4, field: a},
+        {at: 4, octets: 4, field: b},
+      ]
+      if (hop >= 0 && !reverse) own.push({at: 8, octets: 4, field: hop})
       for (const {at, octets, elements} of numbers) {
         // Of a turned record, addresses and ports are those of the record the other way about, flags its own.
         const turns = reverse && Object.hasOwn(turned, at)
-        const reader = read(reverse && !turns && at === 37, ...elements)
-        if (reader !== undefined) own.push({at: turns ? turned[at] : at, octets, read: reader})
+        const found = numberOf(template, reverse && !turns && at === 37, ...elements)
+        if (found === undefined) continue
+        used.add(found[1])
+        own.push({at: turns ? turned[at] : at, octets, field: found[1]})
       }
-      const [a, b] = reverse ? [destination, source] : [source, destination]
       return {
-        source: boundedNumber(template, a),
-        destination: boundedNumber(template, b),
-        nextHop: hop < 0 || reverse ? undefined : boundedNumber(template, hop),
+        ...placed(template, own),
         octets: read(reverse, ie.octetDeltaCount, ie.octetTotalCount),
         packets: read(reverse, ie.packetDeltaCount, ie.packetTotalCount),
         times,
-        fields: own,
       }
     }
     const forward = direction(false)
@@ -158,7 +185,7 @@ export function netflow5Encoder({records, fields}: LegacyAccounts): DatagramEnco
 
   function close(): void {
     if (rows === 0) return
-    const ms = Math.max(latest, boot.at)
+    const ms = boot.headerMs(latest)
     view.setUint16(0, 5)
     view.setUint16(2, rows)
     view.setUint32(4, ms - boot.at)
@@ -185,9 +212,83 @@ export function netflow5Encoder({records, fields}: LegacyAccounts): DatagramEnco
     if (octets > MOST_SPREAD || packets > MOST_SPREAD) return 'counter-range'
     start = times.start(batch, index)
     end = times.end(batch, index)
-    if (!Number.isFinite(start + end)) return 'time-range'
+    if (!haveTimes(start, end)) return 'time-range'
     if (end < start) end = start
     return undefined
+  }
+
+  /** Writes the fields of `count` records from `index` on to rows from `at` on: all of a field, then the next one. */
+  function place(
+    batch: RecordBatch,
+    index: number,
+    {copied, read}: Direction,
+    at: number,
+    count: number,
+  ): void {
+    const size = batch.template.recordOctets
+    const {view: from, octets: fromOctets} = batch
+    const [fours, twos, ones] = copied
+    const begin = batch.start + index * size
+    for (let i = 0; i < fours.length; i += 2) {
+      let [to, field] = [at + fours[i], begin + fours[i + 1]]
+      for (let n = 0; n < count; n++, to += RECORD_OCTETS, field += size) {
+        view.setUint32(to, from.getUint32(field))
+      }
+    }
+    for (let i = 0; i < twos.length; i += 2) {
+      let [to, field] = [at + twos[i], begin + twos[i + 1]]
+      for (let n = 0; n < count; n++, to += RECORD_OCTETS, field += size) {
+        view.setUint16(to, from.getUint16(field))
+      }
+    }
+    for (let i = 0; i < ones.length; i += 2) {
+      let [to, field] = [at + ones[i], begin + ones[i + 1]]
+      for (let n = 0; n < count; n++, to += RECORD_OCTETS, field += size) {
+        datagram[to] = fromOctets[field]
+      }
+    }
+    for (const {at: column, octets: width, read: valueOf} of read) {
+      for (let n = 0; n < count; n++) {
+        const to = at + column + n * RECORD_OCTETS
+        const value = valueOf(batch, index + n)
+        if (width === 4) view.setUint32(to, value)
+        else if (width === 1) datagram[to] = Math.min(value, 255)
+        // An AS number of 32 bits has a stand-in. RFC 6793.
+        else if (value > 65535) view.setUint16(to, column >= 40 ? 23456 : 0)
+        else view.setUint16(to, value)
+      }
+    }
+  }
+
+  /** Writes counters and times of a row. */
+  function count(at: number, packets: number, octets: number, start: number, end: number): void {
+    view.setUint32(at + 16, packets)
+    view.setUint32(at + 20, octets)
+    view.setUint32(at + 24, start - boot.at)
+    view.setUint32(at + 28, end - boot.at)
+  }
+
+  /**
+   * Writes records from `index` on, as many as the datagram has room for and need one row each, without another boot time.
+   *
+   * @returns how many
+   */
+  function writeMany(batch: RecordBatch, index: number, direction: Direction): number {
+    if (rows === MOST_RECORDS) close()
+    const at = HEADER_OCTETS + rows * RECORD_OCTETS
+    const most = Math.min(MOST_RECORDS - rows, batch.count - index)
+    let done = 0
+    for (; done < most; done++) {
+      if (measure(batch, index + done, direction) !== undefined) break
+      if (octets > MOST_COUNT || packets > MOST_COUNT || !boot.fits(start, end)) break
+      count(at + done * RECORD_OCTETS, packets, octets, start, end)
+      if (end > latest) latest = end
+    }
+    if (done === 0) return 0
+    latest = Math.max(latest, batch.message.exportTime * 1000)
+    place(batch, index, direction, at, done)
+    rows += done
+    return done
   }
 
   /** Writes what was measured last. */
@@ -199,28 +300,38 @@ export function netflow5Encoder({records, fields}: LegacyAccounts): DatagramEnco
     do {
       if (rows === MOST_RECORDS) close()
       const at = HEADER_OCTETS + rows * RECORD_OCTETS
-      view.setUint32(at, direction.source(batch, index))
-      view.setUint32(at + 4, direction.destination(batch, index))
-      if (direction.nextHop !== undefined) view.setUint32(at + 8, direction.nextHop(batch, index))
-      for (const {at: place, octets: size, read} of direction.fields) {
-        const value = read(batch, index)
-        if (size === 1) datagram[at + place] = Math.min(value, 255)
-        // An AS number of 32 bits has a stand-in. RFC 6793.
-        else if (value > 65535) view.setUint16(at + place, place >= 40 ? 23456 : 0)
-        else view.setUint16(at + place, value)
-      }
+      place(batch, index, direction, at, 1)
       const partOctets = Math.min(octets, MOST_COUNT)
       const partPackets = Math.min(packets, MOST_COUNT)
-      view.setUint32(at + 16, partPackets)
-      view.setUint32(at + 20, partOctets)
-      view.setUint32(at + 24, start - boot.at)
-      view.setUint32(at + 28, end - boot.at)
+      count(at, partPackets, partOctets, start, end)
       octets -= partOctets
       packets -= partPackets
       rows++
       latest = Math.max(latest, end, batch.message.exportTime * 1000)
       if (octets > 0 || packets > 0) records.note('counter-spread')
     } while (octets > 0 || packets > 0)
+  }
+
+  /** Writes a record as however many rows it needs, or counts why it has no place. */
+  function writeOne(
+    batch: RecordBatch,
+    index: number,
+    forward: Direction,
+    reverse: Direction | undefined,
+  ): void {
+    const fault = measure(batch, index, forward) ?? (reverse && measure(batch, index, reverse))
+    if (fault !== undefined) {
+      records.skip(fault)
+      return
+    }
+    if (reverse !== undefined) measure(batch, index, forward)
+    write(batch, index, forward)
+    sources++
+    if (reverse !== undefined) {
+      measure(batch, index, reverse)
+      if (packets > 0) write(batch, index, reverse)
+    }
+    records.out++
   }
 
   return {
@@ -234,21 +345,13 @@ export function netflow5Encoder({records, fields}: LegacyAccounts): DatagramEnco
       const own = batch.message.observationDomainId
       if (own !== domain) close()
       domain = own
-      for (let i = 0; i < batch.count; i++) {
-        const {forward, reverse} = plan
-        const fault = measure(batch, i, forward) ?? (reverse && measure(batch, i, reverse))
-        if (fault !== undefined) {
-          records.skip(fault)
-          continue
-        }
-        if (reverse !== undefined) measure(batch, i, forward)
-        write(batch, i, forward)
-        sources++
-        if (reverse !== undefined) {
-          measure(batch, i, reverse)
-          if (packets > 0) write(batch, i, reverse)
-        }
-        records.out++
+      const {forward, reverse} = plan
+      for (let i = 0; i < batch.count;) {
+        const many = reverse === undefined ? writeMany(batch, i, forward) : 0
+        sources += many
+        records.out += many
+        i += many
+        if (many === 0) writeOne(batch, i++, forward, reverse)
       }
     },
     flush() {

@@ -11,6 +11,7 @@ import {
 import {
   createBoot,
   flowTimes,
+  haveTimes,
   isBiflow,
   numberOf,
   type FlowTimes,
@@ -172,7 +173,7 @@ export function netflow9Encoder(
       return
     }
     const state = stateOf(source)
-    const ms = Math.max(latest, boot.at)
+    const ms = boot.headerMs(latest)
     view.setUint16(0, 9)
     view.setUint16(2, rows)
     view.setUint32(4, (ms - boot.at) >>> 0)
@@ -287,7 +288,7 @@ export function netflow9Encoder(
       }
       const {times} = layout
       for (let i = 0; i < batch.count; i++) {
-        if (times !== undefined && !Number.isFinite(times.start(batch, i) + times.end(batch, i))) {
+        if (times !== undefined && !haveTimes(times.start(batch, i), times.end(batch, i))) {
           records.skip('time-range')
           continue
         }
