@@ -9,7 +9,7 @@ const TRIPLE_DES = 'des-ede3-cbc'
 /** Octets of a block, of a key, and of what makes the IV of a salt. */
 const BLOCK = 8
 
-/** Keys with which nobody is safe; who reads 56 bits' worth of tries reads all. */
+/** A protocol whose keys of 56 bits can all be tried. */
 export const WEAK_PRIVACY = 'des'
 
 /** What the package calls to hide what is said, and to read it. Both throw where that cannot be. */
