@@ -443,7 +443,7 @@ complete -c darta -n '__fish_seen_subcommand_from route' -l window -x -d 'At the
 complete -c darta -n '__fish_seen_subcommand_from route' -l lateness -x -d 'How long a window waits for late records after its end'
 complete -c darta -n '__fish_seen_subcommand_from route' -l parts -x -d 'At the engine: into how many parts records are dealt'
 complete -c darta -n '__fish_seen_subcommand_from route' -l status -d 'Only say which applications and units there are at the engine, and how far they are: on a terminal again each second, elsewhere a line of JSON each, with -o table a table'
-complete -c darta -n '__fish_seen_subcommand_from route' -l remove -x -d 'Only end an application at the engine: units that look for it find it no more'
+complete -c darta -n '__fish_seen_subcommand_from route' -l remove -x -d 'Only end an application at the engine: its units and publishers end'
 complete -c darta -n '__fish_seen_subcommand_from route' -l hook -x -d 'Only serve units and results at the engine over HTTP'
 complete -c darta -n '__fish_seen_subcommand_from route' -l engine-roles -x -a '(__fish_complete_directories)' -d 'Only write DIR/darta.conf for nats-server, which lets publishers, units, readers and an operator do what each has to, and their keys'
 complete -c darta -n '__fish_seen_subcommand_from route' -l tenant -x -d 'With --engine-roles: keys of their own, in DIR/NAME, for each of those who share the server and must not see one another'

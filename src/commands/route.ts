@@ -145,7 +145,7 @@ export default class Route extends DartaCommand {
     remove: Flags.string({
       helpValue: 'APP',
       dependsOn: ['engine'],
-      summary: 'Only end an application at the engine: units that look for it find it no more.',
+      summary: 'Only end an application at the engine: its units and publishers end.',
     }),
     hook: Flags.string({
       helpValue: 'HOST:PORT',

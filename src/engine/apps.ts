@@ -30,8 +30,11 @@ function bucketsOf(app: string): string[] {
   return [liveBucket(app), ...Object.values(bucketOf).map((name) => name(app))]
 }
 
-/** @throws DartaError DARTA_USAGE it is declared already, and otherwise */
-export async function deployApp(engine: Engine, app: DeployedApp): Promise<void> {
+/**
+ * @returns the number of its declaration: see declarationOf
+ * @throws DartaError DARTA_USAGE it is declared already, and otherwise
+ */
+export async function deployApp(engine: Engine, app: DeployedApp): Promise<number> {
   const key = checkName(app.app)
   const value = jsonOctets(app)
   // Servers of a cluster that has just begun do not know yet which of them have room.
@@ -47,15 +50,21 @@ export async function deployApp(engine: Engine, app: DeployedApp): Promise<void>
       `${app.app} has ended at ${engine.name}; route --remove ${app.app} lets it begin anew`,
     )
   }
-  if ((await patiently(engine, () => engine.put(BUCKET, key, value, 0))) === undefined) {
-    const stored = await engine.get(BUCKET, key)
-    if (stored !== undefined && Buffer.compare(stored.value, value) !== 0) {
-      throw new DartaError(
-        'DARTA_USAGE',
-        `${app.app} is deployed at ${engine.name} with other flags; route --remove ends it`,
-      )
-    }
+  const declaration = await patiently(engine, () => engine.put(BUCKET, key, value, 0))
+  if (declaration !== undefined) return declaration
+  const stored = await engine.get(BUCKET, key)
+  if (stored !== undefined && Buffer.compare(stored.value, value) !== 0) {
+    throw new DartaError(
+      'DARTA_USAGE',
+      `${app.app} is deployed at ${engine.name} with other flags; route --remove ends it`,
+    )
   }
+  if (stored === undefined) throw wasRemoved(engine, app.app)
+  return stored.revision
+}
+
+export function wasRemoved(engine: Engine, name: string): DartaError {
+  return new DartaError('DARTA_ENGINE', `${name} was removed at ${engine.name}`)
 }
 
 /** @throws DartaError DARTA_ENGINE there is none, or what is declared is none */

@@ -37,8 +37,8 @@ export interface Leader {
   /** Whose lease has run out says nothing any more: he is dead, as far as it takes for others to go on. */
   bereave(id: string): Promise<void>
   /**
-   * Says in each part that a publisher has gone which gives no more signs of life and did not end; and says again, in parts that
-   * do not know it, that no more will come of it.
+   * Says in each part that a publisher has gone which gives no more signs of life and did not end, or of which nothing is known
+   * but entries; and says again, in parts that do not know it, that no more will come of it.
    */
   bury(): Promise<void>
   /** Merges the windows that every part has closed, and lets the log forget what all have read. */
@@ -91,6 +91,14 @@ export function createLeader(engine: Engine, options: LeaderOptions): Leader {
     await engine.append(topic, part, writeEntry(entry, []))
   }
 
+  /** Not again before it can have been heard. */
+  function isDue(key: string): boolean {
+    const now = engine.clock.now()
+    if (now - (repeatedAt.get(key) ?? -Infinity) < options.deadMs) return false
+    repeatedAt.set(key, now)
+    return true
+  }
+
   /**
    * An engine may have lost it. Whoever has a part that does not know of it is given time while he stores something: it may be
    * among what he has not read yet.
@@ -104,12 +112,30 @@ export function createLeader(engine: Engine, options: LeaderOptions): Leader {
       all = false
       const key = `${publisher}.${part}`
       if (!watch.isStale(key, told?.fence ?? 0, options.deadMs)) continue
-      const now = engine.clock.now()
-      if (now - (repeatedAt.get(key) ?? -Infinity) < options.deadMs) continue
-      repeatedAt.set(key, now)
-      await sayOver(publisher, state, part)
+      if (isDue(key)) await sayOver(publisher, state, part)
     }
     return all
+  }
+
+  /**
+   * What was on its way when an application was removed can arrive in the log of the next of its name, and its publisher is nobody
+   * there: a publisher says that it is there before it publishes, and is forgotten when all parts have heard that it is over.
+   */
+  async function buryStrays(): Promise<void> {
+    const told = await progress()
+    const registered = new Set(await engine.keys(publishersOf(topic)))
+    for (const [part, of] of told.entries()) {
+      for (const [id, before] of Object.entries(of?.taken ?? {})) {
+        if (of!.over.includes(id)) continue
+        const key = `stray ${id}.${part}`
+        const isThere = registered.has(id) ? 1 : 0
+        if (!watch.isStale(key, isThere, options.deadMs) || isThere === 1) continue
+        if (!isDue(key)) continue
+        const header = {kind: 'gone', publisher: id, before, records: 0, watermark: NaN} as const
+        await engine.append(topic, part, writeEntry(header, []))
+        note(`nothing is known of publisher ${id}`)
+      }
+    }
   }
 
   async function trim(below: readonly number[]): Promise<void> {
@@ -195,6 +221,7 @@ export function createLeader(engine: Engine, options: LeaderOptions): Leader {
         for (let part = 0; part < parts; part++) await sayOver(id, gone, part)
         note(`publisher ${id} is dead`)
       }
+      await buryStrays()
     },
     async merge() {
       const told = await progress()

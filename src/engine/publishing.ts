@@ -1,10 +1,14 @@
 import type {RecordBatch} from '../record/batch.js'
+import {declarationOf, wasRemoved} from './apps.js'
 import {jsonOctets, patiently, type Engine} from './engine.js'
 import {publishersOf, type PublisherState} from './member.js'
 import type {Publisher} from './publisher.js'
 
 /** A topic and who takes records there. */
 export interface Outlet {
+  readonly app: string
+  /** What deployApp gave. */
+  readonly declaration: number
   readonly topic: string
   readonly publisher: Publisher
 }
@@ -33,7 +37,7 @@ const usualPace: PublishingPace = {punctuationMs: 250, aliveMs: 500}
  * Takes a stream of records to all these topics, says again and again that this publisher is alive, and at the end that no more will
  * come: in each part of the log, and in the registry, where whoever leads the units sees whether each part has heard it.
  *
- * @throws DartaError DARTA_ENGINE nothing was answered for `patienceMs`
+ * @throws DartaError DARTA_ENGINE nothing was answered for `patienceMs`, or an application was removed
  */
 export async function publishStream(
   engine: Engine,
@@ -45,7 +49,9 @@ export async function publishStream(
     Promise.all(outlets.map(({publisher}) => work(publisher)))
 
   const revisions = new Map<string, number>()
-  const say = async ({topic, publisher}: Outlet, over?: 'ended'): Promise<void> => {
+  /** @returns whether the application is still the one that records are published for */
+  const say = async (outlet: Outlet, over?: 'ended'): Promise<boolean> => {
+    const {app, topic, publisher, declaration} = outlet
     const {sent, watermark} = publisher.reached
     const state: PublisherState = {
       patienceMs,
@@ -56,11 +62,18 @@ export async function publishStream(
     const bucket = publishersOf(topic)
     const put = (expected: number): Promise<number | undefined> =>
       engine.put(bucket, id, jsonOctets(state), expected)
-    const next =
-      (await put(revisions.get(topic) ?? 0)) ??
+    let next = await put(revisions.get(topic) ?? 0)
+    if (next === undefined) {
+      const now = await declarationOf(engine, app)
+      // An engine that has just begun may not know yet.
+      if (now === undefined) throw wasRemoved(engine, app)
+      // For the next of its name these records would have a beginning that is missing.
+      if (now !== declaration) return false
       // The last word was not acknowledged, or this publisher was taken for dead.
-      (await put((await engine.get(bucket, id))?.revision ?? 0))
+      next = await put((await engine.get(bucket, id))?.revision ?? 0)
+    }
     revisions.set(topic, next ?? 0)
+    return true
   }
 
   let fault: Error | undefined
@@ -73,7 +86,9 @@ export async function publishStream(
     let answeredAt = engine.clock.now()
     while (!over && fault === undefined) {
       try {
-        for (const outlet of outlets) await say(outlet)
+        for (const outlet of outlets) {
+          if (!(await say(outlet))) fail(wasRemoved(engine, outlet.app))
+        }
         answeredAt = engine.clock.now()
       } catch (error) {
         // Others wait for as long before they take it for dead.
@@ -89,6 +104,8 @@ export async function publishStream(
       await engine.clock.sleep(pace.punctuationMs)
     }
   }
+  // Of whom nothing is said here nobody can say that he has gone.
+  for (const outlet of outlets) await patiently(engine, () => say(outlet), patienceMs)
   await each((publisher) => publisher.punctuate())
   const living = alive()
   const telling = punctual()
@@ -107,5 +124,8 @@ export async function publishStream(
     await Promise.all([living, telling])
   }
   if (fault !== undefined) throw fault
-  for (const outlet of outlets) await patiently(engine, () => say(outlet, 'ended'), patienceMs)
+  for (const outlet of outlets) {
+    if (await patiently(engine, () => say(outlet, 'ended'), patienceMs)) continue
+    throw wasRemoved(engine, outlet.app)
+  }
 }

@@ -130,7 +130,7 @@ export async function runCluster(
     ...(course.splitHot && {splitHot: true}),
   }
   const declaring = createEmbeddedEngine(cluster.store, time)
-  await deployApp(declaring, {...deployment, words: [], seed: 1})
+  const declaration = await deployApp(declaring, {...deployment, words: [], seed: 1})
   const notes: string[] = []
   const units: {process: SimulatedProcess; stop: AbortController; gone: boolean}[] = []
   let finished: () => void
@@ -233,7 +233,8 @@ export async function runCluster(
       ledger,
       patienceMs: PATIENCE_MS,
     })
-    const outlets = [{topic: deployment.topic, publisher}]
+    const {app, topic} = deployment
+    const outlets = [{app, topic, declaration, publisher}]
     const publishes = publishStream(process.engine, source(i), outlets, {
       ...{id, patienceMs: PATIENCE_MS, stopping: new AbortController().signal},
       pace: {punctuationMs: 1000, aliveMs: 1000},

@@ -39,7 +39,7 @@ async function inProcess(t: ExecutionContext, {open}: Served, flows: Buffer): Pr
   const analysis = app.prepare(options, toolbox)
   const deployment = {app: 'top', topic: 'top', parts: 4, windowing}
   const engine = await open()
-  await deployApp(engine, {...deployment, words: APP.split(' '), seed: 1})
+  const declaration = await deployApp(engine, {...deployment, words: APP.split(' '), seed: 1})
   const newDecoder = (ledger: Ledger) => createDecoder({ledger, source: 'engine'})
   const [stop, {signal: stopping}] = [new AbortController(), new AbortController()]
   const unit = async (name: string, until: AbortSignal): Promise<void> =>
@@ -61,7 +61,8 @@ async function inProcess(t: ExecutionContext, {open}: Served, flows: Buffer): Pr
       if (half === 1) stop.abort()
     }
   }
-  await publishStream(engine, halves(), [{topic: 'top', publisher}], {id, patienceMs, stopping})
+  const outlets = [{app: 'top', topic: 'top', declaration, publisher}]
+  await publishStream(engine, halves(), outlets, {id, patienceMs, stopping})
   await Promise.all(units)
   const results: RecordBatch[] = []
   for await (const batches of followResults(engine, 'top', newDecoder, stopping)) {

@@ -43,7 +43,7 @@ export async function publishRecords(
       seed,
       ...(splitHot && {splitHot}),
     }
-    await deployApp(engine, deployed)
+    const declaration = await deployApp(engine, deployed)
     const publisher = createPublisher(engine, {
       topic: deployed.topic,
       parts,
@@ -57,7 +57,7 @@ export async function publishRecords(
       patienceMs: PATIENCE_MS,
       stopping: command.stopping,
     })
-    outlets.push({topic: deployed.topic, publisher})
+    outlets.push({app: app.name, topic: deployed.topic, declaration, publisher})
   }
   await publishStream(engine, source, outlets, {
     id,
