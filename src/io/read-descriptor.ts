@@ -59,18 +59,14 @@ function createChunks(): {
   readonly recycle: NonNullable<OctetInput['recycle']>
 } {
   const free: Buffer[] = []
-  const ours = new WeakMap<ArrayBufferLike, Buffer>()
   return {
-    get(octets) {
-      if (free.at(-1)?.length === octets) return free.pop()!
-      const made = Buffer.allocUnsafeSlow(octets)
-      ours.set(made.buffer, made)
-      return made
-    },
-    recycle(chunk) {
-      // The first one may have been put together from pieces.
-      const made = ours.get(chunk.buffer)
-      if (made !== undefined && free.length < MAX_FREE) free.push(made)
+    get: (octets) =>
+      free.at(-1)?.length === octets ? free.pop()! : Buffer.allocUnsafeSlow(octets),
+    recycle({buffer}) {
+      // No list of what was made: it would keep what does not come back until all of the heap is marked. The first chunk may
+      // have been put together from pieces, and memory that is shared with others is not as long.
+      if (buffer.byteLength !== FILE_CHUNK_OCTETS || free.length === MAX_FREE) return
+      free.push(Buffer.from(buffer))
     },
   }
 }
