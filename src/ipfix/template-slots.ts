@@ -38,6 +38,9 @@ export class TemplateSlots<Owner extends SlotOwner> {
   #newer = new Int32Array(0)
   /** First slot + 1 of each hash of owner and ID; as many as slots, a power of two. */
   #buckets = new Int32Array(0)
+  #shift = 0
+  /** Drawn anew each time: who sends Templates shall not know which of them share a bucket. Odd. */
+  readonly #secret = (Math.random() * 2 ** 32) | 1
   /** Next slot + 1 of the same hash, or, of those that are free, next one. */
   #next = new Int32Array(0)
   #free = 0
@@ -148,8 +151,7 @@ export class TemplateSlots<Owner extends SlotOwner> {
   }
 
   #bucket({serial}: SlotOwner, id: number): number {
-    // All IDs of one owner are in different buckets when there are many.
-    return (Math.imul(serial, 0x9e3779b1) + id) & (this.#buckets.length - 1)
+    return Math.imul(Math.imul(serial, 0x9e3779b1) + id, this.#secret) >>> this.#shift
   }
 
   #grow(): void {
@@ -165,6 +167,7 @@ export class TemplateSlots<Owner extends SlotOwner> {
     this.#newer = larger(this.#newer, new Int32Array(capacity))
     this.#blocks = larger(this.#blocks, new Int32Array(capacity))
     this.#buckets = new Int32Array(capacity)
+    this.#shift = Math.clz32(capacity - 1)
     this.#next = new Int32Array(capacity)
     for (let slot = 0; slot < size; slot++) {
       const bucket = this.#bucket(this.owners[slot]!, this.ids[slot])
