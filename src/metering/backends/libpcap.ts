@@ -123,7 +123,7 @@ function capture(cap: CapPackage, source: LiveSource, meter: Meter): LiveCapture
   const push = (): void => give(meter.push(frames.take()))
 
   const devices = source.interfaces.map((name): Device => {
-    const device: Device = {name, cap: new cap.Cap(), packets: 0, drops: 0, downs: 0, open: true}
+    const device: Device = {name, cap: newDevice(cap), packets: 0, drops: 0, downs: 0, open: true}
     const buffer = Buffer.alloc(LARGEST_FRAME)
     const linkType = openDevice(cap, device.cap, source, name, buffer)
     const number = frames.describe(linkType)
@@ -232,7 +232,6 @@ function openDevice(
   try {
     found = device.open(name, filter, octets, buffer)
   } catch (error) {
-    failed.push(device)
     const why = error instanceof Error ? error.message.trim() : String(error)
     if (/permission|not permitted/i.test(why)) throw openFault('libpcap', 1, name)
     if (/no such device|does ?n[o']t exist/i.test(why)) throw openFault('libpcap', 19, name)
@@ -249,16 +248,24 @@ function openDevice(
 
 /** Whether the device opens without a filter: then it is the filter that is wrong. */
 function opens(cap: CapPackage, name: string, buffer: Buffer): boolean {
-  const device = new cap.Cap()
+  const device = newDevice(cap)
   try {
     device.open(name, '', 1 << 20, buffer)
     device.close()
     return true
   } catch {
-    failed.push(device)
     return false
   }
 }
 
-/** cap cannot close what it could not open: freeing one of these would end the process. */
-const failed: CapDevice[] = []
+/**
+ * Devices are never let go of: when one is collected as garbage, cap may end the process. It tells Node of an end in the middle of the
+ * collection, and stops a poll handle that it has not made if the device could not be opened.
+ */
+const everMade: CapDevice[] = []
+
+function newDevice({Cap}: CapPackage): CapDevice {
+  const device = new Cap()
+  everMade.push(device)
+  return device
+}
