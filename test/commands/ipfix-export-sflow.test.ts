@@ -253,3 +253,26 @@ test('an address of another length than addresses have is no agent', (t) => {
   t.is(Buffer.from(datagram.subarray(0, 12)).toString('hex'), '000000050000000100000000')
   t.is(Buffer.from(datagram.subarray(24, 28)).toString('hex'), '00000001')
 })
+
+test('a Flow whose addresses have another length than addresses have is passed over', (t) => {
+  const rest = [ie.protocolIdentifier, ie.packetDeltaCount, ie.octetDeltaCount]
+  const accounts = {
+    records: new StageLedger('sflow', 'records'),
+    fields: new StageLedger('sflow-fields', 'fields'),
+  }
+  const encoder = sflowEncoder(accounts, () => 1400)
+  for (const [source, destination] of [
+    [30, 4],
+    [4, 16],
+  ]) {
+    const template = templateOf([
+      [ie.sourceIPv4Address, source],
+      [ie.destinationIPv4Address, destination],
+      ...rest,
+    ])
+    const row = [new Uint8Array(source), new Uint8Array(destination), 17, 1, 100]
+    encoder.push(batchOf(template, [row]))
+  }
+  t.deepEqual(encoder.flush().messages, [])
+  t.is(accounts.records.skipped.get('without-addresses'), 2)
+})

@@ -224,6 +224,9 @@ export function sflowEncoder(
     const six = addresses[0].some((field) => field < 0)
     const [source, destination] = addresses[six ? 1 : 0]
     if (source < 0 || destination < 0) return 'without-addresses'
+    // Fields that cannot be what their element says are kept as they came.
+    const isAddress = (field: number): boolean => template.fields[field].length === (six ? 16 : 4)
+    if (!isAddress(source) || !isAddress(destination)) return 'without-addresses'
     used.add(source).add(destination)
     const direction = (reverse: boolean): Direction => {
       const own = (...elements: InformationElement[]): NumberOf | undefined => {
