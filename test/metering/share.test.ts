@@ -9,6 +9,7 @@ import ports from '../../src/metering/selectors/ports.js'
 import {parseShare} from '../../src/metering/share.js'
 import {framesOf} from '../support/captures.js'
 import {bash, darta, folder} from '../support/darta.js'
+import {printedLines} from '../support/lab-records.js'
 import {needing, root, shared, tools} from '../support/needing.js'
 import {difference} from './equivalence.js'
 import {meterOptions} from './metering.js'
@@ -117,21 +118,16 @@ needing(tools('tshark'))(
   async (t) => {
     const read =
       'tshark -n -r - -T fields -e frame.time_epoch -e frame.len -e eth.src -e ip.src -e ip.id -e ipv6.dst -e tcp.srcport -e udp.dstport 2>/dev/null'
-    const lines = async (line: string): Promise<string[]> => {
-      const {code, stdout, stderr} = await bash(t, line)
-      t.is(code, 0, stderr)
-      return stdout
-        .toString()
-        .split('\n')
-        .filter((text) => text !== '')
-    }
     const parts = await Promise.all(
       [1, 2].map((part) =>
-        lines(`darta capture -q -r ${lab} --share ${part}/2 --by hosts --emit pcap | ${read}`),
+        printedLines(
+          t,
+          `darta capture -q -r ${lab} --share ${part}/2 --by hosts --emit pcap | ${read}`,
+        ),
       ),
     )
     t.true(parts.every((part) => part.length > 1))
-    t.deepEqual(parts.flat().sort(), (await lines(`${read} < ${lab}`)).sort())
+    t.deepEqual(parts.flat().sort(), (await printedLines(t, `${read} < ${lab}`)).sort())
   },
 )
 
