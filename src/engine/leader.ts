@@ -77,13 +77,14 @@ export function createLeader(engine: Engine, options: LeaderOptions): Leader {
     return (await Promise.all(each)).map((one) => one && readProgress(one.value))
   }
 
-  /** That no more comes of a publisher, and how much there is of it. */
+  /** That no more comes of a publisher, and how much there is of it in the part. */
   async function sayOver(
     publisher: string,
-    {sent, over}: PublisherState,
     part: number,
+    before: number,
+    over: PublisherState['over'],
   ): Promise<void> {
-    const header = {publisher, before: sent[part] ?? 0, records: 0}
+    const header = {publisher, before, records: 0}
     const entry: EntryHeader =
       over === 'ended'
         ? {...header, kind: 'punctuation', watermark: Infinity}
@@ -112,7 +113,7 @@ export function createLeader(engine: Engine, options: LeaderOptions): Leader {
       all = false
       const key = `${publisher}.${part}`
       if (!watch.isStale(key, told?.fence ?? 0, options.deadMs)) continue
-      if (isDue(key)) await sayOver(publisher, state, part)
+      if (isDue(key)) await sayOver(publisher, part, state.sent[part] ?? 0, state.over)
     }
     return all
   }
@@ -131,8 +132,7 @@ export function createLeader(engine: Engine, options: LeaderOptions): Leader {
         const isThere = registered.has(id) ? 1 : 0
         if (!watch.isStale(key, isThere, options.deadMs) || isThere === 1) continue
         if (!isDue(key)) continue
-        const header = {kind: 'gone', publisher: id, before, records: 0, watermark: NaN} as const
-        await engine.append(topic, part, writeEntry(header, []))
+        await sayOver(id, part, before, 'gone')
         note(`nothing is known of publisher ${id}`)
       }
     }
@@ -218,7 +218,8 @@ export function createLeader(engine: Engine, options: LeaderOptions): Leader {
         if ((await engine.put(publishers, id, jsonOctets(gone), stored.revision)) === undefined) {
           continue
         }
-        for (let part = 0; part < parts; part++) await sayOver(id, gone, part)
+        for (let part = 0; part < parts; part++)
+          await sayOver(id, part, gone.sent[part] ?? 0, 'gone')
         note(`publisher ${id} is dead`)
       }
       await buryStrays()
