@@ -1,20 +1,50 @@
 import {FRESH_PART, MOST_SPARED} from './use-queue.js'
 
-/**
- * Links of queues as those of `use-queue.ts` whose things are numbers, the slots of someone's arrays: a thing is in
- * one queue of these at most, and being there costs 9 octets and no object.
- */
-export class SlotLinks {
+/** The ends of a list of slots; −1: it is empty. */
+export interface SlotEnds {
+  oldest: number
+  newest: number
+}
+
+/** Links of lists whose things are numbers, the slots of someone's arrays: a thing is in one list of these at most. */
+export class ListLinks {
   /** −1: none. */
   older = new Int32Array(0)
   newer = new Int32Array(0)
-  /** 1: of the list of those that were ever used. */
-  proven = new Uint8Array(0)
 
   /** Makes room for slots below `capacity`. */
   grow(capacity: number): void {
     this.older = larger(this.older, new Int32Array(capacity))
     this.newer = larger(this.newer, new Int32Array(capacity))
+  }
+}
+
+/** Puts a slot at the end of a list. */
+export function link(list: SlotEnds, links: ListLinks, slot: number): void {
+  links.older[slot] = list.newest
+  links.newer[slot] = -1
+  if (list.newest < 0) list.oldest = slot
+  else links.newer[list.newest] = slot
+  list.newest = slot
+}
+
+/** Takes a slot that is in the list out of it. */
+export function unlink(list: SlotEnds, links: ListLinks, slot: number): void {
+  const older = links.older[slot]
+  const newer = links.newer[slot]
+  if (older < 0) list.oldest = newer
+  else links.newer[older] = newer
+  if (newer < 0) list.newest = older
+  else links.older[newer] = older
+}
+
+/** Links of queues as those of `use-queue.ts`: being in one costs 9 octets and no object. */
+export class SlotLinks extends ListLinks {
+  /** 1: of the list of those that were ever used. */
+  proven = new Uint8Array(0)
+
+  override grow(capacity: number): void {
+    super.grow(capacity)
     this.proven = larger(this.proven, new Uint8Array(capacity))
   }
 }
@@ -28,10 +58,8 @@ export function larger<T extends Uint8Array | Uint16Array | Int32Array | Uint32A
   return to
 }
 
-interface SlotList {
+interface SlotList extends SlotEnds {
   size: number
-  oldest: number
-  newest: number
 }
 
 /** Slots in the order of their last use, about: see `UseQueue`. */
@@ -52,12 +80,7 @@ export function enqueueSlot(queue: SlotQueue, links: SlotLinks, slot: number): v
 /** Takes a slot that is in the queue out of it. */
 export function dequeueSlot(queue: SlotQueue, links: SlotLinks, slot: number): void {
   const list = links.proven[slot] === 1 ? queue.proven : queue.fresh
-  const older = links.older[slot]
-  const newer = links.newer[slot]
-  if (older < 0) list.oldest = newer
-  else links.newer[older] = newer
-  if (newer < 0) list.newest = older
-  else links.older[newer] = older
+  unlink(list, links, slot)
   list.size--
 }
 
@@ -87,10 +110,6 @@ export function leastUsedSlot(
 }
 
 function append(list: SlotList, links: SlotLinks, slot: number): void {
-  links.older[slot] = list.newest
-  links.newer[slot] = -1
-  if (list.newest < 0) list.oldest = slot
-  else links.newer[list.newest] = slot
-  list.newest = slot
+  link(list, links, slot)
   list.size++
 }

@@ -1,4 +1,4 @@
-import {larger, SlotLinks} from './slot-queue.js'
+import {larger, link, ListLinks, SlotLinks, unlink, type SlotEnds} from './slot-queue.js'
 
 /** Octets of a block of Template Records: most records of two or three fields need one, a long one a chain. */
 const BLOCK_OCTETS = 32
@@ -8,12 +8,9 @@ const CHUNK_BLOCKS = 512
 export const SLOT_OCTETS = 96
 
 /** Who has Templates. */
-export interface SlotOwner {
-  /** Tells owners apart; 32 bits. */
+export interface SlotOwner extends SlotEnds {
+  /** Tells owners apart; 32 bits. Its list has the slots of its Templates, in the order in which they came. */
   readonly serial: number
-  /** Slots of its Templates, in the order in which they came; −1: none. */
-  oldest: number
-  newest: number
 }
 
 /**
@@ -34,8 +31,7 @@ export class TemplateSlots<Owner extends SlotOwner> {
   readonly ofSession = new SlotLinks()
   readonly ofPool = new SlotLinks()
   /** Among those of their owner. */
-  #older = new Int32Array(0)
-  #newer = new Int32Array(0)
+  readonly #ofOwner = new ListLinks()
   /** First slot + 1 of each hash of owner and ID; as many as slots, a power of two. */
   #buckets = new Int32Array(0)
   #shift = 0
@@ -73,11 +69,7 @@ export class TemplateSlots<Owner extends SlotOwner> {
     this.lengths[slot] = record.length
     this.owners[slot] = owner
     this.#blocks[slot] = this.#keep(record)
-    this.#older[slot] = owner.newest
-    this.#newer[slot] = -1
-    if (owner.newest < 0) owner.oldest = slot
-    else this.#newer[owner.newest] = slot
-    owner.newest = slot
+    link(owner, this.#ofOwner, slot)
     const bucket = this.#bucket(owner, id)
     this.#next[slot] = this.#buckets[bucket]
     this.#buckets[bucket] = slot + 1
@@ -87,12 +79,7 @@ export class TemplateSlots<Owner extends SlotOwner> {
   remove(slot: number): void {
     const owner = this.owners[slot]
     if (owner === undefined) return
-    const older = this.#older[slot]
-    const newer = this.#newer[slot]
-    if (older < 0) owner.oldest = newer
-    else this.#newer[older] = newer
-    if (newer < 0) owner.newest = older
-    else this.#older[newer] = older
+    unlink(owner, this.#ofOwner, slot)
     const bucket = this.#bucket(owner, this.ids[slot])
     if (this.#buckets[bucket] === slot + 1) this.#buckets[bucket] = this.#next[slot]
     else {
@@ -119,7 +106,7 @@ export class TemplateSlots<Owner extends SlotOwner> {
   /** Those of an owner, in the order in which they came. */
   slotsOf({oldest}: Owner): number[] {
     const slots: number[] = []
-    for (let slot = oldest; slot >= 0; slot = this.#newer[slot]) slots.push(slot)
+    for (let slot = oldest; slot >= 0; slot = this.#ofOwner.newer[slot]) slots.push(slot)
     return slots
   }
 
@@ -163,8 +150,7 @@ export class TemplateSlots<Owner extends SlotOwner> {
     this.lengths = larger(this.lengths, new Uint16Array(capacity))
     this.ofSession.grow(capacity)
     this.ofPool.grow(capacity)
-    this.#older = larger(this.#older, new Int32Array(capacity))
-    this.#newer = larger(this.#newer, new Int32Array(capacity))
+    this.#ofOwner.grow(capacity)
     this.#blocks = larger(this.#blocks, new Int32Array(capacity))
     this.#buckets = new Int32Array(capacity)
     this.#shift = Math.clz32(capacity - 1)
